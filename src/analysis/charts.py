@@ -1,0 +1,264 @@
+"""Pictures: a DataFrame in, matplotlib Axes out. Words come from the catalogue, under charts.<function name>."""
+
+import io
+import re
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+
+from analysis.messages import Say
+
+INK, ACCENT, SOFT, WARN, GRID = "#1f2d3a", "#0b6e75", "#9cc9cb", "#c8553d", "#dfe5e8"
+TIER_COLOURS = {"strategic": "#0b6e75", "important": "#57a6a9", "ordinary": "#cfe3e3", "potential": "#e9c46a"}
+WIDTH, HEIGHT = 5.6, 3.3  # inches: text of 9 points stays readable when a phone shows it 360 pixels wide
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "customer-matrix",
+    "text.parse_math": False,
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "legend.frameon": False,
+}
+Chart = Callable[..., Axes]
+matplotlib.use("agg")
+
+
+def svg(chart: Chart, frame: Any, say: Say, **options: Any) -> str:
+    """The chart as an SVG element whose text stays text; the same data gives the same bytes."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, options.pop("height", HEIGHT)), layout="constrained")
+        chart(frame, say, figure.add_subplot(), **options)
+        picture = io.StringIO()
+        figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
+    element = picture.getvalue()
+    element = element[element.index("<svg") :]
+    element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
+    return re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", element, count=1), count=1)
+
+
+def _label(ax: Axes, say: Say, name: str) -> Axes:
+    words = say.catalogue["charts"][name]
+    ax.set(title=words.get("title", ""), xlabel=words.get("x", ""), ylabel=words.get("y", ""))
+    return ax
+
+
+def _numbers(ax: Axes, say: Say, form: str = "int", axis: str = "y") -> None:
+    getattr(ax, f"{axis}axis").set_major_formatter(FuncFormatter(lambda value, _: say.form(form, value)))
+
+
+def _percents(ax: Axes, axis: str = "y") -> None:
+    getattr(ax, f"{axis}axis").set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+
+
+def _heat(ax: Axes, table: pd.DataFrame, say: Say, form: str = "int", words: bool = True) -> None:
+    """Cells shaded by their value, which stands in them; the grid of lines is off."""
+    values = table.to_numpy(float)
+    top = np.nanmax(values) if values.size and np.isfinite(values).any() and np.nanmax(values) > 0 else 1.0
+    ax.imshow(np.sqrt(np.clip(values, 0, None) / top), cmap="GnBu", vmin=0, vmax=1.25, aspect="auto", interpolation="nearest")
+    for (row, column), value in np.ndenumerate(values):
+        ax.text(column, row, say.form(form, value), ha="center", va="center", color="white" if value > 0.7 * top else INK)
+    name = say.word if words else str
+    ax.set_xticks(range(table.shape[1]), [name(c) for c in table.columns])
+    ax.set_yticks(range(table.shape[0]), [name(r) for r in table.index])
+    ax.grid(False)
+
+
+def _bars(ax: Axes, heights: pd.Series, say: Say, form: str = "int", colour: str = ACCENT) -> None:
+    """Horizontal bars, the first on top, each with its number."""
+    places = np.arange(len(heights))[::-1]
+    ax.barh(places, heights.fillna(0), color=colour)
+    for place, height in zip(places, heights, strict=True):
+        ax.annotate(say.form(form, height), (0 if np.isnan(height) else height, place), (3, 0), textcoords="offset points", va="center")
+    ax.set_yticks(places, [say.word(name) for name in heights.index])
+    ax.margins(x=0.16)
+    ax.grid(False, axis="y")
+    _numbers(ax, say, form, "x")
+
+
+# 01 data quality
+def weekly_revenue(weekly: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Columns: week, revenue."""
+    ax.bar(weekly.week, weekly.revenue, width=5.5, color=ACCENT)
+    _numbers(ax, say, "money")
+    return _label(ax, say, "weekly_revenue")
+
+
+# 02 segments
+def segment_sizes(groups: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Share of customers and of revenue by group. Index: group; columns: customers, revenue_share."""
+    places = np.arange(len(groups))[::-1]
+    ax.barh(places + 0.2, groups.customers / groups.customers.sum(), 0.38, color=SOFT, label=say("words.customers"))
+    ax.barh(places - 0.2, groups.revenue_share.fillna(0), 0.38, color=ACCENT, label=say("words.revenue"))
+    ax.set_yticks(places, [say.word(name) for name in groups.index])
+    ax.grid(False, axis="y")
+    ax.legend()
+    _percents(ax, "x")
+    return _label(ax, say, "segment_sizes")
+
+
+def rfm_grid(counts: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Customers by recency score (index, 5 first) and frequency score (columns)."""
+    _heat(ax, counts, say, words=False)
+    return _label(ax, say, "rfm_grid")
+
+
+def pareto(shares: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Cumulative shares. Columns: customers, value."""
+    ax.plot(shares.customers, shares.value, color=ACCENT, lw=2)
+    ax.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
+    ax.fill_between(shares.customers, shares.value, shares.customers, color=SOFT, alpha=0.5)
+    _percents(ax, "x")
+    _percents(ax, "y")
+    return _label(ax, say, "pareto")
+
+
+def stage_sizes(counts: pd.Series, say: Say, ax: Axes) -> Axes:
+    """Customers by stage (index)."""
+    _bars(ax, counts, say)
+    return _label(ax, say, "stage_sizes")
+
+
+def cluster_quality(quality: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Columns: clusters, silhouette."""
+    ax.plot(quality.clusters, quality.silhouette, color=ACCENT, marker="o")
+    best = quality.silhouette.idxmax()
+    ax.plot(quality.clusters[best], quality.silhouette[best], color=WARN, marker="o", ms=10, ls="none")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return _label(ax, say, "cluster_quality")
+
+
+# 03 lifetime value
+def repeat_frequency(table: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Columns: repeats (last: or more), actual, model."""
+    ax.bar(table.repeats - 0.2, table.actual, 0.4, color=SOFT, label=say("words.actual"))
+    ax.bar(table.repeats + 0.2, table.model, 0.4, color=ACCENT, label=say("words.model"))
+    ax.set_xticks(table.repeats, [*map(str, table.repeats[:-1]), f"{table.repeats.iloc[-1]}+"])
+    _numbers(ax, say)
+    ax.legend()
+    return _label(ax, say, "repeat_frequency")
+
+
+def _actual_expected(ax: Axes, x: pd.Series, actual: pd.Series, expected: pd.Series, say: Say, **style: Any) -> None:
+    ax.plot(x, actual, color=INK, lw=1.4, label=say("words.actual"), **style)
+    ax.plot(x, expected, color=WARN, lw=1.8, ls="--", label=say("words.expected"), **style)
+    ax.legend()
+
+
+def tracking_weekly(table: pd.DataFrame, say: Say, ax: Axes, origin: Any = None) -> Axes:
+    """Repeat orders week by week. Columns: week, actual, expected. `origin`: where the model's data end."""
+    _actual_expected(ax, table.week, table.actual, table.expected, say)
+    _origin(ax, origin, say)
+    _numbers(ax, say)
+    return _label(ax, say, "tracking_weekly")
+
+
+def tracking_cumulative(table: pd.DataFrame, say: Say, ax: Axes, origin: Any = None) -> Axes:
+    """The same, added up."""
+    _actual_expected(ax, table.week, table.actual.cumsum(), table.expected.cumsum(), say)
+    _origin(ax, origin, say)
+    _numbers(ax, say)
+    return _label(ax, say, "tracking_cumulative")
+
+
+def _origin(ax: Axes, origin: Any, say: Say) -> None:
+    if origin is not None:
+        ax.axvline(pd.Timestamp(origin), color=INK, lw=0.8, ls=":")
+        ax.annotate(say("words.model_ends"), (pd.Timestamp(origin), 0), (3, 3), textcoords="offset points", xycoords=("data", "axes fraction"))
+
+
+def conditional_expectation(table: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Columns: repeats (last: or more), actual, expected."""
+    _actual_expected(ax, table.repeats, table.actual, table.expected, say, marker="o")
+    return _label(ax, say, "conditional_expectation")
+
+
+def frequency_recency(surface: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Expected orders by frequency (index) and recency_days (columns)."""
+    mesh = ax.contourf(surface.columns, surface.index, surface.to_numpy(), levels=12, cmap="GnBu")
+    ax.figure.colorbar(mesh, ax=ax, label=say("charts.frequency_recency.scale"))
+    ax.grid(False)
+    return _label(ax, say, "frequency_recency")
+
+
+# 04 churn
+def calibration(table: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Columns: predicted, actual, low, high."""
+    spread = np.abs(np.vstack([table.actual - table.low, table.high - table.actual]))
+    ax.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":", label=say("words.perfect"))
+    ax.errorbar(table.predicted, table.actual, spread, color=ACCENT, marker="o", capsize=2, lw=1, ls="none", label=say("words.actual"))
+    _percents(ax, "x")
+    _percents(ax, "y")
+    ax.legend()
+    return _label(ax, say, "calibration")
+
+
+def leavers_by_decile(table: pd.DataFrame, say: Say, ax: Axes, base: float) -> Axes:
+    """Columns: decile, actual. `base`: the share of all that left."""
+    ax.bar(table.decile, table.actual, color=ACCENT)
+    ax.axhline(base, color=WARN, ls="--", lw=1.2, label=say("words.average"))
+    ax.set_xticks(table.decile)
+    _percents(ax)
+    ax.legend(loc="lower left")
+    return _label(ax, say, "leavers_by_decile")
+
+
+def risk_spread(risk: pd.Series, say: Say, ax: Axes) -> Axes:
+    """Customers by their risk."""
+    ax.hist(risk, bins=np.linspace(0, 1, 21), color=ACCENT)
+    _percents(ax, "x")
+    _numbers(ax, say)
+    return _label(ax, say, "risk_spread")
+
+
+# 05 strategy
+def matrix(counts: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Customers by tier (index) and stage (columns)."""
+    _heat(ax, counts, say)
+    return _label(ax, say, "matrix")
+
+
+def action_gain(gain: pd.Series, say: Say, ax: Axes) -> Axes:
+    """Expected value less cost by rule (index)."""
+    _bars(ax, gain, say, "money")
+    return _label(ax, say, "action_gain")
+
+
+# 06 monitoring
+def tier_history(counts: pd.DataFrame, say: Say, ax: Axes, full_from: Any = None) -> Axes:
+    """Customers by month end (index) and tier (columns). Month ends before `full_from` are pale."""
+    places, bottom = np.arange(len(counts)), np.zeros(len(counts))
+    pale = [0.35 if full_from is None or end < full_from else 1.0 for end in counts.index]
+    for tier in reversed(counts.columns):
+        for place, height, base, alpha in zip(places, counts[tier], bottom, pale, strict=True):
+            ax.bar(place, height, bottom=base, color=TIER_COLOURS[tier], alpha=alpha)
+        bottom += counts[tier].to_numpy()
+    for tier in counts.columns:
+        ax.bar(0, 0, color=TIER_COLOURS[tier], label=say.word(tier))
+    every = max(1, len(counts) // 6)
+    ax.set_xticks(places[::-every], [f"{end:%Y-%m}" for end in counts.index[::-every]])
+    _numbers(ax, say)
+    ax.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.12))
+    return _label(ax, say, "tier_history")
+
+
+def migration(table: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Customers by tier before (index) and after (columns)."""
+    _heat(ax, table, say)
+    return _label(ax, say, "migration")

@@ -1,0 +1,86 @@
+"""The command customer-matrix. Imports what a command needs only when it runs, so that --help answers at once."""
+
+import sys
+
+import click
+
+from analysis import __version__
+from analysis.errors import InputError, RunError
+
+
+class Commands(click.Group):
+    """Turns the two kinds of failure into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (InputError, RunError) as error:
+            click.secho(str(error), fg="red", err=True)
+            sys.exit(error.exit_code)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """From order and CRM records to a reviewed picture of the customers and a plan for each group."""
+
+
+@main.command()
+@click.argument("dataset")
+@click.option("--as-of", default="", metavar="DATE", help="Day of the picture, YYYY-MM-DD; by default the last complete day.")
+@click.option("-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter, for all notebooks that have it or for one: 02_segments.k=5.")
+@click.option("--from", "start", default="", metavar="STAGE", help="Make this stage and the later ones anew, even if unchanged.")
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 16), help="Notebooks side by side.")
+def run(dataset: str, as_of: str, given: tuple[str, ...], start: str, jobs: int) -> None:
+    """Regenerate the reports of the dataset file DATASET."""
+    from analysis import pipeline
+
+    click.echo(pipeline.run(dataset, as_of, given, start, jobs, click.echo))
+
+
+@main.command()
+def params() -> None:
+    """List every parameter with its notebooks, type, default and meaning."""
+    from analysis import pipeline
+
+    for stage in pipeline.STAGES:
+        click.secho(stage, bold=True)
+        for p in pipeline.parameters(stage).values():
+            if p.name not in pipeline.GIVEN_BY_THE_RUN:
+                click.echo(f"  {f'{p.name}: {p.type} = {p.default!r}':<34} {p.comment}")
+
+
+@main.command()
+@click.argument("dataset")
+@click.argument("table")
+@click.option("--as-of", default=None, metavar="DATE", help="Of the run at this day; by default the newest.")
+def path(dataset: str, table: str, as_of: str | None) -> None:
+    """Print where the published TABLE of DATASET (its name) lies."""
+    from analysis import runs
+
+    click.echo(runs.table_path(dataset, table, as_of))
+
+
+@main.command()
+def lab() -> None:
+    """Open the notebooks in JupyterLab."""
+    import subprocess
+
+    from analysis.runs import ROOT
+
+    sys.exit(subprocess.call([sys.executable, "-m", "jupyter", "lab", "--notebook-dir", str(ROOT)]))
+
+
+@main.command()
+@click.option("--all", "everything", is_flag=True, help="Published runs, models and reports too.")
+def clean(everything: bool) -> None:
+    """Remove drafts and unfinished work; your raw data stay."""
+    import shutil
+
+    from analysis import runs
+
+    work = runs.home() / "data" / "processed"
+    every = [work, *(runs.home() / "models").glob("*/"), *(runs.home() / "reports").glob("*/")]
+    for folder in every if everything else [*work.glob("*/*/draft"), *work.glob("*/*/*.part")]:
+        shutil.rmtree(folder, ignore_errors=True)
+        click.echo(f"removed {folder}")

@@ -1,0 +1,23 @@
+"""The two ways a run can fail; the command line turns them into exit codes."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(Exception):
+    """What was given cannot be used: a file, a key, a date, a parameter (exit code 2)."""
+
+    exit_code = 2
+
+
+class RunError(Exception):
+    """The input was understood but the run could not finish (exit code 1)."""
+
+    exit_code = 1
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The nearest known word as a question, or the list of all when none is near."""
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"

@@ -1,0 +1,94 @@
+"""Every sentence of the reports, by language. A language is a file: en.yml, zh.yml, …"""
+
+import datetime as dt
+import math
+import string
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from babel import Locale
+from babel.dates import format_date
+from babel.numbers import format_currency, format_decimal, format_percent
+
+from analysis.errors import InputError, did_you_mean
+
+FOLDER = Path(__file__).parent
+WHOLE_MONEY = 1_000  # from here on cents only distract
+
+
+class Say:
+    """Says a message of the catalogue in one language, its numbers written as that language writes them.
+
+    In a message `{x:int}`, `{x:number}`, `{x:percent}`, `{x:money}`, `{x:date}` and `{x:word}` name a value and
+    its form; `word` looks the value up among the catalogue's words (tiers, stages, reasons).
+    """
+
+    def __init__(self, language: str, currency: str = "USD", folder: Path = FOLDER) -> None:
+        self.language, self.currency = language, currency
+        self.catalogue = catalogue(language, folder)
+        self.locale = Locale.parse(language)
+        self._forms = {
+            "int": lambda x: format_decimal(round(x), "#,##0", self.locale),
+            "number": lambda x: format_decimal(x, "#,##0.00", self.locale),
+            "short": lambda x: format_decimal(float(f"{x:.3g}"), "#,##0.###", self.locale),
+            "percent": lambda x: format_percent(x, "#,##0.0 %", self.locale),
+            "money": self.money,
+            "date": lambda x: format_date(_day(x), "medium", self.locale),
+            "word": self.word,
+        }
+
+    def __call__(self, key: str, **values: Any) -> str:
+        return _Formatter(self).vformat(self.text(key), (), values)
+
+    def text(self, key: str) -> str:
+        """The message as it stands in the catalogue. Raises KeyError for a key that is not there."""
+        node: Any = self.catalogue
+        for part in key.split("."):
+            if not isinstance(node, Mapping) or part not in node:
+                raise KeyError(f"no message {key} in {self.language}.yml")
+            node = node[part]
+        if not isinstance(node, str):
+            raise KeyError(f"{key} in {self.language}.yml is a group of messages, not one")
+        return node
+
+    def form(self, name: str, value: Any) -> str:
+        """One value in a named form; a dash for what is not known."""
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return "–"
+        return self._forms[name](value)
+
+    def money(self, amount: float) -> str:
+        """An amount with its currency; whole units where cents only distract."""
+        digits = abs(amount) < WHOLE_MONEY
+        return format_currency(amount, self.currency, None if digits else "¤#,##0", self.locale, currency_digits=digits)
+
+    def word(self, term: str) -> str:
+        """The catalogue's name of a class (tier, stage, segment, reason); the term itself if it has none."""
+        group, _, number = str(term).rpartition("_")
+        if number.isdigit():
+            return f"{self.catalogue['words'].get(group, group)} {number}"
+        return str(self.catalogue["words"].get(term, term))
+
+
+class _Formatter(string.Formatter):
+    def __init__(self, say: Say) -> None:
+        self.say = say
+
+    def format_field(self, value: Any, form: str) -> str:
+        return self.say.form(form, value) if form else str(value)
+
+
+def _day(value: Any) -> dt.date:
+    return value.date() if hasattr(value, "date") else value
+
+
+@cache
+def catalogue(language: str, folder: Path = FOLDER) -> dict[str, Any]:
+    """The catalogue of a language. Raises InputError for one that has no file."""
+    path = folder / f"{language}.yml"
+    if not path.is_file():
+        raise InputError(f"no reports in {language!r}; {did_you_mean(language, (p.stem for p in folder.glob('*.yml')))}")
+    return yaml.safe_load(path.read_text("utf-8"))

@@ -1,0 +1,212 @@
+"""The customer matrix (tier x stage x risk) and what to do in each of its cells, by rules kept in playbook.yml."""
+
+import datetime as dt
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from analysis.dataset import Dataset
+from analysis.errors import InputError
+from analysis.segments import STAGES, abc_classes
+
+PLAYBOOK = Path(__file__).with_name("playbook.yml")
+TIERS = ("strategic", "important", "ordinary", "potential")
+RISKS = ("high", "medium", "low", "unknown", "none")
+
+Tier = Literal["strategic", "important", "ordinary", "potential"]
+Stage = Literal["prospect", "new", "repeat", "loyal", "silent", "lost"]
+Risk = Literal["high", "medium", "low", "unknown", "none"]
+ABC = Literal["A", "B", "C", "none"]
+Text = str | dict[str, str]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TierCondition(_Strict):
+    stage: tuple[Stage, ...] = ()
+    abc_today: tuple[ABC, ...] = ()
+    abc_future: tuple[ABC, ...] = ()
+
+
+class TierRule(_Strict):
+    tier: Tier
+    when: TierCondition
+    why: Text
+
+
+class Cell(_Strict):
+    tier: tuple[Tier, ...] = ()
+    stage: tuple[Stage, ...] = ()
+    risk: tuple[Risk, ...] = ()
+
+
+class Rule(_Strict):
+    """One strategy: whom it is for, what to do, and what that costs and is assumed to bring."""
+
+    id: str
+    when: Cell
+    objective: Text
+    action: Text
+    channel: Text
+    owner: Text
+    days: int = Field(ge=0)
+    cost: float = Field(ge=0)
+    effect: Share
+    control: Share
+
+    def fits(self, tier: str, stage: str, risk: str) -> bool:
+        """Whether the rule's conditions allow this cell; a condition not named allows everything."""
+        cell = {"tier": tier, "stage": stage, "risk": risk}
+        return all(value in (getattr(self.when, name) or (value,)) for name, value in cell.items())
+
+    @property
+    def specificity(self) -> int:
+        return sum(bool(getattr(self.when, name)) for name in ("tier", "stage", "risk"))
+
+
+class Playbook(_Strict):
+    tiers: tuple[TierRule, ...]
+    rules: tuple[Rule, ...]
+
+    def rule_for(self, tier: str, stage: str, risk: str) -> Rule:
+        """The rule that names most of the cell. Raises InputError where none or two of them do."""
+        fitting = [rule for rule in self.rules if rule.fits(tier, stage, risk)]
+        if not fitting:
+            raise InputError(f"playbook: no rule for {tier}, {stage}, {risk}; end with one whose `when` is empty")
+        most = max(rule.specificity for rule in fitting)
+        best = [rule for rule in fitting if rule.specificity == most]
+        if len(best) > 1:
+            names = " and ".join(rule.id for rule in best)
+            raise InputError(f"playbook: rules {names} both fit {tier}, {stage}, {risk}; let one name more")
+        return best[0]
+
+
+def load(path: Path = PLAYBOOK) -> Playbook:
+    """Read and check a playbook: every cell of the matrix has exactly one rule."""
+    try:
+        book = Playbook(**yaml.safe_load(path.read_text("utf-8")))
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise InputError(f"{path.name}: {found}") from None
+    for cell in product(TIERS, STAGES, RISKS):
+        book.rule_for(*cell)
+    return book
+
+
+def said(text: Text, language: str) -> str:
+    """A playbook text in a language, in English where it has not been translated."""
+    return text if isinstance(text, str) else text.get(language, text["en"])
+
+
+def matrix(segments: pd.DataFrame, clv: pd.DataFrame, churn: pd.DataFrame, book: Playbook, language: str) -> pd.DataFrame:
+    """The table `matrix`: tier by the playbook's first line that holds, with stage, risk and the reason."""
+    facts = segments[["customer_id", "stage"]].assign(abc_today=segments.abc_revenue)
+    value = clv.set_index("customer_id").clv
+    facts["abc_future"] = facts.customer_id.map(abc_classes(value)).fillna("none")
+    risk = facts.customer_id.map(churn.set_index("customer_id").risk_band).fillna("none")
+    lines = [_holds(rule.when, facts) for rule in book.tiers]
+    first = np.argmax(np.column_stack(lines), axis=1)
+    return pd.DataFrame(
+        {
+            "customer_id": facts.customer_id,
+            "tier": np.array([rule.tier for rule in book.tiers])[first],
+            "stage": facts.stage,
+            "risk_band": risk,
+            "reason": np.array([said(rule.why, language) for rule in book.tiers])[first],
+        }
+    )
+
+
+def _holds(when: TierCondition, facts: pd.DataFrame) -> np.ndarray:
+    holds = np.ones(len(facts), bool)
+    for name in TierCondition.model_fields:
+        if allowed := getattr(when, name):
+            holds &= facts[name].isin(allowed).to_numpy()
+    return holds
+
+
+def rules_of(matrix: pd.DataFrame, book: Playbook) -> pd.Series:
+    """The id of the rule that each customer falls under, by row of `matrix`."""
+    cells = matrix[["tier", "stage", "risk_band"]]
+    ids = {tuple(cell): book.rule_for(*cell).id for cell in cells.drop_duplicates().itertuples(index=False)}
+    return pd.Series([ids[cell] for cell in cells.itertuples(index=False, name=None)], matrix.index, dtype="str")
+
+
+def plan(
+    matrix: pd.DataFrame, clv: pd.DataFrame, churn: pd.DataFrame, book: Playbook, as_of: dt.date, settings: Dataset
+) -> pd.DataFrame:
+    """The table `plan`: each customer's action. Who is held back is drawn by lot, in order of customer_id.
+
+    Costs and expected values are of the treated; money is margin where known, else revenue.
+    """
+    plan = matrix[["customer_id"]].assign(rule=rules_of(matrix, book)).sort_values("customer_id", ignore_index=True)
+    by_id = {rule.id: rule for rule in book.rules}
+    of = {name: plan.rule.map({i: getattr(rule, name) for i, rule in by_id.items()}) for name in ("cost", "effect", "control", "days")}
+    text = {name: plan.rule.map({i: said(getattr(rule, name), settings.language) for i, rule in by_id.items()}) for name in ("action", "channel", "owner")}
+    held = np.random.default_rng(settings.seed).random(len(plan)) < of["control"]
+    order_value = plan.customer_id.map(clv.set_index("customer_id").expected_order_value)
+    stays = 1 - plan.customer_id.map(churn.set_index("customer_id").churn_risk)
+    return plan.assign(
+        **text,
+        due=pd.Timestamp(as_of) + pd.to_timedelta(of["days"], unit="D"),
+        cost=of["cost"].where(~held, 0.0).astype(float),
+        expected_value=(of["effect"] * order_value * (settings.margin or 1)).where(~held, 0.0),
+        arm=np.select([of["control"] == 0, held], ["exempt", "control"], default="treat"),
+        target=(stays + of["effect"].where(~held, 0)).clip(upper=1),
+    )
+
+
+def by_rule(plan: pd.DataFrame) -> pd.DataFrame:
+    """What each action comes to, the most valuable first.
+
+    Columns: rule (index), action, channel, owner, due, customers (treated), held_back, cost, expected_value, gain.
+    """
+    treated = plan[plan.arm != "control"]
+    table = treated.groupby("rule").agg(
+        action=("action", "first"), channel=("channel", "first"), owner=("owner", "first"), due=("due", "first"),
+        customers=("customer_id", "size"), cost=("cost", "sum"), expected_value=("expected_value", "sum"),
+    )
+    table.insert(5, "held_back", plan[plan.arm == "control"].groupby("rule").size().reindex(table.index, fill_value=0))
+    table["gain"] = table.expected_value - table.cost
+    return table.sort_values("gain", ascending=False)
+
+
+DECISIONS = 5  # that the report puts first: what a manager reads in a minute
+
+
+def decisions(actions: pd.DataFrame) -> list[tuple[str, dict[str, object]]]:
+    """The actions with most at stake, as message keys with their values; `actions` as from by_rule."""
+    biggest = actions.reindex(actions.gain.abs().sort_values(ascending=False).index).head(DECISIONS)
+    return [
+        (
+            "decision_pays" if row.gain > 0 else "decision_does_not_pay",
+            {
+                "action": row.Index, "customers": row.customers, "due": row.due, "channel": row.channel,
+                "owner": row.owner, "cost": row.cost, "value": row.expected_value,
+            },
+        )
+        for row in biggest.sort_values("gain", ascending=False).itertuples()
+    ]
+
+
+def cells(matrix: pd.DataFrame, rows: str = "tier", columns: str = "stage") -> pd.DataFrame:
+    """Customers by tier and stage (or other columns), in their usual order; cells nobody is in stand at 0."""
+    orders = {"tier": list(TIERS), "stage": list(STAGES), "risk_band": list(RISKS)}
+    counts = pd.crosstab(matrix[rows], matrix[columns])
+    return counts.reindex(index=orders[rows], columns=orders[columns], fill_value=0)
+
+
+def export(plan: pd.DataFrame, matrix: pd.DataFrame) -> pd.DataFrame:
+    """The list to work with: the plan with tier, stage and risk, those with most to gain first."""
+    listed = plan.merge(matrix[["customer_id", "tier", "stage", "risk_band"]], on="customer_id")
+    front = ["customer_id", "tier", "stage", "risk_band", "arm"]
+    ordered = listed[front + [column for column in plan.columns if column not in front]]
+    return ordered.sort_values(["expected_value", "customer_id"], ascending=[False, True], ignore_index=True)

@@ -1,0 +1,246 @@
+"""Where the things of a run lie, and what a notebook sees of it.
+
+A stage writes to a folder of its own: tables, models/, pages/. A run is published by one atomic replacement of its
+manifest, run.json, which names the folders. A notebook run by hand writes a draft and touches no published run.
+"""
+
+import datetime as dt
+import hashlib
+import json
+import os
+import resource
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pandas as pd
+import pyarrow.parquet as pq
+from ibis.expr.types import Table
+from pydantic import ValidationError
+
+from analysis import cleaning, dataset as dataset_file, exports, sources, tables
+from analysis.dataset import Dataset
+from analysis.errors import InputError, RunError, did_you_mean
+from analysis.messages import Say
+from analysis.report import Page
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = ROOT / "notebooks"
+MANIFEST = "run.json"
+SCHEMA = 1  # of manifests and models
+
+# Each stage: the stages whose tables it reads, and the tables it makes.
+STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "01_data_quality": ((), ("transactions", "rejects", "customers")),
+    "02_segments": (("01_data_quality",), ("segments",)),
+    "03_lifetime_value": (("01_data_quality",), ("clv",)),
+    "04_churn": (("01_data_quality",), ("churn",)),
+    "05_strategy": (("01_data_quality", "02_segments", "03_lifetime_value", "04_churn"), ("matrix", "plan")),
+    "06_monitoring": (("01_data_quality",), ("tier_history",)),
+}
+MAKER = {table: stage for stage, (_, made) in STAGES.items() for table in made}
+
+
+def home() -> Path:
+    """The folder that holds data/processed, models and reports: the checkout, or CUSTOMER_MATRIX_HOME."""
+    return Path(os.environ.get("CUSTOMER_MATRIX_HOME") or ROOT).resolve()
+
+
+def processed(name: str, as_of: dt.date | str) -> Path:
+    """The folder of a dataset's runs at a day."""
+    return home() / "data" / "processed" / name / str(as_of)
+
+
+def published(name: str, as_of: dt.date | str | None = None) -> dict[str, Any] | None:
+    """The manifest of the published run at a day, or of the newest day; None where there is none."""
+    found = sorted(processed(name, as_of or "*").parent.glob(f"{as_of or '*'}/{MANIFEST}"))
+    return json.loads(found[-1].read_text("utf-8")) if found else None
+
+
+def table_path(name: str, table: str, as_of: str | None = None) -> Path:
+    """Where a published table lies. Raises InputError for a table or run that is not there."""
+    if table not in MAKER:
+        raise InputError(f"no table {table!r}; {did_you_mean(table, MAKER)}")
+    manifest = published(name, as_of)
+    if manifest is None:
+        raise InputError(f"no published run of {name}{f' at {as_of}' if as_of else ''}; run customer-matrix run data/{name}.yml")
+    return home() / manifest["tables"][table]
+
+
+def settings(dataset: Dataset, **knobs: Any) -> Dataset:
+    """The dataset with the knobs that are given (0 or empty: as the file says), checked again."""
+    given = {name: value for name, value in knobs.items() if value not in (0, "", None)}
+    try:
+        return Dataset.model_validate({**dict(dataset), **given})
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']} (found {e['input']!r})" for e in error.errors())
+        raise InputError(found) from None
+
+
+class Stage:
+    """What a notebook sees of its run: the dataset, the day, tables in and out, and the page it shows.
+
+    Use open_stage.
+    """
+
+    def __init__(self, name: str, dataset: Dataset, as_of: dt.date, folder: Path, inputs: dict[str, str]) -> None:
+        self.name, self.settings, self.as_of, self.folder = name, dataset, as_of, folder
+        self.inputs = inputs
+        self.page = Page(Say(dataset.language, dataset.currency))
+        for inside in ("models", "pages"):
+            (folder / inside).mkdir(parents=True, exist_ok=True)
+
+    def judged_log(self) -> Table:
+        """Every line of the transactions file, judged as of the day."""
+        log = sources.read_log(self.settings, ibis.duckdb.connect())
+        cleaning.check_as_of(log, self.settings, self.as_of)
+        return cleaning.judge(cleaning.parse(log, self.settings), self.as_of).cache()
+
+    def _input(self, table: str) -> Path:
+        if table not in self.inputs:
+            raise InputError(
+                f"no table {table} yet: run notebooks/{MAKER[table]}.ipynb first, or customer-matrix run {self.settings.file}"
+            )
+        return Path(self.inputs[table])
+
+    def expression(self, table: str) -> Table:
+        """A table of an earlier stage as an expression on the embedded engine, for work on records."""
+        return ibis.duckdb.connect().read_parquet(self._input(table))
+
+    def read(self, table: str) -> pd.DataFrame:
+        """A table of an earlier stage as a checked frame, for work on customers."""
+        return tables.read(table, self._input(table))
+
+    def save(self, table: str, content: pd.DataFrame | Table) -> None:
+        """Write a table of this stage; records as an expression are streamed."""
+        path = self.folder / f"{table}.parquet"
+        if isinstance(content, pd.DataFrame):
+            tables.write(table, content, path)
+        else:
+            content.to_parquet(path)
+            tables.check_schema(table, pq.read_schema(path))
+        self.inputs[table] = str(path)
+
+    def save_model(self, name: str, parameters: dict[str, Any]) -> None:
+        """Keep fitted parameters and metrics as JSON."""
+        content = {"schema": SCHEMA, "model": name, "as_of": str(self.as_of), "parameters": parameters}
+        (self.folder / "models" / f"{name}.json").write_text(json.dumps(content, indent=1, sort_keys=True), "utf-8")
+
+    def save_estimator(self, name: str, estimator: Any) -> None:
+        """Keep a scikit-learn estimator, never pickled."""
+        import skops.io
+
+        skops.io.dump(estimator, self.folder / "models" / f"{name}.skops")
+
+    def export(self, name: str, frame: pd.DataFrame) -> None:
+        """A list for people as CSV and XLSX, beside the pages."""
+        exports.write_csv(frame, self.folder / "pages" / f"{name}.csv")
+        exports.write_xlsx(frame, self.folder / "pages" / f"{name}.xlsx", name)
+
+    def finish(self, **summary: Any) -> dict[str, Any]:
+        """Close the stage: its tables are there and their counts are kept. Returns the summary, rounded."""
+        if missing := [table for table in STAGES[self.name][1] if not (self.folder / f"{table}.parquet").exists()]:
+            raise RunError(f"{self.name} ends without its table {', '.join(missing)}; save it before the summary")
+        rows = {table: pq.read_metadata(self.folder / f"{table}.parquet").num_rows for table in STAGES[self.name][1]}
+        self.page.save(self.folder / "page.json")
+        done = {"rows": rows, "peak_mb": round(_peak_mb())}
+        (self.folder / "stage.json").write_text(json.dumps(done), "utf-8")
+        return {name: _plain(value) for name, value in (rows | summary).items()}
+
+
+def _peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024**2 if sys.platform == "darwin" else 1024)
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def open_stage(name: str, dataset: str, as_of: str = "", run: str = "", **knobs: Any) -> Stage:
+    """The stage of a notebook: in the run in progress whose folder is given, else as a draft.
+
+    `knobs` are the dataset's (horizon_days, …) where the notebook overrules them; 0 leaves them.
+    """
+    if run:
+        return _in_run(name, run, knobs)
+    found = settings(dataset_file.load(_from_root(dataset)), **knobs)
+    day = parse_day(as_of) or _draft_day(name, found)
+    folder = processed(found.name, day) / "draft" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    return Stage(name, found, day, folder, _newest_tables(name, found.name, day))
+
+
+def _in_run(name: str, run: str, knobs: dict[str, Any]) -> Stage:
+    folder = Path(run).resolve()
+    if not folder.is_relative_to(home() / "data" / "processed") or not (folder / "inputs.json").is_file():
+        raise InputError(f"{run} is no run in progress under {home() / 'data' / 'processed'}; leave the parameter run empty")
+    given = json.loads((folder / "inputs.json").read_text("utf-8"))
+    found = settings(dataset_file.load(given["dataset"]), **knobs)
+    return Stage(name, found, dt.date.fromisoformat(given["as_of"]), folder, given["tables"])
+
+
+def _from_root(dataset: str) -> Path:
+    path = Path(dataset)
+    return path if path.is_absolute() or path.is_file() else ROOT / path
+
+
+def parse_day(text: str) -> dt.date | None:
+    """The day a text names, None for an empty one. Raises InputError for anything else."""
+    try:
+        return dt.date.fromisoformat(text) if text else None
+    except ValueError:
+        raise InputError(f"{text!r} is no date; write it as YYYY-MM-DD, e.g. 1998-06-30") from None
+
+
+def _draft_day(name: str, dataset: Dataset) -> dt.date:
+    days = sorted(path.parent.name for path in _drafts_and_runs(dataset.name))
+    if days and STAGES[name][0]:
+        return dt.date.fromisoformat(days[-1])
+    return dataset.as_of or cleaning.last_complete_day(sources.read_log(dataset, ibis.duckdb.connect()), dataset)
+
+
+def _drafts_and_runs(name: str) -> list[Path]:
+    folder = processed(name, "any").parent
+    return [*folder.glob(f"*/{MANIFEST}"), *folder.glob("*/draft")]
+
+
+def _newest_tables(name: str, dataset: str, day: dt.date) -> dict[str, str]:
+    """Of each table that the stage may read, the published or the draft one, whichever is newer."""
+    manifest = published(dataset, day) or {"tables": {}}
+    newest = {}
+    for table in [table for earlier in STAGES[name][0] for table in STAGES[earlier][1]]:
+        draft = processed(dataset, day) / "draft" / MAKER[table] / f"{table}.parquet"
+        found = [path for path in (draft, home() / manifest["tables"].get(table, "none")) if path.is_file()]
+        if found:
+            newest[table] = str(max(found, key=lambda path: path.stat().st_mtime))
+    return newest
+
+
+def sha256(paths: Iterable[Path]) -> str:
+    """One fingerprint of the contents of files, in the order given."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def sha256_text(text: str) -> str:
+    """The fingerprint of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
