@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, DateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
@@ -67,6 +68,12 @@ def _percents(ax: Axes, axis: str = "y") -> None:
     getattr(ax, f"{axis}axis").set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
 
 
+def _months(ax: Axes) -> None:
+    """Few enough dates to be read on a phone, written the same in every language."""
+    ax.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=6))
+    ax.xaxis.set_major_formatter(DateFormatter("%Y-%m"))
+
+
 def _heat(ax: Axes, table: pd.DataFrame, say: Say, form: str = "int", words: bool = True) -> None:
     """Cells shaded by their value, which stands in them; the grid of lines is off."""
     values = table.to_numpy(float)
@@ -96,6 +103,7 @@ def _bars(ax: Axes, heights: pd.Series, say: Say, form: str = "int", colour: str
 def weekly_revenue(weekly: pd.DataFrame, say: Say, ax: Axes) -> Axes:
     """Columns: week, revenue."""
     ax.bar(weekly.week, weekly.revenue, width=5.5, color=ACCENT)
+    _months(ax)
     _numbers(ax, say, "money")
     return _label(ax, say, "weekly_revenue")
 
@@ -165,6 +173,7 @@ def tracking_weekly(table: pd.DataFrame, say: Say, ax: Axes, origin: Any = None)
     """Repeat orders week by week. Columns: week, actual, expected. `origin`: where the model's data end."""
     _actual_expected(ax, table.week, table.actual, table.expected, say)
     _origin(ax, origin, say)
+    _months(ax)
     _numbers(ax, say)
     return _label(ax, say, "tracking_weekly")
 
@@ -173,6 +182,7 @@ def tracking_cumulative(table: pd.DataFrame, say: Say, ax: Axes, origin: Any = N
     """The same, added up."""
     _actual_expected(ax, table.week, table.actual.cumsum(), table.expected.cumsum(), say)
     _origin(ax, origin, say)
+    _months(ax)
     _numbers(ax, say)
     return _label(ax, say, "tracking_cumulative")
 
@@ -215,7 +225,7 @@ def leavers_by_decile(table: pd.DataFrame, say: Say, ax: Axes, base: float) -> A
     ax.axhline(base, color=WARN, ls="--", lw=1.2, label=say("words.average"))
     ax.set_xticks(table.decile)
     _percents(ax)
-    ax.legend(loc="lower left")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1))
     return _label(ax, say, "leavers_by_decile")
 
 

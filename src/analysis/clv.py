@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from lifetimes import BetaGeoFitter, GammaGammaFitter
+from scipy.stats import poisson
 
 from analysis.dataset import Dataset
 
@@ -47,8 +48,8 @@ class PooledRate:
         return self.rate_ * np.asarray(ages_days, float)
 
     def repeat_probabilities(self, ages_days: np.ndarray, most: int) -> np.ndarray:
-        """Nothing is claimed about single customers: all zero."""
-        return np.zeros((len(ages_days), most))
+        """Probability of 0, 1, … `most` - 1 repeat order days by each age; shape (ages, most)."""
+        return poisson.pmf(np.arange(most), self.expected_repeats(ages_days)[:, None])
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -183,6 +184,8 @@ def conditional_expectation(held: pd.DataFrame, expected: pd.Series) -> pd.DataF
 
 def surface(customers: pd.DataFrame, model: BetaGeo | PooledRate, days: int, steps: int = 24) -> pd.DataFrame:
     """Expected orders by frequency (index) and days since the last order (columns), for a customer of median age."""
+    if customers.empty:
+        return pd.DataFrame()
     age = int(customers.age_days.median())
     frequencies = np.arange(0, max(2, int(customers.frequency.quantile(0.99))) + 1)
     recencies = np.unique(np.linspace(0, age, steps).astype(int))

@@ -41,14 +41,13 @@ def tier_history(transactions: Table, as_of: dt.date, window_days: int, most: in
 
 def _at_month_end(transactions: Table, end: dt.date, window_days: int, oldest: dt.date) -> pd.DataFrame:
     then = customers.at(transactions, end, window_days)
-    bought = then[then.orders > 0]
     return pd.DataFrame(
         {
-            "customer_id": bought.customer_id,
+            "customer_id": then.customer_id,
             "month_end": pd.Timestamp(end),
-            "tier": abc_classes(bought.window_revenue).map(TIERS_TODAY),
-            "window_orders": bought.window_orders,
-            "window_revenue": bought.window_revenue,
+            "tier": abc_classes(then.window_revenue).map(TIERS_TODAY),
+            "window_orders": then.window_orders,
+            "window_revenue": then.window_revenue,
             "full_window": window_days == 0 or (end - oldest).days + 1 >= window_days,
         }
     )

@@ -18,6 +18,7 @@ from typing import Any
 import filelock
 import ibis
 import nbformat
+from traitlets.config import Config
 
 from analysis import cleaning, report, runs, sources
 from analysis import dataset as dataset_file
@@ -28,6 +29,8 @@ from analysis.runs import NOTEBOOKS, ROOT, STAGES
 
 GIVEN_BY_THE_RUN = ("dataset", "as_of", "run")
 VERSIONS_SHOWN = ("pandas", "scikit-learn", "lifetimes", "duckdb", "ibis-framework", "numpy")
+# What kernels say goes over local TCP, where other users of the machine could listen.
+_PRIVATE_KERNEL = Config({"KernelManager": {"transport_encryption": "auto"}})
 TYPES: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str}
 
 
@@ -177,6 +180,7 @@ def _clear_unfinished(this: Run) -> None:
 
 def _execute(this: Run, redo: list[str], jobs: int, echo: Callable[[str], None]) -> None:
     """Run the stages, side by side where they do not need one another; a failure lets those under way end."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))  # more would only wait
     waiting, running = list(STAGES), dict[Future[None], str]()
     with ThreadPoolExecutor(jobs) as pool:
         try:
@@ -245,9 +249,12 @@ def _papermill(this: Run, stage: str, part: Path) -> nbformat.NotebookNode:
             cwd=ROOT,
             kernel_name="python3",
             progress_bar={"desc": f"{stage:<20}", "disable": None},
+            config=_PRIVATE_KERNEL,
         )
     except papermill.PapermillExecutionError as error:
         raise _explained(stage, error) from None
+    except (RuntimeError, ValueError, OSError) as error:  # the kernel died, or never came up
+        raise RunError(f"{stage}: {' '.join(str(error).split())}. Run it again; free memory or disk if it stays") from None
 
 
 def _explained(stage: str, error: Any) -> InputError | RunError:

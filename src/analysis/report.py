@@ -49,7 +49,12 @@ class Page:
         _show(_fragment("cards", items), "; ".join(f"{label}: {value}" for label, value in items))
 
     def finding(self, key: str, **values: Any) -> None:
-        """A sentence that states a result: the message findings.<key> with its numbers."""
+        """A sentence that states a result: the message findings.<key> with its numbers.
+
+        Where a number of it is not known, that is said instead.
+        """
+        if self.say.unknown(f"findings.{key}", values):
+            return self.caveat("not_known")
         text = self.say(f"findings.{key}", **values)
         self.findings.append({"key": key, "text": text})
         _show(_fragment("finding", text), text)
@@ -71,8 +76,10 @@ class Page:
 
     def table(self, frame: pd.DataFrame, name: str, forms: dict[str, str]) -> None:
         """The first rows of a frame, each column in a form of the catalogue; caption tables.<name>, headings columns.*."""
+        if len(frame) == 0:
+            return
         shown = frame.head(MAX_TABLE_ROWS)
-        numeric = [is_numeric_dtype(frame[column]) or forms[column] == "money" for column in forms]
+        numeric = [is_numeric_dtype(frame[column]) or forms[column] in ("money", "exact") for column in forms]
         rows = [[self.say.form(forms[c], value) for c, value in zip(forms, row, strict=True)] for row in shown[list(forms)].itertuples(index=False)]
         headings = [self.say(f"columns.{column}") for column in forms]
         html = _fragment("table", self.say(f"tables.{name}"), headings, numeric, rows)

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 from babel import Locale
 from babel.dates import format_date
@@ -22,7 +23,7 @@ WHOLE_MONEY = 1_000  # from here on cents only distract
 class Say:
     """Says a message of the catalogue in one language, its numbers written as that language writes them.
 
-    In a message `{x:int}`, `{x:number}`, `{x:percent}`, `{x:money}`, `{x:date}` and `{x:word}` name a value and
+    In a message `{x:int}`, `{x:number}`, `{x:percent}`, `{x:money}`, `{x:exact}`, `{x:date}` and `{x:word}` name a value and
     its form; `word` looks the value up among the catalogue's words (tiers, stages, reasons).
     """
 
@@ -36,6 +37,7 @@ class Say:
             "short": lambda x: format_decimal(float(f"{x:.3g}"), "#,##0.###", self.locale),
             "percent": lambda x: format_percent(x, "#,##0.0 %", self.locale),
             "money": self.money,
+            "exact": lambda x: format_currency(x, self.currency, locale=self.locale),
             "date": lambda x: format_date(_day(x), "medium", self.locale),
             "word": self.word,
         }
@@ -54,15 +56,20 @@ class Say:
             raise KeyError(f"{key} in {self.language}.yml is a group of messages, not one")
         return node
 
+    def unknown(self, key: str, values: Mapping[str, Any]) -> bool:
+        """Whether a number that the message says is nan."""
+        used = {name for _, name, _, _ in string.Formatter().parse(self.text(key)) if name}
+        return any(_is_nan(values[name]) for name in used)
+
     def form(self, name: str, value: Any) -> str:
         """One value in a named form; a dash for what is not known."""
-        if value is None or (isinstance(value, float) and math.isnan(value)):
+        if value is None or _is_nan(value):
             return "–"
         return self._forms[name](value)
 
     def money(self, amount: float) -> str:
-        """An amount with its currency; whole units where cents only distract."""
-        digits = abs(amount) < WHOLE_MONEY
+        """An amount with its currency; whole units where cents are none or only distract."""
+        digits = abs(amount) < WHOLE_MONEY and amount != round(amount)
         return format_currency(amount, self.currency, None if digits else "¤#,##0", self.locale, currency_digits=digits)
 
     def word(self, term: str) -> str:
@@ -79,6 +86,10 @@ class _Formatter(string.Formatter):
 
     def format_field(self, value: Any, form: str) -> str:
         return self.say.form(form, value) if form else str(value)
+
+
+def _is_nan(value: Any) -> bool:
+    return value is pd.NaT or (isinstance(value, float) and math.isnan(value))
 
 
 def _day(value: Any) -> dt.date:
