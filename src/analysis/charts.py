@@ -18,7 +18,7 @@ from analysis.messages import Say
 INK, ACCENT, SOFT, WARN, GRID = "#1f2d3a", "#0b6e75", "#9cc9cb", "#c8553d", "#dfe5e8"
 TIER_COLOURS = {"strategic": "#0b6e75", "important": "#57a6a9", "ordinary": "#cfe3e3", "potential": "#e9c46a"}
 WIDTH, HEIGHT = 5.6, 3.3  # inches: text of 9 points stays readable when a phone shows it 360 pixels wide
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "customer-matrix",
     "text.parse_math": False,
@@ -92,7 +92,9 @@ def _bars(ax: Axes, heights: pd.Series, say: Say, form: str = "int", colour: str
     places = np.arange(len(heights))[::-1]
     ax.barh(places, heights.fillna(0), color=colour)
     for place, height in zip(places, heights, strict=True):
-        ax.annotate(say.form(form, height), (0 if np.isnan(height) else height, place), (3, 0), textcoords="offset points", va="center")
+        ax.annotate(
+            say.form(form, height), (0 if np.isnan(height) else height, place), (3, 0), textcoords="offset points", va="center"
+        )
     ax.set_yticks(places, [say.word(name) for name in heights.index])
     ax.margins(x=0.16)
     ax.grid(False, axis="y")
@@ -190,7 +192,13 @@ def tracking_cumulative(table: pd.DataFrame, say: Say, ax: Axes, origin: Any = N
 def _origin(ax: Axes, origin: Any, say: Say) -> None:
     if origin is not None:
         ax.axvline(pd.Timestamp(origin), color=INK, lw=0.8, ls=":")
-        ax.annotate(say("words.model_ends"), (pd.Timestamp(origin), 0), (3, 3), textcoords="offset points", xycoords=("data", "axes fraction"))
+        ax.annotate(
+            say("words.model_ends"),
+            (pd.Timestamp(origin), 0),
+            (3, 3),
+            textcoords="offset points",
+            xycoords=("data", "axes fraction"),
+        )
 
 
 def conditional_expectation(table: pd.DataFrame, say: Say, ax: Axes) -> Axes:
@@ -212,7 +220,9 @@ def calibration(table: pd.DataFrame, say: Say, ax: Axes) -> Axes:
     """Columns: predicted, actual, low, high."""
     spread = np.abs(np.vstack([table.actual - table.low, table.high - table.actual]))
     ax.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":", label=say("words.perfect"))
-    ax.errorbar(table.predicted, table.actual, spread, color=ACCENT, marker="o", capsize=2, lw=1, ls="none", label=say("words.actual"))
+    ax.errorbar(
+        table.predicted, table.actual, spread, color=ACCENT, marker="o", capsize=2, lw=1, ls="none", label=say("words.actual")
+    )
     _percents(ax, "x")
     _percents(ax, "y")
     ax.legend()
@@ -231,7 +241,7 @@ def leavers_by_decile(table: pd.DataFrame, say: Say, ax: Axes, base: float) -> A
 
 def risk_spread(risk: pd.Series, say: Say, ax: Axes) -> Axes:
     """Customers by their risk."""
-    ax.hist(risk, bins=np.linspace(0, 1, 21), color=ACCENT)
+    ax.hist(risk, bins=20, range=(0, 1), color=ACCENT)
     _percents(ax, "x")
     _numbers(ax, say)
     return _label(ax, say, "risk_spread")

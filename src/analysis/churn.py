@@ -58,8 +58,9 @@ class Split:
 
 def split(transactions: Table, as_of: dt.date, horizon_days: int) -> Split:
     """Origins two horizons and one horizon before the as-of date, so that no outcome is seen twice."""
-    origins = [as_of - dt.timedelta(days=n * horizon_days) for n in (2, 1)]
-    return Split(*(calibration_holdout(transactions, origin, horizon_days) for origin in origins), origins[-1])
+    earlier, later = (as_of - dt.timedelta(days=n * horizon_days) for n in (2, 1))
+    held = [calibration_holdout(transactions, origin, horizon_days) for origin in (earlier, later)]
+    return Split(train=held[0], test=held[1], measured_at=later)
 
 
 def left(held: pd.DataFrame) -> pd.Series:

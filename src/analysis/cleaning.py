@@ -110,9 +110,9 @@ def rejects(judged: Table) -> Table:
     """The other lines as the table `rejects`, the faulty value masked."""
     apart = judged.filter(_.outcome != "kept")
     values = [(apart.column == column, mask(apart[column])) for column in ("customer_id", "date", "amount")]
-    return apart.select(
-        "source", "line", "outcome", "column", "reason", value=ibis.cases(*values), amount=apart.money
-    ).order_by("source", "line")
+    return apart.select("source", "line", "outcome", "column", "reason", value=ibis.cases(*values), amount=apart.money).order_by(
+        "source", "line"
+    )
 
 
 def mask(text: StringValue) -> StringValue:

@@ -28,7 +28,13 @@ def main() -> None:
 @main.command()
 @click.argument("dataset")
 @click.option("--as-of", default="", metavar="DATE", help="Day of the picture, YYYY-MM-DD; by default the last complete day.")
-@click.option("-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter, for all notebooks that have it or for one: 02_segments.k=5.")
+@click.option(
+    "-p",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter, for all notebooks that have it or for one: 02_segments.k=5.",
+)
 @click.option("--from", "start", default="", metavar="STAGE", help="Make this stage and the later ones anew, even if unchanged.")
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 16), help="Notebooks side by side.")
 def run(dataset: str, as_of: str, given: tuple[str, ...], start: str, jobs: int) -> None:
@@ -42,8 +48,9 @@ def run(dataset: str, as_of: str, given: tuple[str, ...], start: str, jobs: int)
 def params() -> None:
     """List every parameter with its notebooks, type, default and meaning."""
     from analysis import pipeline
+    from analysis.runs import STAGES
 
-    for stage in pipeline.STAGES:
+    for stage in STAGES:
         click.secho(stage, bold=True)
         for p in pipeline.parameters(stage).values():
             if p.name not in pipeline.GIVEN_BY_THE_RUN:

@@ -117,9 +117,7 @@ def expected_order_value(customers: pd.DataFrame) -> tuple[pd.Series, str]:
         return mean, "did_not_converge"
     if model.params_["q"] <= 1 or model.params_.max() > RUNAWAY:
         return mean, "no_mean_spend"
-    spend = model.conditional_expected_average_profit(
-        customers.repeat_valued, customers.repeat_value.fillna(0) / unit
-    )
+    spend = model.conditional_expected_average_profit(customers.repeat_valued, customers.repeat_value.fillna(0) / unit)
     return pd.Series(np.asarray(spend) * unit, customers.customer_id), ""
 
 
@@ -140,14 +138,18 @@ def lifetime_value(
     """The table `clv`. Money is margin where the margin is known, else revenue."""
     orders = model.predict(customers, settings.horizon_days)
     future = discounted_orders(model, customers, settings.value_days, settings.annual_discount_rate)
-    return pd.DataFrame(
-        {
-            "expected_orders": orders,
-            "expected_order_value": order_value,
-            "expected_spend": orders * order_value,
-            "clv": future * order_value * (settings.margin or 1),
-        }
-    ).rename_axis("customer_id").reset_index()
+    return (
+        pd.DataFrame(
+            {
+                "expected_orders": orders,
+                "expected_order_value": order_value,
+                "expected_spend": orders * order_value,
+                "clv": future * order_value * (settings.margin or 1),
+            }
+        )
+        .rename_axis("customer_id")
+        .reset_index()
+    )
 
 
 MOST_REPEATS = 7  # the last class of the pictures is "7 or more"

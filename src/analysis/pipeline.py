@@ -50,8 +50,7 @@ def parameters(stage: str) -> dict[str, Parameter]:
 
     found = papermill.inspect_notebook(NOTEBOOKS / f"{stage}.ipynb")
     return {
-        name: Parameter(name, p["inferred_type_name"], ast.literal_eval(p["default"]), p["help"])
-        for name, p in found.items()
+        name: Parameter(name, p["inferred_type_name"], ast.literal_eval(p["default"]), p["help"]) for name, p in found.items()
     }
 
 
@@ -277,7 +276,10 @@ def _check_finished(notebook: nbformat.NotebookNode, stage: str, part: Path) -> 
 def _page_facts(this: Run, say: Say, stage: str = "") -> dict[str, Any]:
     """The facts at the end of a page: data, day, parameters, versions."""
     settings = runs.settings(this.dataset, **{k: v for k, v in this.chosen.get(stage, {}).items() if k in Dataset.model_fields})
-    knobs = [f"{name} = {getattr(settings, name)}" for name in ("horizon_days", "value_window_days", "value_days", "annual_discount_rate", "margin", "seed")]
+    knobs = [
+        f"{name} = {getattr(settings, name)}"
+        for name in ("horizon_days", "value_window_days", "value_days", "annual_discount_rate", "margin", "seed")
+    ]
     own = [f"{name} = {value}" for name, value in this.chosen.get(stage, {}).items()]
     lines = [
         (say("page.data"), f"{this.dataset.source().name}, {say.form('int', this.rows)} {say('words.rows')}, {this.data[:12]}"),
@@ -287,7 +289,13 @@ def _page_facts(this: Run, say: Say, stage: str = "") -> dict[str, Any]:
         (say("page.versions"), "; ".join(f"{k} {v}" for k, v in versions().items())),
     ]
     title = this.dataset.title or this.dataset.name
-    return {"title": title, "as_of": str(this.as_of), "day": say.form("date", this.as_of), "as_of_date": this.as_of, "lines": lines}
+    return {
+        "title": title,
+        "as_of": str(this.as_of),
+        "day": say.form("date", this.as_of),
+        "as_of_date": this.as_of,
+        "lines": lines,
+    }
 
 
 def versions() -> dict[str, str]:

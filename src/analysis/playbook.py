@@ -149,8 +149,14 @@ def plan(
     """
     plan = matrix[["customer_id"]].assign(rule=rules_of(matrix, book)).sort_values("customer_id", ignore_index=True)
     by_id = {rule.id: rule for rule in book.rules}
-    of = {name: plan.rule.map({i: getattr(rule, name) for i, rule in by_id.items()}) for name in ("cost", "effect", "control", "days")}
-    text = {name: plan.rule.map({i: said(getattr(rule, name), settings.language) for i, rule in by_id.items()}) for name in ("action", "channel", "owner")}
+    of = {
+        name: plan.rule.map({i: getattr(rule, name) for i, rule in by_id.items()})
+        for name in ("cost", "effect", "control", "days")
+    }
+    text = {
+        name: plan.rule.map({i: said(getattr(rule, name), settings.language) for i, rule in by_id.items()})
+        for name in ("action", "channel", "owner")
+    }
     held = np.random.default_rng(settings.seed).random(len(plan)) < of["control"]
     order_value = plan.customer_id.map(clv.set_index("customer_id").expected_order_value)
     stays = 1 - plan.customer_id.map(churn.set_index("customer_id").churn_risk)
@@ -171,8 +177,13 @@ def by_rule(plan: pd.DataFrame) -> pd.DataFrame:
     """
     treated = plan[plan.arm != "control"]
     table = treated.groupby("rule").agg(
-        action=("action", "first"), channel=("channel", "first"), owner=("owner", "first"), due=("due", "first"),
-        customers=("customer_id", "size"), cost=("cost", "sum"), expected_value=("expected_value", "sum"),
+        action=("action", "first"),
+        channel=("channel", "first"),
+        owner=("owner", "first"),
+        due=("due", "first"),
+        customers=("customer_id", "size"),
+        cost=("cost", "sum"),
+        expected_value=("expected_value", "sum"),
     )
     table.insert(5, "held_back", plan[plan.arm == "control"].groupby("rule").size().reindex(table.index, fill_value=0))
     table["gain"] = table.expected_value - table.cost
@@ -189,8 +200,13 @@ def decisions(actions: pd.DataFrame) -> list[tuple[str, dict[str, object]]]:
         (
             "decision_pays" if row.gain > 0 else "decision_does_not_pay",
             {
-                "action": row.Index, "customers": row.customers, "due": row.due, "channel": row.channel,
-                "owner": row.owner, "cost": row.cost, "value": row.expected_value,
+                "action": row.Index,
+                "customers": row.customers,
+                "due": row.due,
+                "channel": row.channel,
+                "owner": row.owner,
+                "cost": row.cost,
+                "value": row.expected_value,
             },
         )
         for row in biggest.sort_values("gain", ascending=False).itertuples()

@@ -54,7 +54,8 @@ class Page:
         Where a number of it is not known, that is said instead.
         """
         if self.say.unknown(f"findings.{key}", values):
-            return self.caveat("not_known")
+            self.caveat("not_known")
+            return
         text = self.say(f"findings.{key}", **values)
         self.findings.append({"key": key, "text": text})
         _show(_fragment("finding", text), text)
@@ -68,7 +69,8 @@ class Page:
         """A chart; what it shows is also told in words, by the message charts.<name>.alt."""
         name = chart.__name__
         if len(frame) == 0:
-            return self.caveat("nothing_to_show")
+            self.caveat("nothing_to_show")
+            return
         alt = self.say(f"charts.{name}.alt")
         picture = charts.svg(chart, frame, self.say, **options)
         self.pictures[name] = {"picture": picture, "alt": alt}
@@ -80,7 +82,10 @@ class Page:
             return
         shown = frame.head(MAX_TABLE_ROWS)
         numeric = [is_numeric_dtype(frame[column]) or forms[column] in ("money", "exact") for column in forms]
-        rows = [[self.say.form(forms[c], value) for c, value in zip(forms, row, strict=True)] for row in shown[list(forms)].itertuples(index=False)]
+        rows = [
+            [self.say.form(forms[c], value) for c, value in zip(forms, row, strict=True)]
+            for row in shown[list(forms)].itertuples(index=False)
+        ]
         headings = [self.say(f"columns.{column}") for column in forms]
         html = _fragment("table", self.say(f"tables.{name}"), headings, numeric, rows)
         _show(html, shown[list(forms)].to_string(index=False))
@@ -120,24 +125,26 @@ def notebook_page(notebook: nbformat.NotebookNode, stage: str, say: Say, facts: 
     exporter = HTMLExporter(template_name="report", extra_template_basedirs=[str(TEMPLATES)])
     body, _ = exporter.from_notebook_node(said)
     sections = [{"href": heading.replace(" ", "-"), "text": heading} for heading in contents(said)]
-    nav = _environment().from_string(
-        '<nav aria-label="{{ label }}"><ol>{% for s in sections %}<li><a href="#{{ s.href }}">{{ s.text }}</a></li>{% endfor %}</ol></nav>'
-    )
     after_title = body.index("</section>") + len("</section>")
-    table = nav.render(sections=sections, label=say("page.contents"))
+    table = _fragment("contents", say("page.contents"), sections)
     return page(title(said), body[:after_title] + table + body[after_title:], say, facts, home="index.html")
 
 
 def page(heading: str, body: str, say: Say, facts: dict[str, Any], home: str = "") -> str:
     """A whole HTML page around a body that is already safe."""
     style = (TEMPLATES / "page.css").read_text("utf-8")
-    return _environment().get_template("page.html.j2").render(
-        title=heading, body=body, say=say, facts=facts, style=style, home=home
+    return (
+        _environment().get_template("page.html.j2").render(title=heading, body=body, say=say, facts=facts, style=style, home=home)
     )
 
 
 def index_page(
-    kept: dict[str, dict[str, Any]], titles: dict[str, str], files: Sequence[str], say: Say, facts: dict[str, Any], prefix: str = ""
+    kept: dict[str, dict[str, Any]],
+    titles: dict[str, str],
+    files: Sequence[str],
+    say: Say,
+    facts: dict[str, Any],
+    prefix: str = "",
 ) -> str:
     """The page a manager opens first: cards, the matrix, the decisions, and what each page found.
 
@@ -146,16 +153,23 @@ def index_page(
     strategy = kept["05_strategy"]
     texts = {stage: [f["text"] for f in page["findings"]] for stage, page in kept.items()}
     decisions = [f["text"] for f in strategy["findings"] if f["key"].startswith("decision")]
-    body = _environment().get_template("index.html.j2").render(
-        say=say,
-        facts=facts,
-        cards=[card for stage in ("01_data_quality", "03_lifetime_value", "04_churn", "05_strategy") for card in kept[stage]["cards"][:3]],
-        matrix=strategy["pictures"]["matrix"] | {"findings": [f["text"] for f in strategy["findings"] if f["key"] == "matrix"]},
-        decisions=decisions,
-        pages=[
-            {"href": f"{prefix}{stage}.html", "title": titles[stage], "findings": texts[stage][:3]} for stage in kept
-        ],
-        files=[{"href": prefix + name, "name": name} for name in files],
-        glossary=[(g["term"], g["meaning"]) for g in say.catalogue["glossary"].values()],
+    body = (
+        _environment()
+        .get_template("index.html.j2")
+        .render(
+            say=say,
+            facts=facts,
+            cards=[
+                card
+                for stage in ("01_data_quality", "03_lifetime_value", "04_churn", "05_strategy")
+                for card in kept[stage]["cards"][:3]
+            ],
+            matrix=strategy["pictures"]["matrix"]
+            | {"findings": [f["text"] for f in strategy["findings"] if f["key"] == "matrix"]},
+            decisions=decisions,
+            pages=[{"href": f"{prefix}{stage}.html", "title": titles[stage], "findings": texts[stage][:3]} for stage in kept],
+            files=[{"href": prefix + name, "name": name} for name in files],
+            glossary=[(g["term"], g["meaning"]) for g in say.catalogue["glossary"].values()],
+        )
     )
     return page(say("index.title", company=facts["title"]), body, say, facts)

@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from ibis.expr.types import Table
 from pydantic import ValidationError
 
-from analysis import cleaning, dataset as dataset_file, exports, sources, tables
+from analysis import cleaning, exports, sources, tables
+from analysis import dataset as dataset_file
 from analysis.dataset import Dataset
 from analysis.errors import InputError, RunError, did_you_mean
 from analysis.messages import Say

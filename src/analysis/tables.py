@@ -202,4 +202,3 @@ def write(name: str, frame: pd.DataFrame, path: Path) -> None:
 def read(name: str, path: Path) -> pd.DataFrame:
     """Read a checked table; days arrive as datetime64, texts as str."""
     return check(name, pq.read_table(path)).to_pandas(date_as_object=False)
-

@@ -1,0 +1,40 @@
+# Thin calls of customer-matrix; everything they need is put into .venv from requirements.lock.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help report test lab lint bench outputs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+report: $(READY) ## build everything on the default data and print where the report is
+	$(BIN)/customer-matrix run data/cdnow.yml
+
+test: $(READY) ## run all tests
+	$(BIN)/python -m pytest
+
+lab: $(READY) ## open the notebooks in JupyterLab
+	$(BIN)/customer-matrix lab
+
+lint: $(READY) ## check style, types and the notebooks' form
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+
+bench: $(READY) ## measure time and memory of the default run
+	$(BIN)/python tests/bench/default_run.py
+
+outputs: $(READY) ## refresh the checked summaries kept in the notebooks
+	$(BIN)/jupyter execute --inplace notebooks/0*.ipynb
+	$(BIN)/nbstripout --keep-count --keep-id notebooks/0*.ipynb
+
+clean: $(READY) ## remove everything generated; your raw data stay
+	$(BIN)/customer-matrix clean --all
