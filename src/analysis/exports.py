@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pandas as pd
-from openpyxl import Workbook
 
 FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")  # a spreadsheet would run such a text
 CONTROL = {code: None for code in range(32) if chr(code) not in "\t\n\r"}
@@ -29,6 +28,8 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 def write_xlsx(frame: pd.DataFrame, path: Path, sheet: str) -> None:
     """One sheet, streamed. Neutral texts never begin with =, so none becomes a formula."""
+    from openpyxl import Workbook  # few notebooks write one
+
     book = Workbook(write_only=True)
     page = book.create_sheet(sheet)
     safe = _neutral_frame(frame).astype(object)

@@ -1,12 +1,12 @@
 """What a manager reads: findings, cards, tables and pictures in a notebook, and the HTML pages made of them."""
 
+import copy
 import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat
 import pandas as pd
 from IPython.display import display
 from jinja2 import Environment, FileSystemLoader
@@ -14,6 +14,9 @@ from pandas.api.types import is_numeric_dtype
 
 from analysis import charts
 from analysis.messages import Say
+
+if TYPE_CHECKING:  # it takes a second to import, which every notebook would wait for
+    from nbformat import NotebookNode
 
 TEMPLATES = Path(__file__).with_name("templates")
 MAX_TABLE_ROWS = 50  # of a table on a page; the files hold the rest
@@ -96,28 +99,28 @@ class Page:
         path.write_text(json.dumps(kept, ensure_ascii=False), "utf-8")
 
 
-def contents(notebook: nbformat.NotebookNode) -> list[str]:
+def contents(notebook: "NotebookNode") -> list[str]:
     """The headings of second order, in order."""
     lines = [line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
     return [line[3:].strip() for line in lines if line.startswith("## ")]
 
 
-def title(notebook: nbformat.NotebookNode) -> str:
+def title(notebook: "NotebookNode") -> str:
     """The heading of first order."""
     return str(notebook.cells[0].source).splitlines()[0].lstrip("# ").strip()
 
 
-def translate(notebook: nbformat.NotebookNode, say: Say, stage: str) -> nbformat.NotebookNode:
+def translate(notebook: "NotebookNode", say: Say, stage: str) -> "NotebookNode":
     """The notebook with its text cells in the catalogue's language, by cell id; English is the notebook itself."""
     texts = say.catalogue.get("notebooks", {}).get(stage, {})
-    copy = nbformat.from_dict(notebook)
-    for cell in copy.cells:
+    said = copy.deepcopy(notebook)
+    for cell in said.cells:
         if cell.cell_type == "markdown":
             cell.source = texts.get(cell.id, cell.source)
-    return copy
+    return said
 
 
-def notebook_page(notebook: nbformat.NotebookNode, stage: str, say: Say, facts: dict[str, Any]) -> str:
+def notebook_page(notebook: "NotebookNode", stage: str, say: Say, facts: dict[str, Any]) -> str:
     """An executed notebook as a page of its own: text and results, no code."""
     from nbconvert import HTMLExporter
 

@@ -1,0 +1,78 @@
+"""What several test files need: a shop's files on the disk, order lines as a table, and the CDNOW logs."""
+
+import datetime as dt
+from decimal import Decimal
+from pathlib import Path
+
+import ibis
+import lifetimes
+import pyarrow as pa
+import pytest
+import yaml
+
+from analysis import cleaning, dataset, sources
+
+COLUMNS = {"customer_id": "id", "date": "day", "amount": "eur"}
+CDNOW_END = dt.date(1998, 6, 30)
+
+
+@pytest.fixture(scope="session")
+def engine():
+    return ibis.duckdb.connect()
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory):
+    """Writes a file of orders and a dataset file beside it, and loads the latter."""
+
+    def write(content, columns=COLUMNS, **table):
+        folder = tmp_path_factory.mktemp("shop")
+        (folder / "orders.csv").write_bytes(content.encode() if isinstance(content, str) else content)
+        written = {"tables": {"transactions": {"path": "orders.csv", "columns": columns} | table}}
+        (folder / "shop.yml").write_text(yaml.safe_dump(written), "utf-8")
+        return dataset.load(folder / "shop.yml")
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def judge(shop, engine):
+    """Reads and judges a file of orders."""
+
+    def judged(content, as_of=dt.date(2024, 12, 31), columns=COLUMNS, **table):
+        settings = shop(content, columns, **table)
+        return cleaning.judge(cleaning.parse(sources.read_log(settings, engine), settings), as_of).cache()
+
+    return judged
+
+
+@pytest.fixture(scope="session")
+def ledger():
+    """The table `transactions` from (customer_id, day, amount)."""
+
+    def table(lines):
+        ids, days, amounts = zip(*lines, strict=True)
+        money = pa.array([Decimal(str(amount)) for amount in amounts], pa.decimal128(38, 12))
+        return ibis.memtable(pa.table({"customer_id": ids, "day": pa.array(days, pa.date32()), "amount": money}))
+
+    return table
+
+
+@pytest.fixture(scope="session")
+def cdnow(engine, tmp_path_factory):
+    """The whole CDNOW log, judged."""
+    file = tmp_path_factory.mktemp("cdnow") / "cdnow.yml"
+    columns = {"customer_id": "customer_id", "date": "date", "quantity": "number_of_cds", "amount": "dollar_value"}
+    table = {"sample": "cdnow", "format": "whitespace", "date_format": "%Y%m%d", "columns": columns}
+    file.write_text(yaml.safe_dump({"tables": {"transactions": table}}), "utf-8")
+    settings = dataset.load(file)
+    return cleaning.judge(cleaning.parse(sources.read_log(settings, engine), settings), CDNOW_END).cache()
+
+
+@pytest.fixture(scope="session")
+def cdnow_sample(judge):
+    """Transactions of the 1/10 sample that the literature uses; its file has no header and a second id."""
+    text = (Path(lifetimes.__file__).parent / "datasets/CDNOW_sample.txt").read_text()
+    columns = {"customer_id": "sample_id", "date": "date", "amount": "dollars"}
+    header = "master_id sample_id date cds dollars\n"
+    return cleaning.transactions(judge(header + text, CDNOW_END, columns, format="whitespace", date_format="%Y%m%d")).cache()

@@ -1,0 +1,88 @@
+"""The default run, CDNOW master, against what lifetimes' file itself says when pandas reads it."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import openpyxl
+import pandas as pd
+import pytest
+
+from analysis import runs, sources, tables
+from tests.test_pipeline import command
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("default")
+    done = command("run", "data/cdnow.yml", home=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def table(published: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(published))
+    return lambda name: tables.read(name, runs.table_path("cdnow", name))
+
+
+@pytest.fixture(scope="module")
+def raw() -> pd.DataFrame:
+    log = pd.read_csv(sources.sample_path("cdnow"), sep=r"\s+", dtype={"customer_id": str, "date": str})
+    return log.assign(date=pd.to_datetime(log.date, format="%Y%m%d"))
+
+
+def text(page: Path) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.read_text("utf-8")))
+
+
+def test_customers_are_those_of_the_file(table, raw: pd.DataFrame) -> None:  # type: ignore[no-untyped-def]
+    by = raw.groupby("customer_id")
+    customers = table("customers").set_index("customer_id")
+    assert len(customers) == 23_570
+    pd.testing.assert_series_equal(customers.orders, by.date.nunique(), check_names=False)
+    pd.testing.assert_series_equal(customers.revenue, by.dollar_value.sum(), check_names=False, rtol=1e-12)
+    assert (customers.frequency == customers.orders - 1).all()
+    last = (pd.Timestamp("1998-06-30") - by.date.max()).dt.days
+    pd.testing.assert_series_equal(customers.recency_days, last, check_names=False)
+
+
+def test_the_index_says_the_figures_of_the_tables(table, published: Path) -> None:  # type: ignore[no-untyped-def]
+    index = text(published / "reports" / "cdnow" / "index.html")
+    clv = table("clv")
+    for said in (
+        "69,659",
+        "$2,500,315.63",
+        "80 lines",
+        "255 repeat",
+        f"{clv.expected_orders.sum():,.0f}",
+        f"${clv.clv.sum():,.0f}",
+    ):
+        assert said in index, said
+
+
+def test_every_page_has_its_pictures_and_no_request_to_anywhere(published: Path) -> None:
+    pictures = {
+        page.name: page.read_text("utf-8").count("<figure")
+        for page in (published / "reports" / "cdnow" / "1998-06-30").glob("*.html")
+    }
+    least = {"01_data_quality": 1, "02_segments": 5, "03_lifetime_value": 5, "04_churn": 3, "05_strategy": 2, "06_monitoring": 2}
+    assert all(pictures[f"{stage}.html"] >= count for stage, count in least.items()) and pictures["index.html"] == 1
+    for page in (published / "reports").rglob("*.html"):
+        links = re.findall(r'(?:href|src|xlink:href)="([^"#]+)"', page.read_text("utf-8"))
+        assert all(link.startswith("data:image/png") or (page.parent / link).is_file() for link in links), page
+
+
+def test_the_plan_is_exported_whole(table, published: Path) -> None:  # type: ignore[no-untyped-def]
+    folder = published / "reports" / "cdnow" / "1998-06-30"
+    csv = pd.read_csv(folder / "plan.csv", dtype={"customer_id": str}, encoding="utf-8-sig")
+    assert set(csv.customer_id) == set(table("plan").customer_id) and len(csv) == 23_570
+    sheet = openpyxl.load_workbook(folder / "plan.xlsx", read_only=True).active
+    assert sum(1 for _ in sheet.iter_rows(values_only=True)) == 23_571
+
+
+def test_no_generated_file_is_tracked() -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files", "data", "models", "reports"], cwd=runs.ROOT, capture_output=True, text=True
+    ).stdout
+    assert {Path(line).suffix for line in tracked.split()} <= {".yml", ""}

@@ -1,0 +1,123 @@
+import datetime as dt
+from decimal import Decimal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from analysis import tables
+from analysis.errors import RunError
+from analysis.tables import TABLES
+
+CLV = {"customer_id": ["007", "7"], "expected_orders": [1.5, 0], "expected_order_value": [9.0, 1], "expected_spend": [13.5, 0]}
+
+
+def clv_frame(**changed):
+    return pd.DataFrame(CLV | {"clv": [20.0, 0.0]} | changed)
+
+
+def transactions_frame(amounts):
+    lines = range(1, len(amounts) + 1)
+    day = dt.date(2024, 2, 29)
+    return pd.DataFrame({"customer_id": "007", "day": day, "amount": amounts, "source": "o.csv", "line": lines})
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_key_is_a_column_that_is_always_filled(name):
+    contract = TABLES[name]
+    assert contract.key
+    for column in contract.key:
+        assert not contract.columns[column].empty
+        assert not contract.columns[column].optional
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_may_be_empty(name, tmp_path):
+    """A shop without returns has no rejects; all columns and types are there all the same."""
+    columns = TABLES[name].columns
+    tables.write(name, pd.DataFrame(columns=list(columns)), tmp_path / "t.parquet")
+    stored = pq.read_schema(tmp_path / "t.parquet")
+    assert {field.name: field.type for field in stored} == {c: spec.type for c, spec in columns.items()}
+    assert tables.read(name, tmp_path / "t.parquet").empty
+
+
+def test_conform_orders_columns_as_the_contract_and_drops_others():
+    shuffled = clv_frame(remark="x")[
+        ["remark", "clv", "expected_spend", "expected_order_value", "expected_orders", "customer_id"]
+    ]
+    assert tables.conform("clv", shuffled).column_names == list(TABLES["clv"].columns)
+
+
+def test_missing_columns_are_named():
+    with pytest.raises(RunError, match="table clv: no column expected_spend, clv"):
+        tables.conform("clv", clv_frame().drop(columns=["expected_spend", "clv"]))
+
+
+def test_optional_columns_may_be_absent_but_not_wrong():
+    frame = transactions_frame([Decimal(1)])
+    assert "order_id" not in tables.conform("transactions", frame).column_names
+    assert "order_id" in tables.conform("transactions", frame.assign(order_id="A1")).column_names
+
+
+def test_empty_cells_are_counted_by_column():
+    with pytest.raises(RunError, match="clv is empty in 2 of 2 rows"):
+        tables.conform("clv", clv_frame(clv=[None, float("nan")]))
+
+
+def test_repeated_keys_are_counted():
+    with pytest.raises(RunError, match="2 rows repeat the key customer_id"):
+        tables.conform("clv", pd.concat([clv_frame(), clv_frame()]))
+
+
+def test_a_key_of_two_columns_repeats_only_as_a_whole():
+    history = {"customer_id": ["a", "a"], "tier": "ordinary", "window_orders": 1, "window_revenue": 1.0, "full_window": True}
+    months = [dt.date(2024, 1, 31), dt.date(2024, 2, 29)]
+    assert len(tables.conform("tier_history", pd.DataFrame(history | {"month_end": months}))) == 2
+    with pytest.raises(RunError, match="1 rows repeat the key customer_id, month_end"):
+        tables.conform("tier_history", pd.DataFrame(history | {"month_end": months[:1] * 2}))
+
+
+def test_check_names_column_and_both_types():
+    table = tables.conform("clv", clv_frame())
+    wrong = table.set_column(4, "clv", table["clv"].cast(pa.float32()))
+    with pytest.raises(RunError, match="clv is float, not double"):
+        tables.check("clv", wrong)
+
+
+@pytest.mark.xfail(strict=True, raises=(pa.ArrowInvalid, pa.ArrowTypeError), reason="conform lets pyarrow's own errors through")
+@pytest.mark.parametrize("values", [["high", "low"], [b"1", b"2"]])
+def test_values_of_another_type_are_a_run_error(values):
+    with pytest.raises(RunError, match="clv"):
+        tables.conform("clv", clv_frame(clv=values))
+
+
+def test_ids_stay_text_and_days_become_datetime64(tmp_path):
+    tables.write("transactions", transactions_frame([Decimal("1.10")]), tmp_path / "t.parquet")
+    back = tables.read("transactions", tmp_path / "t.parquet")
+    assert back.customer_id.tolist() == ["007"]
+    assert back.day.dtype.kind == "M"
+    assert back.day.tolist() == [pd.Timestamp(2024, 2, 29)]
+
+
+@given(st.lists(st.decimals(Decimal("-1e15"), Decimal("1e15"), places=12), min_size=1, max_size=20))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_money_comes_back_exactly_and_adds_up_exactly(tmp_path, amounts):
+    tables.write("transactions", transactions_frame(amounts), tmp_path / "t.parquet")
+    back = tables.read("transactions", tmp_path / "t.parquet").amount
+    assert back.tolist() == amounts
+    assert sum(back) == sum(amounts)
+
+
+def test_read_refuses_a_file_that_breaks_its_contract(tmp_path):
+    tables.write("clv", clv_frame(), tmp_path / "clv.parquet")
+    with pytest.raises(RunError, match="table churn: no column churn_risk, risk_band"):
+        tables.read("churn", tmp_path / "clv.parquet")
+
+
+def test_write_leaves_no_file_behind_when_the_contract_is_broken(tmp_path):
+    with pytest.raises(RunError):
+        tables.write("clv", clv_frame(customer_id=["a", "a"]), tmp_path / "clv.parquet")
+    assert not list(tmp_path.iterdir())
