@@ -29,7 +29,7 @@ def shop(tmp_path_factory):
         folder = tmp_path_factory.mktemp("shop")
         (folder / "orders.csv").write_bytes(content.encode() if isinstance(content, str) else content)
         written = {"tables": {"transactions": {"path": "orders.csv", "columns": columns} | table}}
-        (folder / "shop.yml").write_text(yaml.safe_dump(written), "utf-8")
+        (folder / "shop.yml").write_text(yaml.safe_dump(written, sort_keys=False), "utf-8")
         return dataset.load(folder / "shop.yml")
 
     return write

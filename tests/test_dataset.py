@@ -61,7 +61,7 @@ def test_settings_cannot_be_changed_after_reading(load):
         (SHOP + "as_of: yesterday\n", ["as_of", "date", "'yesterday'"]),
         (SHOP + "name: ../up\n", ["name", "'../up'"]),
         (SHOP.replace("path: orders.csv", "format: excel"), ["tables.transactions.format", "'csv' or 'whitespace'", "'excel'"]),
-        (SHOP.replace("date: day", "date: ' '"), ["tables.transactions.columns", "no column named for date"]),
+        (SHOP.replace("date: day", "date: ' '"), ["tables.transactions.columns", "no column is named for date"]),
         (SHOP.replace("date: day", "date: 3"), ["tables.transactions.columns.date", "string", "found 3"]),
         ("tables:\n", ["tables", "None"]),
         ("", ["holds no keys", "tables:"]),
@@ -110,7 +110,7 @@ def test_huge_file_is_refused_unread(load):
 
 
 def test_a_table_without_path_or_sample_is_said(load):
-    with pytest.raises(InputError, match="neither path nor sample"):
+    with pytest.raises(InputError, match="write either path or sample"):
         load(SHOP.replace("    path: orders.csv\n", "")).source()
 
 
@@ -120,52 +120,42 @@ def test_unknown_sample_suggests_the_nearest(load):
 
 
 @pytest.mark.parametrize("line", ["2024: x", "yes: 1", "file: orders.csv"])
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="load passes the keys as Python keywords: 2024, yes and file fail there")
 def test_a_key_that_is_no_python_keyword_is_an_input_error(load, line):
     with pytest.raises(InputError):
         load(SHOP + line + "\n")
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="_read catches YAMLError, but PyYAML raises ValueError for such a date")
 def test_a_day_that_does_not_exist_is_an_input_error(load):
-    with pytest.raises(InputError, match="as_of|day is out of range"):
+    with pytest.raises(InputError, match=r"as_of|day is out of range"):
         load(SHOP + "as_of: 2026-02-30\n")
 
 
-@pytest.mark.xfail(strict=True, raises=RecursionError, reason="PyYAML composes by recursion; _read does not catch it")
 def test_deep_nesting_is_an_input_error(load):
     with pytest.raises(InputError):
-        load(SHOP + "parameters: " + "[" * 5_000 + "]" * 5_000 + "\n")
+        load(SHOP + "parameters: " + "[" * 2_000 + "]" * 2_000 + "\n")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="columns are not checked for customer_id, date and amount; parse fails with AttributeError"
-)
 @pytest.mark.parametrize("column", ["customer_id: id, ", "date: day, ", ", amount: eur"])
 def test_a_meaning_that_every_log_needs_must_be_named(load, column):
     with pytest.raises(InputError, match=column.strip(", ").split(":")[0]):
         load(SHOP.replace(column, ""))
 
 
-@pytest.mark.xfail(strict=True, reason="columns takes any key, so a misspelt optional one is silently ignored")
 def test_an_unknown_meaning_suggests_the_nearest(load):
     with pytest.raises(InputError, match="did you mean quantity"):
         load(SHOP.replace("amount: eur", "amount: eur, quantty: n"))
 
 
-@pytest.mark.xfail(strict=True, reason="order_key is not checked against columns; parse fails with IbisTypeError")
 def test_an_order_key_of_unmapped_columns_is_an_input_error(load):
     with pytest.raises(InputError, match="order_id"):
         load(SHOP + "    order_key: [order_id]\n")
 
 
-@pytest.mark.xfail(strict=True, reason="time_zone is any text")
 def test_an_unknown_time_zone_is_an_input_error(load):
     with pytest.raises(InputError, match="time_zone"):
         load(SHOP + "time_zone: Mars/Olympus\n")
 
 
-@pytest.mark.xfail(strict=True, reason="PyYAML keeps the last of two equal keys and says nothing")
 def test_a_key_written_twice_is_an_input_error(load):
     with pytest.raises(InputError, match="horizon_days"):
         load(SHOP + "horizon_days: 30\nhorizon_days: 90\n")

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
 
@@ -70,13 +70,13 @@ def test_a_heading_that_would_run_gets_an_apostrophe(written, text):
     assert cells[0][0].value.startswith("'")
 
 
-@pytest.mark.xfail(strict=True, reason="a text column of another dtype than str and object is not neutralised")
 def test_a_categorical_text_that_would_run_gets_an_apostrophe(written):
     rows, cells = written(texts("=1+1", dtype="category"))
     assert rows[1] == ["'=1+1"]
     assert cells[1][0].data_type == "s"
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=20))
 def test_no_neutral_text_begins_like_a_formula_or_holds_control_characters(text):
     neutral = exports.neutral(text)
@@ -84,6 +84,7 @@ def test_no_neutral_text_begins_like_a_formula_or_holds_control_characters(text)
     assert not [c for c in neutral if ord(c) < 32 and c not in "\t\r\n"]
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.text(st.characters(categories=["L", "N", "Zs"]), max_size=20))
 def test_plain_text_is_left_as_it_is(text):
     assert exports.neutral(text) == text
@@ -95,7 +96,6 @@ def test_a_control_character_does_not_hide_a_formula(written):
     assert [(row[0].data_type, row[0].value) for row in cells[1:]] == [("s", "'=1+1"), ("s", "abc")]
 
 
-@pytest.mark.xfail(strict=True, reason="U+FFFE and U+FFFF are no XML characters; the workbook cannot be opened")
 def test_a_workbook_with_noncharacters_can_be_opened(written):
     _, cells = written(texts("a\uffffb"))
     assert cells[1][0].data_type == "s"
@@ -107,7 +107,6 @@ def test_ids_come_back_as_the_texts_they_were(written):
     assert [(row[0].data_type, row[0].value) for row in cells[1:]] == [("s", i) for i in IDS]
 
 
-@pytest.mark.xfail(strict=True, reason="openpyxl types #N/A and its like as an error value, not as text")
 def test_an_id_that_reads_like_a_spreadsheet_error_stays_text(written):
     _, cells = written(texts("#N/A"))
     assert cells[1][0].data_type == "s"
@@ -128,10 +127,12 @@ def test_days_are_written_without_a_time(written):
 
 
 def test_what_is_missing_is_an_empty_cell(written):
-    frame = pd.DataFrame({"name": ["a", None], "cost": [1.5, float("nan")], "due": [pd.Timestamp("2026-11-01"), pd.NaT]})
+    frame = pd.DataFrame(
+        {"id": ["1", "2"], "name": ["a", None], "cost": [1.5, float("nan")], "due": [pd.Timestamp("2026-11-01"), pd.NaT]}
+    )
     rows, cells = written(frame)
-    assert rows[2] == ["", "", ""]
-    assert [cell.value for cell in cells[2]] == [None, None, None]
+    assert rows[2] == ["2", "", "", ""]
+    assert [cell.value for cell in cells[2]] == ["2", None, None, None]
 
 
 def test_separators_quotes_and_line_ends_inside_a_text_stay_in_its_cell(written):

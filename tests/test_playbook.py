@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
@@ -42,7 +42,7 @@ def load(tmp_path):
     return load
 
 
-def settings(**changed):
+def shop(**changed):
     tables = {"transactions": {"path": "x.csv", "columns": {"customer_id": "c", "date": "d", "amount": "a"}}}
     return Dataset(name="shop", tables=tables, **changed)
 
@@ -59,7 +59,7 @@ def plan_of(book, n, seed=1, shuffled=False, **knobs):
     matrix, clv, churn = customers(n)
     if shuffled:
         matrix, clv, churn = (frame.sample(frac=1, random_state=k) for k, frame in enumerate((matrix, clv, churn)))
-    return playbook.plan(matrix, clv, churn, book, AS_OF, settings(seed=seed, **knobs))
+    return playbook.plan(matrix, clv, churn, book, AS_OF, shop(seed=seed, **knobs))
 
 
 # The shipped playbook
@@ -156,10 +156,7 @@ def test_a_missing_key_and_an_unknown_tier_of_a_line_are_named(load):
 
 @pytest.mark.parametrize(
     "content",
-    [
-        pytest.param(text, marks=pytest.mark.xfail(strict=True, reason="load lets the reader's own error through"))
-        for text in ("", "- a\n- b\n", "tiers: [a\n")
-    ],
+    [pytest.param(text) for text in ("", "- a\n- b\n", "tiers: [a\n")],
 )
 def test_a_file_that_is_no_playbook_is_an_input_error(tmp_path, content):
     path = tmp_path / "my_playbook.yml"
@@ -168,19 +165,16 @@ def test_a_file_that_is_no_playbook_is_an_input_error(tmp_path, content):
         playbook.load(path)
 
 
-@pytest.mark.xfail(strict=True, reason="rules that share an id are accepted; plan then gives all of them the last one's action")
 def test_two_rules_with_one_id_are_refused(load):
     with pytest.raises(InputError, match="twice"):
         load(rule("twice", {"tier": ["important"]}), rule("twice"))
 
 
-@pytest.mark.xfail(strict=True, reason="without a last line for everybody, a customer no line fits silently gets the first tier")
 def test_tiers_that_leave_somebody_out_are_refused(load):
     with pytest.raises(InputError, match="tiers"):
         load(rule("rest"), tiers=[tier("strategic", "A twice", abc_today=["A"], abc_future=["A"])])
 
 
-@pytest.mark.xfail(strict=True, reason="a text without English loads and fails with KeyError when it is said")
 def test_a_text_without_english_is_refused(load):
     with pytest.raises(InputError, match=r"rules\.0\.action"):
         load(rule("first", action={"zh": "写信"}))
@@ -244,7 +238,7 @@ def test_value_to_come_is_read_from_clv_and_none_without_it(load):
 def test_plan_has_one_row_for_each_customer_and_follows_the_rule(load):
     book = load(rule("greet", {"stage": ["new"]}, control=0, days=10), rule("rest", control=0))
     matrix, clv, churn = customers(4, stage=["new", "lost", "new", "loyal"])
-    plan = playbook.plan(matrix, clv, churn, book, AS_OF, settings())
+    plan = playbook.plan(matrix, clv, churn, book, AS_OF, shop())
     assert plan.customer_id.tolist() == matrix.customer_id.tolist()
     assert plan.rule.tolist() == ["greet", "rest", "greet", "rest"]
     assert plan.action.tolist() == ["action of greet", "action of rest"] * 2
@@ -278,7 +272,7 @@ def test_a_target_is_a_probability(load):
 
 def test_what_is_not_known_of_a_customer_stays_empty(load):
     matrix, clv, churn = customers(1, stage="prospect", risk="none")
-    plan = playbook.plan(matrix, clv.head(0), churn.head(0), load(rule("rest", control=0)), AS_OF, settings())
+    plan = playbook.plan(matrix, clv.head(0), churn.head(0), load(rule("rest", control=0)), AS_OF, shop())
     assert plan[["expected_value", "target"]].isna().all(axis=None)
     assert plan.cost.tolist() == [2.0]
 
@@ -301,7 +295,7 @@ def test_the_lot_does_not_depend_on_the_order_of_rows_but_on_the_seed(load):
 def test_only_rules_with_a_control_hold_anybody_back(load):
     book = load(rule("all", {"stage": ["new"]}, control=0), rule("half", control=0.5))
     matrix, clv, churn = customers(400, stage=["new", "lost"] * 200)
-    arms = playbook.plan(matrix, clv, churn, book, AS_OF, settings()).groupby("rule").arm.unique().map(set)
+    arms = playbook.plan(matrix, clv, churn, book, AS_OF, shop()).groupby("rule").arm.unique().map(set)
     assert arms.to_dict() == {"all": {"exempt"}, "half": {"treat", "control"}}
 
 
@@ -328,6 +322,7 @@ def test_by_rule_adds_up_the_treated_and_counts_the_held_back():
     assert table.gain.tolist() == [40.0, 8.0, -5.0]
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(
         st.tuples(st.sampled_from("abc"), st.sampled_from(["treat", "exempt"]), st.integers(0, 99), st.integers(0, 99)),
@@ -344,7 +339,6 @@ def test_by_rule_loses_no_money_and_no_customer(rows):
     assert table.gain.sum() == sum(value - cost for _, _, cost, value in rows)
 
 
-@pytest.mark.xfail(strict=True, reason="a rule whose customers are all held back is missing, and they with it")
 def test_by_rule_counts_the_held_back_of_a_rule_that_treats_nobody():
     plan = small_plan().assign(arm="control")
     assert playbook.by_rule(plan).held_back.sum() == len(plan)
@@ -375,7 +369,7 @@ def test_cells_count_every_customer_and_show_the_empty_cells():
 def test_export_lists_those_with_most_to_gain_first_with_their_cell(load):
     matrix, clv, churn = customers(3, stage=["new", "lost", "loyal"])
     clv["expected_order_value"] = [10.0, 30.0, 10.0]
-    listed = playbook.export(playbook.plan(matrix, clv, churn, load(rule("rest", control=0)), AS_OF, settings()), matrix)
+    listed = playbook.export(playbook.plan(matrix, clv, churn, load(rule("rest", control=0)), AS_OF, shop()), matrix)
     assert listed.customer_id.tolist() == ["c00001", "c00000", "c00002"]
     assert listed.stage.tolist() == ["lost", "new", "loyal"]
     assert listed.columns[:5].tolist() == ["customer_id", "tier", "stage", "risk_band", "arm"]

@@ -87,7 +87,6 @@ def test_check_names_column_and_both_types():
         tables.check("clv", wrong)
 
 
-@pytest.mark.xfail(strict=True, raises=(pa.ArrowInvalid, pa.ArrowTypeError), reason="conform lets pyarrow's own errors through")
 @pytest.mark.parametrize("values", [["high", "low"], [b"1", b"2"]])
 def test_values_of_another_type_are_a_run_error(values):
     with pytest.raises(RunError, match="clv"):

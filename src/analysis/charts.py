@@ -13,7 +13,7 @@ from matplotlib.dates import AutoDateLocator, DateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from analysis.messages import Say
+from analysis.messages import Say, printable
 
 INK, ACCENT, SOFT, WARN, GRID = "#1f2d3a", "#0b6e75", "#9cc9cb", "#c8553d", "#dfe5e8"
 TIER_COLOURS = {"strategic": "#0b6e75", "important": "#57a6a9", "ordinary": "#cfe3e3", "potential": "#e9c46a"}
@@ -48,7 +48,7 @@ def svg(chart: Chart, frame: Any, say: Say, **options: Any) -> str:
         chart(frame, say, figure.add_subplot(), **options)
         picture = io.StringIO()
         figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
-    element = picture.getvalue()
+    element = printable(picture.getvalue())
     element = element[element.index("<svg") :]
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
     return re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", element, count=1), count=1)

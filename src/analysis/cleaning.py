@@ -3,12 +3,14 @@
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 
 import ibis
 import ibis.expr.datatypes as dtype
 import pandas as pd
 from ibis import _
-from ibis.expr.types import BooleanValue, StringValue, Table
+from ibis.expr.types import BooleanValue, IntegerValue, StringValue, Table
 
 from analysis.dataset import Dataset
 from analysis.errors import InputError, RunError
@@ -46,15 +48,26 @@ def parse(log: Table, dataset: Dataset) -> Table:
     """The log's texts with `day`, `money`, `pieces` read from them (empty where unreadable) and `copy`,
     which numbers lines that an order key proves to be the same (0 is the first)."""
     table = dataset.tables.transactions
-    typed = log.mutate(
-        customer_id=log.customer_id.strip().nullif(""),
-        day=try_strptime(log.date.strip(), table.date_format).date(),
-        money=log.amount.strip().try_cast(MONEY),
-        pieces=log.quantity.strip().try_cast("float64") if "quantity" in log.columns else ibis.null("float64"),
+    trimmed = log.mutate(**{name: trim(log[name]) for name in table.columns})
+    typed = trimmed.mutate(
+        customer_id=trimmed.customer_id.nullif(""),
+        day=try_strptime(trimmed.date, table.date_format).date(),
+        money=trimmed.amount.try_cast(MONEY),
+        pieces=trimmed.quantity.try_cast("float64") if "quantity" in log.columns else ibis.null("float64"),
     )
-    same_line = [*table.order_key, "customer_id", "day", "money"]
-    copy = ibis.row_number().over(group_by=same_line, order_by=["source", "line"]) if table.order_key else ibis.literal(0)
-    return typed.mutate(copy=copy)
+    return typed.mutate(copy=_copies(typed, table.order_key) if table.order_key else ibis.literal(0))
+
+
+def _copies(typed: Table, order_key: list[str]) -> IntegerValue:
+    same_line = [*order_key, "customer_id", "day", "money"]
+    number = ibis.row_number().over(group_by=same_line, order_by=["source", "line"])
+    whole = reduce(and_, (typed[name].fill_null("") != "" for name in order_key))
+    return ibis.ifelse(whole, number, 0)
+
+
+def trim(text: StringValue) -> StringValue:
+    """The text without blanks of any script around it."""
+    return text.re_replace(r"^[\s\p{Z}]+|[\s\p{Z}]+$", "")
 
 
 def last_complete_day(log: Table, dataset: Dataset) -> dt.date:
@@ -62,10 +75,10 @@ def last_complete_day(log: Table, dataset: Dataset) -> dt.date:
     newest = parse(log, dataset).filter(_.day.between(EARLIEST, LATEST)).day.max().execute()
     if pd.isna(newest):
         table = dataset.tables.transactions
-        example = log.date.first().execute()
+        example = mask(log.date).first().execute()
         raise InputError(
             f"{dataset.file}: no date in column {table.columns['date']} reads as {table.date_format}"
-            f" (found e.g. {example!r}); correct tables.transactions.date_format"
+            f" (found e.g. {example!r}, digits masked); correct tables.transactions.date_format"
         )
     day = pd.Timestamp(newest).date()
     return day - dt.timedelta(days=1) if "%H" in dataset.tables.transactions.date_format else day
@@ -99,7 +112,7 @@ def judge(parsed: Table, as_of: dt.date) -> Table:
 def transactions(judged: Table) -> Table:
     """The kept lines as the table `transactions`."""
     kept = judged.filter(_.outcome == "kept")
-    known = {"order_id": kept.order_id.strip()} if "order_id" in kept.columns else {}
+    known = {"order_id": kept.order_id} if "order_id" in kept.columns else {}
     known |= {"quantity": kept.pieces} if "quantity" in kept.columns else {}
     return kept.select("customer_id", "day", amount=kept.money, **known, source=kept.source, line=kept.line).order_by(
         "customer_id", "day", "source", "line"
@@ -117,7 +130,7 @@ def rejects(judged: Table) -> Table:
 
 def mask(text: StringValue) -> StringValue:
     """The shape of a text without its content: letters become x, digits 9."""
-    return text.re_replace(r"\p{L}", "x").re_replace(r"\p{N}", "9")
+    return text.re_replace(r"[\p{L}\p{M}]", "x").re_replace(r"\p{N}", "9")
 
 
 def account(judged: Table) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """The customer matrix (tier x stage x risk) and what to do in each of its cells, by rules kept in playbook.yml."""
 
 import datetime as dt
+import hashlib
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,7 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 import pandas as pd
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from analysis.dataset import Dataset
 from analysis.errors import InputError
@@ -22,8 +23,16 @@ Tier = Literal["strategic", "important", "ordinary", "potential"]
 Stage = Literal["prospect", "new", "repeat", "loyal", "silent", "lost"]
 Risk = Literal["high", "medium", "low", "unknown", "none"]
 ABC = Literal["A", "B", "C", "none"]
-Text = str | dict[str, str]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _has_english(text: str | dict[str, str]) -> str | dict[str, str]:
+    if isinstance(text, dict) and "en" not in text:
+        raise ValueError("give at least the English text, en")
+    return text
+
+
+Text = Annotated[str | dict[str, str], AfterValidator(_has_english)]
 
 
 class _Strict(BaseModel):
@@ -58,7 +67,7 @@ class Rule(_Strict):
     channel: Text
     owner: Text
     days: int = Field(ge=0)
-    cost: float = Field(ge=0)
+    cost: float = Field(ge=0, allow_inf_nan=False)
     effect: Share
     control: Share
 
@@ -76,6 +85,15 @@ class Playbook(_Strict):
     tiers: tuple[TierRule, ...]
     rules: tuple[Rule, ...]
 
+    @model_validator(mode="after")
+    def _everybody_has_one(self) -> "Playbook":
+        if not self.tiers or self.tiers[-1].when != TierCondition():
+            raise ValueError("the last line of tiers must be for everybody else: when: {}")
+        names = [rule.id for rule in self.rules]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"rules repeat the id {', '.join(repeated)}")
+        return self
+
     def rule_for(self, tier: str, stage: str, risk: str) -> Rule:
         """The rule that names most of the cell. Raises InputError where none or two of them do."""
         fitting = [rule for rule in self.rules if rule.fits(tier, stage, risk)]
@@ -92,7 +110,11 @@ class Playbook(_Strict):
 def load(path: Path = PLAYBOOK) -> Playbook:
     """Read and check a playbook: every cell of the matrix has exactly one rule."""
     try:
-        book = Playbook(**yaml.safe_load(path.read_text("utf-8")))
+        book = Playbook.model_validate(yaml.safe_load(path.read_text("utf-8")))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; name a playbook that is there") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path.name}: not readable as YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise InputError(f"{path.name}: {found}") from None
@@ -143,7 +165,7 @@ def rules_of(matrix: pd.DataFrame, book: Playbook) -> pd.Series:
 def plan(
     matrix: pd.DataFrame, clv: pd.DataFrame, churn: pd.DataFrame, book: Playbook, as_of: dt.date, settings: Dataset
 ) -> pd.DataFrame:
-    """The table `plan`: each customer's action. Who is held back is drawn by lot, in order of customer_id.
+    """The table `plan`: each customer's action. Who is held back is drawn by lot.
 
     Costs and expected values are of the treated; money is margin where known, else revenue.
     """
@@ -157,7 +179,7 @@ def plan(
         name: plan.rule.map({i: said(getattr(rule, name), settings.language) for i, rule in by_id.items()})
         for name in ("action", "channel", "owner")
     }
-    held = np.random.default_rng(settings.seed).random(len(plan)) < of["control"]
+    held = lots(plan.customer_id, settings.seed) < of["control"]
     order_value = plan.customer_id.map(clv.set_index("customer_id").expected_order_value)
     stays = 1 - plan.customer_id.map(churn.set_index("customer_id").churn_risk)
     return plan.assign(
@@ -170,22 +192,33 @@ def plan(
     )
 
 
+def lots(customer_ids: pd.Series, seed: int) -> np.ndarray:
+    """A lot between 0 and 1 for each customer, which stays the same whoever else there is."""
+    key = str(seed).encode()
+    digests = (hashlib.blake2b(customer.encode(), digest_size=8, key=key).digest() for customer in customer_ids)
+    return np.fromiter((int.from_bytes(digest) for digest in digests), float, len(customer_ids)) / 2**64
+
+
 def by_rule(plan: pd.DataFrame) -> pd.DataFrame:
     """What each action comes to, the most valuable first.
 
     Columns: rule (index), action, channel, owner, due, customers (treated), held_back, cost, expected_value, gain.
     """
-    treated = plan[plan.arm != "control"]
-    table = treated.groupby("rule").agg(
-        action=("action", "first"),
-        channel=("channel", "first"),
-        owner=("owner", "first"),
-        due=("due", "first"),
-        customers=("customer_id", "size"),
-        cost=("cost", "sum"),
-        expected_value=("expected_value", "sum"),
+    held = plan.arm == "control"
+    table = (
+        plan.assign(treated=~held, held_back=held)
+        .groupby("rule")
+        .agg(
+            action=("action", "first"),
+            channel=("channel", "first"),
+            owner=("owner", "first"),
+            due=("due", "first"),
+            customers=("treated", "sum"),
+            held_back=("held_back", "sum"),
+            cost=("cost", "sum"),
+            expected_value=("expected_value", "sum"),
+        )
     )
-    table.insert(5, "held_back", plan[plan.arm == "control"].groupby("rule").size().reindex(table.index, fill_value=0))
     table["gain"] = table.expected_value - table.cost
     return table.sort_values("gain", ascending=False)
 

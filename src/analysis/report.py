@@ -1,7 +1,9 @@
 """What a manager reads: findings, cards, tables and pictures in a notebook, and the HTML pages made of them."""
 
 import copy
+import html
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -31,9 +33,9 @@ def _fragment(macro: str, *arguments: Any) -> str:
     return str(getattr(_environment().get_template("fragments.html.j2").module, macro)(*arguments))
 
 
-def _show(html: str, text: str) -> None:
+def _show(fragment: str, text: str) -> None:
     """Display in the notebook; the mark tells the page template that this output is ours."""
-    display({"text/html": html, "text/plain": text}, raw=True, metadata={"customer_matrix": True})
+    display({"text/html": fragment, "text/plain": text}, raw=True, metadata={"customer_matrix": True})
 
 
 class Page:
@@ -90,8 +92,8 @@ class Page:
             for row in shown[list(forms)].itertuples(index=False)
         ]
         headings = [self.say(f"columns.{column}") for column in forms]
-        html = _fragment("table", self.say(f"tables.{name}"), headings, numeric, rows)
-        _show(html, shown[list(forms)].to_string(index=False))
+        fragment = _fragment("table", self.say(f"tables.{name}"), headings, numeric, rows)
+        _show(fragment, shown[list(forms)].to_string(index=False))
 
     def save(self, path: Path) -> None:
         """Keep what the index needs, as JSON."""
@@ -99,10 +101,10 @@ class Page:
         path.write_text(json.dumps(kept, ensure_ascii=False), "utf-8")
 
 
-def contents(notebook: "NotebookNode") -> list[str]:
-    """The headings of second order, in order."""
-    lines = [line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
-    return [line[3:].strip() for line in lines if line.startswith("## ")]
+def contents(body: str) -> list[dict[str, str]]:
+    """The headings of second order of a page, in order, with the anchors they got: href, text (plain)."""
+    found = re.findall(r'<h2 id="([^"]*)">(.*?)<a class="anchor-link"', body, re.DOTALL)
+    return [{"href": html.unescape(anchor), "text": html.unescape(re.sub(r"<[^>]*>", "", text))} for anchor, text in found]
 
 
 def title(notebook: "NotebookNode") -> str:
@@ -127,9 +129,8 @@ def notebook_page(notebook: "NotebookNode", stage: str, say: Say, facts: dict[st
     said = translate(notebook, say, stage)
     exporter = HTMLExporter(template_name="report", extra_template_basedirs=[str(TEMPLATES)])
     body, _ = exporter.from_notebook_node(said)
-    sections = [{"href": heading.replace(" ", "-"), "text": heading} for heading in contents(said)]
     after_title = body.index("</section>") + len("</section>")
-    table = _fragment("contents", say("page.contents"), sections)
+    table = _fragment("contents", say("page.contents"), contents(body))
     return page(title(said), body[:after_title] + table + body[after_title:], say, facts, home="index.html")
 
 

@@ -146,6 +146,7 @@ def clusters(customers: pd.DataFrame, k: int = 0, seed: int = 0) -> pd.DataFrame
         k = k or int(quality.clusters[quality.silhouette.idxmax()])
         features = _features(bought)
         sample = features.sample(min(len(features), CLUSTER_SAMPLE), random_state=seed)
+        k = min(k, len(sample.drop_duplicates()))
         found = KMeans(k, n_init=4, random_state=seed).fit(sample).predict(features)
         worth = bought.window_revenue.groupby(found).mean().rank(ascending=False, method="first")
         labels[bought.customer_id] = [f"cluster_{int(worth[label])}" for label in found]

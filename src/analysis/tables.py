@@ -163,7 +163,11 @@ def conform(name: str, frame: pd.DataFrame) -> pa.Table:
     if missing := [c for c in wanted if c not in frame]:
         raise RunError(f"table {name}: no column {', '.join(missing)}")
     schema = pa.schema([(c, contract.columns[c].type) for c in wanted])
-    return check(name, pa.Table.from_pandas(frame[wanted], schema, preserve_index=False))
+    try:
+        table = pa.Table.from_pandas(frame[wanted], schema, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise RunError(f"table {name}: {error.args[-1]}") from None
+    return check(name, table)
 
 
 def check(name: str, table: pa.Table) -> pa.Table:

@@ -52,9 +52,8 @@ def main(times: int = 3) -> None:
                 runs.append(measured(call, home))
         seconds, memory = zip(*runs, strict=True)
         result[name] = {"seconds": [round(s, 2) for s in seconds], "peak_mb": round(max(memory))}
-        print(
-            f"{name:<12} median {statistics.median(seconds):6.2f} s ({min(seconds):.2f} to {max(seconds):.2f}), peak {max(memory):6,.0f} MB"
-        )
+        spread = f"{min(seconds):.2f} to {max(seconds):.2f}"
+        print(f"{name:<12} median {statistics.median(seconds):6.2f} s ({spread}), peak {max(memory):6,.0f} MB")
     print(json.dumps(result))
 
 

@@ -1,16 +1,17 @@
 """Every sentence of the reports, by language. A language is a file: en.yml, zh.yml, …"""
 
+import copy
 import datetime as dt
-import math
+import re
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 from babel.numbers import format_currency, format_decimal, format_percent
 
@@ -18,20 +19,26 @@ from analysis.errors import InputError, did_you_mean
 
 FOLDER = Path(__file__).parent
 WHOLE_MONEY = 1_000  # from here on cents only distract
+NOT_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
+
+
+def printable(text: str) -> str:
+    """The text without the characters that no XML file, and so neither SVG nor XLSX, may hold."""
+    return NOT_XML.sub("", text)
 
 
 class Say:
     """Says a message of the catalogue in one language, its numbers written as that language writes them.
 
-    In a message `{x:int}`, `{x:number}`, `{x:percent}`, `{x:money}`, `{x:exact}`, `{x:date}` and `{x:word}` name a value and
-    its form; `word` looks the value up among the catalogue's words (tiers, stages, reasons).
+    In a message `{x:int}`, `{x:number}`, `{x:percent}`, `{x:money}`, `{x:exact}`, `{x:date}`, `{x:text}` and `{x:word}` name a
+    value and its form; `word` looks the value up among the catalogue's words (tiers, stages, reasons).
     """
 
     def __init__(self, language: str, currency: str = "USD", folder: Path = FOLDER) -> None:
         self.language, self.currency = language, currency
         self.catalogue = catalogue(language, folder)
-        self.locale = Locale.parse(language)
-        self._forms = {
+        self.locale = _locale(language)
+        self._forms: dict[str, Callable[[Any], str]] = {
             "int": lambda x: format_decimal(round(x), "#,##0", self.locale),
             "number": lambda x: format_decimal(x, "#,##0.00", self.locale),
             "short": lambda x: format_decimal(float(f"{x:.3g}"), "#,##0.###", self.locale),
@@ -39,6 +46,7 @@ class Say:
             "money": self.money,
             "exact": lambda x: format_currency(x, self.currency, locale=self.locale),
             "date": lambda x: format_date(_day(x), "medium", self.locale),
+            "text": str,
             "word": self.word,
         }
 
@@ -63,21 +71,24 @@ class Say:
 
     def form(self, name: str, value: Any) -> str:
         """One value in a named form; a dash for what is not known."""
-        if value is None or _is_nan(value):
+        if _is_nan(value):
             return "–"
         return self._forms[name](value)
 
     def money(self, amount: float) -> str:
         """An amount with its currency; whole units where cents are none or only distract."""
-        digits = abs(amount) < WHOLE_MONEY and amount != round(amount)
-        return format_currency(amount, self.currency, None if digits else "¤#,##0", self.locale, currency_digits=digits)
+        cents = abs(amount) < WHOLE_MONEY and amount != round(amount)
+        pattern = copy.copy(self.locale.currency_formats["standard"])
+        pattern.frac_prec = pattern.frac_prec if cents else (0, 0)
+        return format_currency(amount, self.currency, pattern, self.locale, currency_digits=cents)
 
     def word(self, term: str) -> str:
-        """The catalogue's name of a class (tier, stage, segment, reason); the term itself if it has none."""
+        """The catalogue's name of a class (tier, stage, segment, reason; also numbered, as cluster_2), or the term itself."""
+        words = self.catalogue["words"]
         group, _, number = str(term).rpartition("_")
-        if number.isdigit():
-            return f"{self.catalogue['words'].get(group, group)} {number}"
-        return str(self.catalogue["words"].get(term, term))
+        if number.isdigit() and group in words:
+            return f"{words[group]} {number}"
+        return str(words.get(term, term))
 
 
 class _Formatter(string.Formatter):
@@ -89,7 +100,14 @@ class _Formatter(string.Formatter):
 
 
 def _is_nan(value: Any) -> bool:
-    return value is pd.NaT or (isinstance(value, float) and math.isnan(value))
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
+
+
+def _locale(language: str) -> Locale:
+    try:
+        return Locale.parse(language, sep="-")
+    except (ValueError, UnknownLocaleError):
+        raise InputError(f"language {language!r} is no language tag as en, zh or zh-TW") from None
 
 
 def _day(value: Any) -> dt.date:

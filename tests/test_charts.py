@@ -1,0 +1,192 @@
+import ast
+import re
+import xml.etree.ElementTree as ET
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from analysis import charts
+from analysis.messages import FOLDER, Say
+
+SVG = "{http://www.w3.org/2000/svg}"
+WEEKS = pd.date_range("2026-01-04", periods=3, freq="7D")
+ENDS = pd.date_range("2026-01-31", periods=3, freq="ME")
+TIERS = ["strategic", "important", "ordinary"]
+TRACKED = pd.DataFrame({"week": WEEKS, "actual": [3, 2, 4], "expected": [2.5, 2.4, 2.3]})
+BY_REPEATS = {"repeats": [0, 1, 2], "actual": [9.0, 4.0, 2.0]}
+DECILES = pd.DataFrame({"decile": [1, 2], "predicted": [0.8, 0.3], "actual": [0.7, 0.4], "low": [0.5, 0.2], "high": [0.9, 0.6]})
+# Each chart with the smallest frame that its docstring asks for.
+CHARTS = {
+    "weekly_revenue": (pd.DataFrame({"week": WEEKS, "revenue": [10.0, 0.0, 30.0]}), {}),
+    "segment_sizes": (pd.DataFrame({"customers": [3, 1], "revenue_share": [0.9, 0.1]}, index=["champions", "lost"]), {}),
+    "rfm_grid": (pd.DataFrame([[1, 0], [2, 3]], index=[5, 4], columns=[1, 2]), {}),
+    "pareto": (pd.DataFrame({"customers": [0, 0.5, 1], "value": [0, 0.8, 1]}), {}),
+    "stage_sizes": (pd.Series({"new": 3, "lost": 0}), {}),
+    "cluster_quality": (pd.DataFrame({"clusters": [2, 3], "silhouette": [0.3, 0.4]}), {}),
+    "repeat_frequency": (pd.DataFrame(BY_REPEATS | {"model": [8.0, 5.0, 2.0]}), {}),
+    "tracking_weekly": (TRACKED, {"origin": WEEKS[1]}),
+    "tracking_cumulative": (TRACKED, {"origin": WEEKS[1]}),
+    "conditional_expectation": (pd.DataFrame(BY_REPEATS | {"expected": [8.0, 5.0, 2.0]}), {}),
+    "frequency_recency": (pd.DataFrame([[0.1, 0.2], [0.3, 0.9]], index=[0, 5], columns=[0, 90]), {}),
+    "calibration": (DECILES, {}),
+    "leavers_by_decile": (DECILES, {"base": 0.5}),
+    "risk_spread": (pd.Series([0.1, 0.5, 0.9]), {}),
+    "matrix": (pd.DataFrame([[1, 0], [2, 30]], index=["strategic", "ordinary"], columns=["new", "lost"]), {}),
+    "action_gain": (pd.Series({"welcome": 12.5, "let_go": -3.0}), {}),
+    "tier_history": (pd.DataFrame([[1, 2, 7]] * 3, index=ENDS, columns=TIERS), {"full_from": ENDS[1]}),
+    "migration": (pd.DataFrame(np.eye(3, dtype=int), index=TIERS, columns=TIERS), {}),
+}
+NASTY = ["A $5 & B $10", r"$\frac$", "$x$ $", "<script>alert(1)</script>", "</text><script>", "\"quoted\" & 'single'", "客户"]
+
+
+def draw(name, say=None, frame=None, **options):
+    given, needed = CHARTS[name]
+    return charts.svg(getattr(charts, name), given if frame is None else frame, say or Say("en"), **(needed | options))
+
+
+@cache
+def drawn(name):
+    """As draw, for tests that can share a picture."""
+    return draw(name)
+
+
+def texts(svg):
+    return ["".join(node.itertext()).strip() for node in ET.fromstring(svg).iter(f"{SVG}text")]
+
+
+def test_every_public_chart_is_drawn_here():
+    tree = ast.parse(Path(charts.__file__).read_text("utf-8"))
+    takes_say = [
+        n.name for n in tree.body if isinstance(n, ast.FunctionDef) and [a.arg for a in n.args.args[1:3]] == ["say", "ax"]
+    ]
+    assert set(takes_say) == set(CHARTS)
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_chart_is_one_svg_with_its_words_as_text(name):
+    svg = drawn(name)
+    words = yaml.safe_load((FOLDER / "en.yml").read_text("utf-8"))["charts"][name]
+    assert ET.fromstring(svg).tag == f"{SVG}svg"
+    for part in ("title", "x", "y"):
+        assert words.get(part, "") in ["", *texts(svg)]
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_chart_is_the_same_bytes_twice_and_leaves_its_frame_as_it_was(name):
+    before = CHARTS[name][0].copy(deep=True)
+    assert draw(name) == drawn(name)
+    assert CHARTS[name][0].equals(before)
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_chart_carries_no_date_no_size_no_script_and_no_link_elsewhere(name):
+    svg = drawn(name)
+    assert "metadata" not in svg
+    assert "date>" not in svg
+    assert not {"width", "height"} & set(ET.fromstring(svg).attrib)
+    assert "viewBox" in ET.fromstring(svg).attrib
+    assert "<script" not in svg
+    assert not re.search(r"""(?:href|src)\s*=\s*["'](?!#|data:image/png;base64,)|url\((?!#)|@import""", svg)
+
+
+def test_chart_is_the_same_whatever_the_style_outside():
+    svg = draw("action_gain")
+    with matplotlib.rc_context({"font.size": 30, "svg.fonttype": "path", "svg.hashsalt": None, "axes.grid": False}):
+        assert draw("action_gain") == svg
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")  # the reader's browser has the glyphs that this machine lacks
+@pytest.mark.parametrize(
+    ("name", "frame"),
+    [
+        ("action_gain", pd.Series(1.0, NASTY)),
+        ("stage_sizes", pd.Series(1.0, NASTY)),
+        ("segment_sizes", pd.DataFrame({"customers": 1, "revenue_share": 0.1}, NASTY)),
+        ("matrix", pd.DataFrame(1, NASTY, ["new"])),
+        ("migration", pd.DataFrame(1, ["new"], NASTY)),
+        ("rfm_grid", pd.DataFrame(1, NASTY, NASTY)),
+    ],
+)
+def test_labels_of_the_data_are_escaped_and_read_as_they_are(name, frame):
+    svg = draw(name, frame=frame)
+    assert set(NASTY) <= set(texts(svg))
+    assert "<script" not in svg
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("label", ["a\x01b", "a\x0bb", "a\ufffeb"])
+def test_control_characters_do_not_break_the_picture(label):
+    ET.fromstring(draw("action_gain", frame=pd.Series([1.0], index=[label])))
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_chart_says_nothing_that_another_language_cannot_translate(name, tmp_path):
+    def wrapped(node):
+        return {key: wrapped(inside) for key, inside in node.items()} if isinstance(node, dict) else f"⟦{node}⟧"
+
+    english = yaml.safe_load((FOLDER / "en.yml").read_text("utf-8"))
+    (tmp_path / "eo.yml").write_text(yaml.safe_dump(wrapped(english), allow_unicode=True), "utf-8")
+    for text in texts(draw(name, Say("eo", "EUR", tmp_path))):
+        assert not re.search(r"[A-Za-z]", re.sub(r"⟦.*?⟧", "", text)), text
+
+
+# What the pictures show
+def test_cells_show_their_counts():
+    assert {"1", "0", "2", "30", "Strategic", "Lost"} <= set(texts(drawn("matrix")))
+
+
+def test_cells_of_nothing_but_zeros_or_unknowns_are_drawn():
+    for value in (0, float("nan")):
+        svg = draw("matrix", frame=pd.DataFrame([[value]], index=["strategic"], columns=["new"]))
+        assert ("–" if np.isnan(value) else "0") in texts(svg)
+
+
+def test_bars_show_their_number_and_a_dash_for_an_unknown_one():
+    shown = texts(draw("action_gain", frame=pd.Series({"welcome": 12.5, "let_go": -3.0, "remind": float("nan")})))
+    assert {"$12.50", "-$3", "–"} <= set(shown)
+
+
+def test_the_last_number_of_repeats_means_or_more():
+    assert "2+" in texts(drawn("repeat_frequency"))
+
+
+def test_where_the_models_data_end_is_marked_only_if_given():
+    mark = yaml.safe_load((FOLDER / "en.yml").read_text("utf-8"))["words"]["model_ends"]
+    assert mark in texts(draw("tracking_weekly"))
+    assert mark not in texts(draw("tracking_weekly", origin=None))
+
+
+def axes_of(name, **options):
+    frame, needed = CHARTS[name]
+    ax = matplotlib.figure.Figure().add_subplot()
+    return getattr(charts, name)(frame, Say("en"), ax, **(needed | options))
+
+
+def test_best_number_of_clusters_is_marked():
+    marked = axes_of("cluster_quality").lines[1]
+    assert (marked.get_xdata().tolist(), marked.get_ydata().tolist()) == ([3], [0.4])
+
+
+def test_cumulative_tracking_adds_up():
+    actual, expected = (line.get_ydata() for line in axes_of("tracking_cumulative").lines[:2])
+    assert actual.tolist() == [3, 5, 9]
+    assert expected.tolist() == pytest.approx([2.5, 4.9, 7.2])
+
+
+def test_month_ends_without_a_full_window_are_pale():
+    bars = [bar for bar in axes_of("tier_history").patches if bar.get_height() > 0]
+    pale = {round(bar.get_x() + bar.get_width() / 2): bar.get_alpha() < 1 for bar in bars}
+    assert pale == {0: True, 1: False, 2: False}
+    assert sum(bar.get_height() for bar in bars) == 30
+    assert max(bar.get_y() + bar.get_height() for bar in bars) == 10
+
+
+def test_intervals_of_the_calibration_reach_from_low_to_high():
+    [bars] = axes_of("calibration").containers
+    ends = [segment[:, 1].tolist() for segment in bars.lines[2][0].get_segments()]
+    assert ends == [pytest.approx([0.5, 0.9]), pytest.approx([0.2, 0.6])]
