@@ -86,7 +86,7 @@ def test_a_missing_file_names_the_key_to_correct(shop, engine):
 
 @pytest.mark.parametrize("bad", ["8 2024-01-06", "8 2024-01-06 5 6"])
 def test_wrong_field_count_names_the_line_of_a_whitespace_file(read, bad):
-    with pytest.raises(InputError, match=rf"line 3: {len(bad.split())} fields where the header has 3"):
+    with pytest.raises(InputError, match=rf"line 3: {len(bad.split())} fields where the first line has 3"):
         read((HEADER + ROW).replace(",", " ") + bad + "\n", format="whitespace")
 
 
@@ -155,7 +155,7 @@ def test_line_is_that_of_the_file(read, above):
 
 
 def test_a_title_above_the_header_is_told_with_its_remedy(read):
-    with pytest.raises(InputError, match="line 2: 3 fields where the first line has 1.*delete a title"):
+    with pytest.raises(InputError, match=r"line 2: 3 fields where the first line has 1.*delete a title"):
         read("Orders of my shop\n" + HEADER + ROW)
 
 
