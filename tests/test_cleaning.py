@@ -131,7 +131,7 @@ def masked(texts):
 
 
 def fold(character):
-    return {"L": "x", "N": "9"}.get(unicodedata.category(character)[0], character)
+    return {"L": "x", "M": "x", "N": "9"}.get(unicodedata.category(character)[0], character)
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=20), min_size=1, max_size=10))

