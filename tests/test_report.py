@@ -100,7 +100,7 @@ def test_cards_are_escaped(text):
     page, soup = shown(lambda page: page.cards(x=("word", text)))
     assert soup.find("dd").get_text() == SAY.word(text)
     assert {tag.name for tag in soup.find_all(True)} == {"dl", "div", "dt", "dd"}
-    assert page.cards_shown == [("Card", SAY.word(text))]
+    assert page.cards_shown == {"x": ("Card", SAY.word(text))}
 
 
 @settings(deadline=None, max_examples=50)
@@ -179,7 +179,7 @@ def test_a_page_keeps_what_the_index_needs(tmp_path):
     page.save(tmp_path / "page.json")
     kept = json.loads((tmp_path / "page.json").read_text("utf-8"))
     assert kept["findings"] == [{"key": "x", "text": "客户 <b>!"}]
-    assert kept["cards"] == [["Card", "1,234"]]
+    assert kept["cards"] == {"x": ["Card", "1,234"]}
     assert kept["pictures"]["stage_sizes"]["picture"].startswith("<svg")
 
 
@@ -286,11 +286,13 @@ def kept_by_stage():
     kept = {
         stage: {
             "findings": [{"key": f"k{n}", "text": f"Finding {n} of {stage} <b>"} for n in range(5)],
-            "cards": [[f"Card {n} of {stage}", f"{n} & more"] for n in range(4)],
+            "cards": {},
             "pictures": {},
         }
         for stage in STAGES
     }
+    kept["02_segments"]["cards"] = {"window_revenue": ["Revenue", "1 & more"], "unasked": ["Unasked", "2"]}
+    kept["01_data_quality"]["cards"] = {"customers": ["Customers", "3"]}
     kept["05_strategy"]["findings"] = [
         {"key": "matrix", "text": "The matrix <i>says</i>."},
         {"key": "decision_pays", "text": "Write <script>alert(1)</script>."},
@@ -314,8 +316,7 @@ def test_the_index_leads_to_every_page_and_file(prefix):
 def test_the_index_is_complete_when_forwarded_alone():
     soup = BeautifulSoup(index(), "html.parser")
     cards = [card.get_text() for card in soup.find("dl", class_="cards").find_all("dt")]
-    shown_of = ["01_data_quality", "03_lifetime_value", "04_churn", "05_strategy"]
-    assert cards == [f"Card {n} of {stage}" for stage in shown_of for n in range(3)]
+    assert cards == ["Customers", "Revenue"]
     assert soup.find("figure").find("svg").get_text() == "cells"
     assert soup.find("figure")["aria-label"] == 'Cells "of" all'
     assert soup.find("p", class_="finding").get_text() == "The matrix <i>says</i>."

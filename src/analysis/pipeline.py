@@ -249,6 +249,7 @@ def _papermill(this: Run, stage: str, part: Path) -> nbformat.NotebookNode:
             kernel_name="python3",
             progress_bar={"desc": f"{stage:<20}", "disable": None},
             config=_PRIVATE_KERNEL,
+            extra_arguments=["--log-level=50"],  # what goes wrong is said by the run itself
         )
     except papermill.PapermillExecutionError as error:
         raise _explained(stage, error) from None

@@ -21,6 +21,17 @@ if TYPE_CHECKING:  # it takes a second to import, which every notebook would wai
     from nbformat import NotebookNode
 
 TEMPLATES = Path(__file__).with_name("templates")
+# The key figures of the index, in this order: what a manager asks first.
+INDEX_CARDS = (
+    "customers",
+    "window_revenue",
+    "expected_spend",
+    "clv",
+    "expected_leavers",
+    "strategic",
+    "plan_cost",
+    "plan_value",
+)
 MAX_TABLE_ROWS = 50  # of a table on a page; the files hold the rest
 
 
@@ -44,13 +55,14 @@ class Page:
     def __init__(self, say: Say) -> None:
         self.say = say
         self.findings: list[dict[str, str]] = []
-        self.cards_shown: list[tuple[str, str]] = []
+        self.cards_shown: dict[str, tuple[str, str]] = {}
         self.pictures: dict[str, dict[str, str]] = {}
 
-    def cards(self, **figures: tuple[str, Any]) -> None:
-        """Key figures as cards: name=(form, value); the label is the message cards.<name>."""
-        items = [(self.say(f"cards.{name}"), self.say.form(*figure)) for name, figure in figures.items()]
-        self.cards_shown += items
+    def cards(self, days: int | None = None, **figures: tuple[str, Any]) -> None:
+        """Key figures as cards: name=(form, value); the label is the message cards.<name>, which may say the days."""
+        cards = {name: (self.say(f"cards.{name}", days=days), self.say.form(*figure)) for name, figure in figures.items()}
+        self.cards_shown |= cards
+        items = list(cards.values())
         _show(_fragment("cards", items), "; ".join(f"{label}: {value}" for label, value in items))
 
     def finding(self, key: str, **values: Any) -> None:
@@ -156,6 +168,7 @@ def index_page(
     """
     strategy = kept["05_strategy"]
     texts = {stage: [f["text"] for f in page["findings"]] for stage, page in kept.items()}
+    cards = {name: card for page in kept.values() for name, card in page["cards"].items()}
     decisions = [f["text"] for f in strategy["findings"] if f["key"].startswith("decision")]
     body = (
         _environment()
@@ -163,11 +176,7 @@ def index_page(
         .render(
             say=say,
             facts=facts,
-            cards=[
-                card
-                for stage in ("01_data_quality", "03_lifetime_value", "04_churn", "05_strategy")
-                for card in kept[stage]["cards"][:3]
-            ],
+            cards=[cards[name] for name in INDEX_CARDS if name in cards],
             matrix=strategy["pictures"]["matrix"]
             | {"findings": [f["text"] for f in strategy["findings"] if f["key"] == "matrix"]},
             decisions=decisions,
