@@ -1,6 +1,6 @@
 import pytest
 
-from analysis import dataset
+from analysis import dataset, sources
 from analysis.errors import InputError, RunError, did_you_mean
 
 SHOP = """\
@@ -23,7 +23,7 @@ def load(tmp_path):
 def test_name_is_the_files_and_paths_are_relative_to_it(load, tmp_path):
     shop = load(SHOP, "north-shop.yml")
     assert shop.name == "north-shop"
-    assert shop.source() == tmp_path.resolve() / "orders.csv"
+    assert sources.file_of(shop) == tmp_path.resolve() / "orders.csv"
 
 
 def test_a_written_name_wins_over_the_files(load):
@@ -35,7 +35,7 @@ def test_byte_order_mark_is_no_part_of_the_first_key(load):
 
 
 def test_bundled_sample_lies_on_the_disk(load):
-    assert load(SHOP.replace("path: orders.csv", "sample: cdnow")).source().is_file()
+    assert sources.file_of(load(SHOP.replace("path: orders.csv", "sample: cdnow"))).is_file()
 
 
 def test_settings_cannot_be_changed_after_reading(load):
@@ -111,12 +111,12 @@ def test_huge_file_is_refused_unread(load):
 
 def test_a_table_without_path_or_sample_is_said(load):
     with pytest.raises(InputError, match="write either path or sample"):
-        load(SHOP.replace("    path: orders.csv\n", "")).source()
+        load(SHOP.replace("    path: orders.csv\n", ""))
 
 
 def test_unknown_sample_suggests_the_nearest(load):
     with pytest.raises(InputError, match="did you mean cdnow"):
-        load(SHOP.replace("path: orders.csv", "sample: cdnw")).source()
+        sources.file_of(load(SHOP.replace("path: orders.csv", "sample: cdnw")))
 
 
 @pytest.mark.parametrize("line", ["2024: x", "yes: 1", "file: orders.csv"])

@@ -79,7 +79,7 @@ def test_an_empty_file_is_an_input_error(read, format, blank):
 
 def test_a_missing_file_names_the_key_to_correct(shop, engine):
     settings = shop(HEADER + ROW)
-    settings.source().unlink()
+    sources.file_of(settings).unlink()
     with pytest.raises(InputError, match=r"orders\.csv: no such file; correct tables\.transactions\.path"):
         sources.read_log(settings, engine)
 

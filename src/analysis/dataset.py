@@ -90,15 +90,6 @@ class Dataset(_Strict):
     parameters: dict[str, Any] = Field({}, description="of notebooks, as in -p: 02_segments.clusters: 5")
     file: Path = Field(Path(), exclude=True, description="where this was read; set by load")
 
-    def source(self) -> Path:
-        """The file that holds the transactions."""
-        table = self.tables.transactions
-        if table.sample:
-            from analysis.sources import sample_path
-
-            return sample_path(table.sample)
-        return (self.file.parent / str(table.path)).resolve()
-
 
 def load(path: str | Path) -> Dataset:
     """Read and check a dataset file.

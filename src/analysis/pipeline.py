@@ -152,7 +152,7 @@ def _prepare(dataset: Dataset, as_of: dt.date | None, given: Iterable[str]) -> R
     log = sources.read_log(dataset, ibis.duckdb.connect())
     day = as_of or dataset.as_of or cleaning.last_complete_day(log, dataset)
     cleaning.check_as_of(log, dataset, day)
-    this = Run(dataset, day, int(log.count().execute()), runs.sha256([dataset.source()]), chosen)
+    this = Run(dataset, day, int(log.count().execute()), runs.sha256([sources.file_of(dataset)]), chosen)
     _fingerprint(this)
     return this
 
@@ -282,8 +282,9 @@ def _page_facts(this: Run, say: Say, stage: str = "") -> dict[str, Any]:
         for name in ("horizon_days", "value_window_days", "value_days", "annual_discount_rate", "margin", "seed")
     ]
     own = [f"{name} = {value}" for name, value in this.chosen.get(stage, {}).items()]
+    file = sources.file_of(this.dataset)
     lines = [
-        (say("page.data"), f"{this.dataset.source().name}, {say.form('int', this.rows)} {say('words.rows')}, {this.data[:12]}"),
+        (say("page.data"), f"{file.name}, {say.form('int', this.rows)} {say('words.rows')}, {this.data[:12]}"),
         (say("page.as_of"), say.form("date", this.as_of)),
         (say("page.currency"), f"{this.dataset.currency}, {this.dataset.time_zone}"),
         (say("page.parameters"), "; ".join(dict.fromkeys([*knobs, *own]))),
@@ -333,7 +334,7 @@ def _publish(this: Run, seconds: float) -> dict[str, Any]:
         "status": "published",
         "dataset": this.dataset.name,
         "as_of": str(this.as_of),
-        "data": {"file": this.dataset.source().name, "sha256": this.data, "rows": this.rows},
+        "data": {"file": sources.file_of(this.dataset).name, "sha256": this.data, "rows": this.rows},
         "parameters": this.chosen,
         "settings": this.dataset.model_dump(mode="json", exclude={"tables", "parameters"}),
         "versions": versions(),

@@ -33,12 +33,18 @@ def sample_path(name: str) -> Path:
     return Path(spec.origin).parent / inside
 
 
+def file_of(dataset: Dataset) -> Path:
+    """The file that holds a dataset's transactions."""
+    table = dataset.tables.transactions
+    return sample_path(table.sample) if table.sample else (dataset.file.parent / str(table.path)).resolve()
+
+
 def read_log(dataset: Dataset, engine: ibis.BaseBackend) -> Table:
     """The transactions file: our columns as text, `source` (file name) and `line` (the first is 1).
 
     Raises InputError for a file or column that is not there, or a file without rows.
     """
-    table, path = dataset.tables.transactions, dataset.source()
+    table, path = dataset.tables.transactions, file_of(dataset)
     if not path.is_file():
         raise InputError(f"{path}: no such file; correct tables.transactions.path in {dataset.file}")
     with path.open(encoding=encoding_of(path), newline="") as text:
