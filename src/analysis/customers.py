@@ -2,6 +2,7 @@
 can reach a model, because it never leaves here."""
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 
 import ibis
@@ -30,13 +31,14 @@ def order_days(transactions: Table, as_of: dt.date) -> Table:
     )
 
 
-def customers(transactions: Table, as_of: dt.date, window_days: int = 0) -> Table:
+def customers(transactions: Table, as_of: dt.date, window_days: int = 0, trailing: Sequence[int] = ()) -> Table:
     """The table `customers`: everybody with a line on or before `as_of`, described by those lines alone.
 
-    `window_orders` and `window_revenue` count the last `window_days` days (0: all history).
+    `window_orders` and `window_revenue` count the last `window_days` days (0: all history). For each number of
+    days in `trailing` there are also orders_<days> and revenue_<days>.
     """
     days = order_days(transactions, as_of)
-    days = days.mutate(recent=_.day > as_of - dt.timedelta(days=window_days)) if window_days else days.mutate(recent=True)
+    days = days.mutate(recent=_.day > _ago(as_of, window_days)) if window_days else days.mutate(recent=True)
     first = days.group_by("customer_id").mutate(first=_.day.min(where=_.ordered))
     repeat = _.ordered & (_.day > _.first) & (_.sales > 0)
     facts = first.group_by("customer_id").agg(
@@ -49,6 +51,8 @@ def customers(transactions: Table, as_of: dt.date, window_days: int = 0) -> Tabl
         repeat_valued=repeat.sum(),
         window_orders=(_.ordered & _.recent).sum(),
         window_net=_.net.sum(where=_.recent).fill_null(0),
+        **{f"orders_{n}": (_.ordered & (_.day > _ago(as_of, n))).sum() for n in trailing},
+        **{f"revenue_{n}": _.net.sum(where=_.day > _ago(as_of, n)).fill_null(0).cast("float64") for n in trailing},
     )
     today = ibis.literal(as_of)
     return facts.select(
@@ -65,19 +69,25 @@ def customers(transactions: Table, as_of: dt.date, window_days: int = 0) -> Tabl
         repeat_valued=facts.repeat_valued,
         window_orders=facts.window_orders,
         window_revenue=facts.window_net.cast("float64"),
+        **{f"{what}_{n}": facts[f"{what}_{n}"] for what in ("orders", "revenue") for n in trailing},
     ).order_by("customer_id")
 
 
-def at(transactions: Table, as_of: dt.date, window_days: int = 0) -> pd.DataFrame:
+def _ago(as_of: dt.date, days: int) -> dt.date:
+    return as_of - dt.timedelta(days=days)
+
+
+def at(transactions: Table, as_of: dt.date, window_days: int = 0, trailing: Sequence[int] = ()) -> pd.DataFrame:
     """The same as a checked pandas frame, sorted by customer_id."""
-    frame = customers(transactions, as_of, window_days).to_pandas()
-    return tables.conform("customers", frame).to_pandas(date_as_object=False)
+    frame = customers(transactions, as_of, window_days, trailing).to_pandas()
+    known = tables.conform("customers", frame).to_pandas(date_as_object=False)
+    return known.join(frame[frame.columns.difference(known.columns, sort=False)])
 
 
-def calibration_holdout(transactions: Table, origin: dt.date, horizon_days: int) -> pd.DataFrame:
+def calibration_holdout(transactions: Table, origin: dt.date, horizon_days: int, trailing: Sequence[int] = ()) -> pd.DataFrame:
     """Customers with an order by `origin` as they were then, with `holdout_orders` and `holdout_revenue`
     of the `horizon_days` days after it."""
-    then = at(transactions, origin)
+    then = at(transactions, origin, trailing=trailing)
     later = at(transactions, origin + dt.timedelta(days=horizon_days), horizon_days).set_index("customer_id")
     actual = later.loc[then.customer_id, ["window_orders", "window_revenue"]].to_numpy()
     held = then.assign(holdout_orders=actual[:, 0].astype(int), holdout_revenue=actual[:, 1])
