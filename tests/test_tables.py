@@ -87,7 +87,7 @@ def test_check_names_column_and_both_types():
         tables.check("clv", wrong)
 
 
-@pytest.mark.parametrize("values", [["high", "low"], [b"1", b"2"]])
+@pytest.mark.parametrize("values", [["high", "low"], [{"a": 1}, {"a": 2}]])
 def test_values_of_another_type_are_a_run_error(values):
     with pytest.raises(RunError, match="clv"):
         tables.conform("clv", clv_frame(clv=values))

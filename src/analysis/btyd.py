@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
-from scipy.special import betaln, digamma, expit, gammaln, hyp2f1, logsumexp
+from scipy.special import betaincinv, betaln, digamma, expit, gammaln, hyp2f1, logsumexp
 
 from analysis.errors import InputError
 
@@ -24,7 +24,7 @@ SCHEMA = 1
 RUNAWAY = 1e4  # a parameter in units of the data's own scale beyond this is not determined by the data
 WARM_START = 2_000  # customers that find the neighbourhood of the optimum before all of them are used
 CURVATURE = 10_000  # customers that tell how the likelihood bends
-MOST_STEPS, PRECISION = 15, 1e-8  # of Newton's method, in log parameters
+MOST_STEPS, PRECISION = 25, 1e-8  # of Newton's method, in log parameters
 FLAT = 1e-3  # a direction in which the log-likelihood of all bends less than this is known to a factor of e^60 only
 TABULATE = 4_000  # histories from which on Pareto/NBD's integrals are tabled
 MANY_ORDERS = 60  # from which on they are not
@@ -37,8 +37,8 @@ Floats = NDArray[np.float64]
 class Coded:
     """A column with its few distinct values, so that a costly function is computed once for each of them."""
 
-    def __init__(self, values: Floats, where: NDArray[np.intp]) -> None:
-        self.values, self.where = values, where
+    def __init__(self, levels: Floats, where: NDArray[np.intp]) -> None:
+        self.levels, self.where = levels, where
 
     @classmethod
     def of(cls, column: ArrayLike) -> "Coded":
@@ -50,10 +50,10 @@ class Coded:
         return table[self.where]
 
     def all(self) -> Floats:
-        return self.values[self.where]
+        return self.levels[self.where]
 
     def some(self, rows: NDArray[Any]) -> "Coded":
-        return Coded(self.values, self.where[rows])
+        return Coded(self.levels, self.where[rows])
 
 
 Data = tuple[Coded, ...]
@@ -102,7 +102,8 @@ class Exact:
         params = np.exp(theta)
         value, slopes = self._terms(params, data)
         total = counts.sum()
-        return -float(counts @ value) / total, -np.array([counts @ slope for slope in slopes]) * params / total
+        added = [np.einsum("i,i->", counts, term) for term in (value, *slopes)]  # no BLAS: its threads cost more than they save
+        return -float(added[0]) / total, -np.array(added[1:]) * params / total
 
     def _sample(self, customers: int) -> tuple[Data, Floats]:
         """About so many customers, drawn by their counts; everybody where they are few."""
@@ -134,8 +135,9 @@ class Exact:
         slope = self._objective(theta, data, counts)[1]
         for _ in range(MOST_STEPS):
             step = -inverse @ slope
-            if not np.abs(step).max() < 1:
+            if not np.isfinite(step).all():
                 return None
+            step /= max(1.0, np.abs(step).max())
             theta = theta + step
             if np.abs(step).max() < PRECISION:
                 return theta if np.abs(theta).max() < 12 else None
@@ -289,8 +291,8 @@ def _refuse(faults: dict[str, NDArray[np.bool_]], rows: int, remedy: str) -> Non
         raise InputError(f"of {rows:,} rows {', '.join(found)}; {remedy}")
 
 
-class _Timed(Exact):
-    timed = ("alpha", "beta")
+class Timed(Exact):
+    timed: ClassVar[tuple[str, ...]] = ("alpha", "beta")
     columns = ("frequency", "recency", "T")
 
     def fit(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike, weights: ArrayLike | None = None) -> Self:
@@ -299,16 +301,24 @@ class _Timed(Exact):
         self._bind()
         return fitted
 
+    def expected_number_of_purchases_up_to_time(self, t: ArrayLike) -> Floats:
+        """Repeat orders expected of a new customer by time t."""
+        raise NotImplementedError
+
+    def probability_of_n_purchases_up_to_time(self, t: ArrayLike, n: int) -> Floats:
+        """Probability of n repeat orders of a new customer by time t."""
+        raise NotImplementedError
+
     def _unit(self, rows: tuple[Floats, ...]) -> tuple[float, Floats]:
         unit = rows[2].max() / 10 or 1.0
         return unit, -rows[0] * np.log(unit)
 
     def _in_unit(self, coded: Data) -> Data:
         x, *times = coded
-        return (x, *(Coded(time.values / self._scale, time.where) for time in times))
+        return (x, *(Coded(time.levels / self._scale, time.where) for time in times))
 
 
-class _Geometric(_Timed):
+class _Geometric(Timed):
     """BG/NBD and MBG/NBD differ in one thing: whether a customer may leave right after the first order (`first`)."""
 
     names = ("r", "alpha", "a", "b")
@@ -318,18 +328,18 @@ class _Geometric(_Timed):
     def _terms(self, params: Floats, data: Data) -> tuple[Floats, list[Floats]]:
         r, alpha, a, b = params
         x, t_x, T = data
-        n = x.values + self.first
+        n = x.levels + self.first
         last = np.where(n > 0, b + n - 1, np.inf)  # with none there was no chance to leave
-        base = gammaln(r + x.values) - gammaln(r) + r * np.log(alpha)
+        base = gammaln(r + x.levels) - gammaln(r) + r * np.log(alpha)
         base += gammaln(b + n) - gammaln(a + b + n) + gammaln(a + b) - gammaln(b)
         both = digamma(a + b) - digamma(a + b + n)
-        rate, log_T = x.spread(r + x.values), T.spread(np.log(alpha + T.values))
-        gap = log_T - t_x.spread(np.log(alpha + t_x.values))
+        rate, log_T = x.spread(r + x.levels), T.spread(np.log(alpha + T.levels))
+        gap = log_T - t_x.spread(np.log(alpha + t_x.levels))
         odds = x.spread(np.log(a) - np.log(last)) + rate * gap
         gone = expit(odds)
-        per_T, per_t = T.spread(1 / (alpha + T.values)), t_x.spread(1 / (alpha + t_x.values))
+        per_T, per_t = T.spread(1 / (alpha + T.levels)), t_x.spread(1 / (alpha + t_x.levels))
         return x.spread(base) - rate * log_T + np.logaddexp(0, odds), [
-            x.spread(digamma(r + x.values) - digamma(r) + np.log(alpha)) - log_T + gone * gap,
+            x.spread(digamma(r + x.levels) - digamma(r) + np.log(alpha)) - log_T + gone * gap,
             r / alpha - rate * (per_T + gone * (per_t - per_T)),
             x.spread(both) + gone / a,
             x.spread(both + digamma(b + n) - digamma(b)) - gone * x.spread(1 / last),
@@ -385,12 +395,25 @@ class _Geometric(_Timed):
 def _if_staying(r: float, a: float, b: float, x: Floats, z: Floats) -> Floats:
     """Orders expected of a customer who has not left; z is t / (alpha + T + t)."""
     if abs(a - 1) < LIKE_ONE:
-        return (_if_staying(r, 1 - 2 * LIKE_ONE, b, x, z) + _if_staying(r, 1 + 2 * LIKE_ONE, b, x, z)) / 2
+        below, above = (_if_staying(r, 1 + side * 2 * LIKE_ONE, b, x, z) for side in (-1, 1))
+        return below + (above - below) * ((a - 1) / (4 * LIKE_ONE) + 0.5)
     c = a + b + x - 1
     c = np.where(np.abs(c) < 1e-9, 1e-9, c)
-    kept = hyp2f1(a + b - 1 - r, a - 1, c, z)
-    power = np.expm1((a - 1) * np.log1p(-z))
-    return -(power * kept + (kept - 1)) * c / (a - 1)
+    kept, power = hyp2f1(a + b - 1 - r, a - 1, c, z), (a - 1) * np.log1p(-z)
+    with np.errstate(all="ignore"):
+        loss = np.where(kept > 0, np.expm1(power + np.log(kept)), np.expm1(power) * kept + (kept - 1))
+        plain = np.expm1((r + x) * np.log1p(-z) + np.log(hyp2f1(r + x, b + x, c, z)))
+        expected = -np.where(np.isfinite(loss), loss, plain) * c / (a - 1)
+        sound = np.isfinite(expected) & (expected >= 0)
+    return expected if sound.all() else np.where(sound, expected, _by_quadrature(r, a, b, x, z))
+
+
+def _by_quadrature(r: float, a: float, b: float, x: Floats, z: Floats) -> Floats:
+    """The same as a mean over the chance p of leaving, at quantiles of its beta distribution; to about 1e-6."""
+    u, weights = np.polynomial.legendre.leggauss(128)
+    x, w = (np.asarray(v, float)[..., None] for v in np.broadcast_arrays(x, z / (1 - z)))
+    p = np.maximum(betaincinv(a, b + x, (u + 1) / 2), 1e-300)
+    return np.asarray((-np.expm1(-(r + x) * np.log1p(p * w)) / p) @ (weights / 2))
 
 
 class BetaGeoFitter(_Geometric, lifetimes.BetaGeoFitter):
@@ -405,7 +428,7 @@ class ModifiedBetaGeoFitter(_Geometric, lifetimes.ModifiedBetaGeoFitter):
     first = 1
 
 
-class ParetoNBDFitter(_Timed, lifetimes.ParetoNBDFitter):
+class ParetoNBDFitter(Timed, lifetimes.ParetoNBDFitter):
     """Pareto/NBD: an order rate and a rate of leaving that vary by gamma.
 
     The integral over the unseen time of leaving is Gauss-Legendre's in the logarithm of time, cut where what is left is
@@ -420,7 +443,7 @@ class ParetoNBDFitter(_Timed, lifetimes.ParetoNBDFitter):
         """The log of the integral over the times y of leaving, and the means over them of log(alpha + y),
         log(beta + y), 1 / (alpha + y), 1 / (beta + y) (shape 4 x histories)."""
         x, t_x, T = data
-        if len(x.where) < TABULATE:
+        if len(x.where) < TABULATE or x.levels[0] >= MANY_ORDERS or len(np.union1d(t_x.levels, T.levels)) < 2:
             return self._integrate(params, x.all(), t_x.all(), T.all())
         integral, means, known = self._tabulate(params, data)
         rest = ~known
@@ -435,7 +458,8 @@ class ParetoNBDFitter(_Timed, lifetimes.ParetoNBDFitter):
         x, t_x, T = (column[:, None] for column in data)
         low, high = min(alpha, beta), max(alpha, beta)
         steep_low, steep_high = (r + x - 1, s + 1) if alpha < beta else (np.full_like(x, s), r + x)
-        far = np.log1p((high + t_x) / (low + t_x) * np.expm1(np.minimum(40 / steep_high, 700)))
+        with np.errstate(over="ignore"):
+            far = np.log1p((high + t_x) / (low + t_x) * np.expm1(np.minimum(40 / steep_high, 700)))
         reach = np.minimum(np.log((low + T) / (low + t_x)), far)
         reach = np.where(steep_low > 0, np.minimum(reach, 40 / np.where(steep_low > 0, steep_low, 1)), reach)
         y = (low + t_x) * np.expm1(reach * (self.nodes + 1) / 2) + t_x
@@ -455,12 +479,12 @@ class ParetoNBDFitter(_Timed, lifetimes.ParetoNBDFitter):
         not those of many orders, nor those where the difference loses digits."""
         r, alpha, s, beta = params
         x, t_x, T = data
-        few = int(np.searchsorted(x.values, MANY_ORDERS))
-        times = np.union1d(t_x.values, T.values)
+        few = int(np.searchsorted(x.levels, MANY_ORDERS))
+        times = np.union1d(t_x.levels, T.levels)
         y, log_weights, begins = self._pieces(times, min(alpha, beta))
         log_alpha, log_beta = np.log(alpha + y), np.log(beta + y)
-        logs = log_weights - r * log_alpha - (s + 1) * log_beta - x.values[:few, None] * log_alpha
-        first = np.full(len(x.values), np.inf)
+        logs = log_weights - r * log_alpha - (s + 1) * log_beta - x.levels[:few, None] * log_alpha
+        first = np.full(len(x.levels), np.inf)
         np.minimum.at(first, x.where, t_x.all())
         start = np.searchsorted(times, first[:few]).clip(max=len(begins) - 1)
         top = np.array([line[begins[n] :].max() for line, n in zip(logs, start, strict=True)])[:, None]
@@ -471,7 +495,7 @@ class ParetoNBDFitter(_Timed, lifetimes.ParetoNBDFitter):
             return np.pad(pieces[:, ::-1].cumsum(axis=1)[:, ::-1], ((0, 0), (0, 1)))
 
         rows = np.minimum(x.where, few - 1)
-        begin, end = np.searchsorted(times, t_x.values)[t_x.where], np.searchsorted(times, T.values)[T.where]
+        begin, end = np.searchsorted(times, t_x.levels)[t_x.where], np.searchsorted(times, T.levels)[T.where]
         tables = [upto_end(f) for f in (1.0, log_alpha, log_beta, 1 / (alpha + y), 1 / (beta + y))]
         whole, *others = (table[rows, begin] - table[rows, end] for table in tables)
         known = (x.where < few) & ((whole > 1e-6 * tables[0][rows, begin]) & (whole > 1e-250) | (begin == end))
@@ -494,7 +518,7 @@ class ParetoNBDFitter(_Timed, lifetimes.ParetoNBDFitter):
     def _alive_and_gone(self, params: Floats, data: Data) -> tuple[Floats, Floats, Floats]:
         r, alpha, s, beta = params
         x, _, T = data
-        alive = -x.spread(r + x.values) * T.spread(np.log(alpha + T.values)) - T.spread(s * np.log(beta + T.values))
+        alive = -x.spread(r + x.levels) * T.spread(np.log(alpha + T.levels)) - T.spread(s * np.log(beta + T.levels))
         integral, means = self._leaving(params, data)
         return alive, np.log(s) + integral, means
 
@@ -504,13 +528,13 @@ class ParetoNBDFitter(_Timed, lifetimes.ParetoNBDFitter):
         alive, gone, (log_alpha, log_beta, per_alpha, per_beta) = self._alive_and_gone(params, data)
         left = expit(gone - alive)
         stay = 1 - left
-        base = gammaln(r + x.values) - gammaln(r) + r * np.log(alpha) + s * np.log(beta)
-        rate = digamma(r + x.values) - digamma(r) + np.log(alpha)
+        base = gammaln(r + x.levels) - gammaln(r) + r * np.log(alpha) + s * np.log(beta)
+        rate = digamma(r + x.levels) - digamma(r) + np.log(alpha)
         return x.spread(base) + np.logaddexp(alive, gone), [
-            x.spread(rate) - stay * T.spread(np.log(alpha + T.values)) - left * log_alpha,
-            r / alpha - x.spread(r + x.values) * (stay * T.spread(1 / (alpha + T.values)) + left * per_alpha),
-            np.log(beta) - stay * T.spread(np.log(beta + T.values)) + left * (1 / s - log_beta),
-            s / beta - stay * T.spread(s / (beta + T.values)) - (s + 1) * left * per_beta,
+            x.spread(rate) - stay * T.spread(np.log(alpha + T.levels)) - left * log_alpha,
+            r / alpha - x.spread(r + x.levels) * (stay * T.spread(1 / (alpha + T.levels)) + left * per_alpha),
+            np.log(beta) - stay * T.spread(np.log(beta + T.levels)) + left * (1 / s - log_beta),
+            s / beta - stay * T.spread(s / (beta + T.levels)) - (s + 1) * left * per_beta,
         ]
 
     def conditional_probability_alive(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
@@ -563,7 +587,7 @@ class BetaGeoBetaBinomFitter(Exact, lifetimes.BetaGeoBetaBinomFitter):
     names = ("alpha", "beta", "gamma", "delta")
     columns = ("frequency", "recency", "n_periods")
 
-    def fit(self, frequency: ArrayLike, recency: ArrayLike, n_periods: ArrayLike, weights: ArrayLike | None = None) -> Self:  # fmt: skip
+    def fit(self, frequency: ArrayLike, recency: ArrayLike, n_periods: ArrayLike, weights: ArrayLike | None = None) -> Self:  # fmt: skip  # noqa: E501
         """Maximum likelihood on x orders, the last at opportunity t_x, of n; `weights` counts who share a row."""
         x, t_x, n = check_histories(frequency, recency, n_periods)
         _refuse({"with more orders than opportunities up to the last": x > t_x}, len(x), "count opportunities, not days")
@@ -620,9 +644,10 @@ class BetaGeoBetaBinomFitter(Exact, lifetimes.BetaGeoBetaBinomFitter):
         """Orders expected at the next m opportunities: the sum of the chances to be still here at each."""
         alpha, beta, gamma, delta = self.params_
         x, n = np.asarray(frequency, float), np.asarray(n_periods, float)
-        m = int(np.max(np.asarray(m_periods_in_future)))
-        steps = np.arange(1, m + 1)[:, None]
-        here = np.exp(betaln(gamma, delta + n + steps) - betaln(gamma, delta + n)).sum(axis=0)
+        m = np.asarray(m_periods_in_future)
+        steps = np.arange(1, int(m.max()) + 1)[:, None]
+        here = np.exp(betaln(gamma, delta + n + steps) - betaln(gamma, delta + n))
+        here = np.where(steps <= m, here, 0).sum(axis=0)
         alive = self.conditional_probability_alive(0, frequency, recency, n_periods)
         return (alpha + x) / (alpha + beta + n) * here * alive
 
@@ -654,12 +679,12 @@ class GammaGammaFitter(Exact, lifetimes.GammaGammaFitter):
 
     def _in_unit(self, coded: Data) -> Data:
         x, m = coded
-        return x, Coded(m.values / self._scale, m.where)
+        return x, Coded(m.levels / self._scale, m.where)
 
     def _terms(self, params: Floats, data: Data) -> tuple[Floats, list[Floats]]:
         p, q, v = params
-        x, log_m = data[0], data[1].spread(np.log(data[1].values))
-        n = x.values
+        x, log_m = data[0], data[1].spread(np.log(data[1].levels))
+        n = x.levels
         orders = x.all()
         total = orders * data[1].all() + v
         log_all = np.log(total)

@@ -155,6 +155,12 @@ def cluster_quality(quality: pd.DataFrame, say: Say, ax: Axes) -> Axes:
 
 
 # 03 lifetime value
+def value_by_standing(groups: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Lifetime value by group (index). Columns: clv."""
+    _bars(ax, groups.clv, say, "money")
+    return _label(ax, say, "value_by_standing")
+
+
 def repeat_frequency(table: pd.DataFrame, say: Say, ax: Axes) -> Axes:
     """Columns: repeats (last: or more), actual, model."""
     ax.bar(table.repeats - 0.2, table.actual, 0.4, color=SOFT, label=say("words.actual"))

@@ -1,47 +1,58 @@
-"""What customers are expected to order, to spend, and to be worth. Time is in weeks inside the models,
-as in the literature: x repeat order days, t_x the last of them and T the age, both since the first order."""
+"""What customers are expected to order, to spend, and to be worth: models with one contract.
 
-from dataclasses import dataclass, field
-from typing import Any
+`fit(customers, past)` takes the customers at a day and, for models that learn from outcomes, what followed earlier days
+(frames of customers.calibration_holdout whose outcome was complete by that day, the latest first).
+`predict(customers, days)` gives the order days expected over the next `days`, by customer_id.
+A model that cannot be estimated raises NotEstimable with the reason.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
-from lifetimes import BetaGeoFitter, GammaGammaFitter
 from scipy.stats import poisson
+from sklearn.ensemble import HistGradientBoostingRegressor
 
+from analysis import btyd
 from analysis.dataset import Dataset
 
-WEEK = 7.0
+WEEK = 7.0  # the models count time in weeks, as the literature does
 STEP_DAYS = 91.0  # lifetime value adds up quarters, each discounted from its middle
-MIN_REPEATERS = 10  # customers; below this the four parameters follow single customers
-RUNAWAY = 1e4  # a parameter beyond this means that the data do not determine it
+TRAILING = (14, 28, 56, 91, 182)  # days before a date in which orders and money are counted for the learning models
+MIN_REPEATERS = 10  # customers; below this four parameters follow single customers
+MIN_LEARNED = 200  # outcomes of customers; below this trees learn noise
+MOST_LEARNED = 200_000  # outcomes; trees learn little from more
+MOST_CORRELATED = 0.3  # |rank correlation| of order number and order value beyond which Gamma-Gamma misleads
+PRIOR_ORDERS = 3  # orders of average value that shrinkage adds to a customer's own
+MOST_REPEATS = 7  # the last class of the pictures is "7 or more"
 
 
-def histories(customers: pd.DataFrame) -> pd.DataFrame:
-    """Distinct histories with their counts. Columns: x, t_x, T (weeks), customers (how many share it)."""
-    own = pd.DataFrame(
-        {
-            "x": customers.frequency,
-            "t_x": (customers.age_days - customers.recency_days) / WEEK,
-            "T": customers.age_days / WEEK,
-        }
-    )
-    return own.value_counts(sort=False).rename("customers").reset_index()
+class NotEstimable(Exception):
+    """Why a model cannot be estimated from the data at hand: a word of the catalogue."""
 
 
-@dataclass
-class PooledRate:
-    """Everyone reorders at the average rate of all. Stands in where nothing better can be estimated."""
+class OrderModel(Protocol):
+    def fit(self, customers: pd.DataFrame, past: Sequence[pd.DataFrame]) -> Self: ...
+    def predict(self, customers: pd.DataFrame, days: float) -> pd.Series: ...
 
-    rate_: float = 0.0
 
-    def fit(self, customers: pd.DataFrame) -> "PooledRate":
+def _by_customer(customers: pd.DataFrame, values: Any) -> pd.Series:
+    return pd.Series(np.asarray(values, float), customers.customer_id)
+
+
+class AverageRate:
+    """Everyone reorders at the average rate of all: what is left where nothing else can be estimated."""
+
+    rate_ = 0.0
+
+    def fit(self, customers: pd.DataFrame, past: Sequence[pd.DataFrame] = ()) -> Self:
         self.rate_ = customers.frequency.sum() / max(customers.age_days.sum(), 1)
         return self
 
     def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
-        """Order days expected of each customer over the next `days`, by customer_id."""
-        return pd.Series(self.rate_ * days, customers.customer_id)
+        return _by_customer(customers, np.full(len(customers), self.rate_ * days))
 
     def expected_repeats(self, ages_days: np.ndarray) -> np.ndarray:
         """Repeat order days expected of a new customer by each age."""
@@ -51,111 +62,282 @@ class PooledRate:
         """Probability of 0, 1, … `most` - 1 repeat order days by each age; shape (ages, most)."""
         return poisson.pmf(np.arange(most), self.expected_repeats(ages_days)[:, None])
 
-    @property
-    def parameters(self) -> dict[str, float]:
-        return {"rate_per_day": float(self.rate_)}
 
+class LastPeriod:
+    """As many orders as in the period of the same length just past."""
 
-@dataclass
-class BetaGeo:
-    """BG/NBD by maximum likelihood on distinct histories (Fader, Hardie & Lee 2005)."""
-
-    fitter_: Any = field(default=None, repr=False)
-
-    def fit(self, customers: pd.DataFrame) -> "BetaGeo":
-        h = histories(customers)
-        self.fitter_ = BetaGeoFitter().fit(h.x, h.t_x, h["T"], weights=h.customers)
+    def fit(self, customers: pd.DataFrame, past: Sequence[pd.DataFrame]) -> Self:
         return self
 
     def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
-        """Order days expected of each customer over the next `days`, by customer_id."""
-        x, t_x = customers.frequency, (customers.age_days - customers.recency_days) / WEEK
-        expected = self.fitter_.predict(days / WEEK, x, t_x, customers.age_days / WEEK)
-        return pd.Series(np.asarray(expected), customers.customer_id)
+        counted = [int(name.removeprefix("orders_")) for name in customers if name.startswith("orders_")]
+        nearest = min(counted, key=lambda n: abs(n - days))
+        return _by_customer(customers, customers[f"orders_{nearest}"] * days / nearest)
+
+
+class OwnRate:
+    """Each customer goes on at the own rate of repeat orders."""
+
+    def fit(self, customers: pd.DataFrame, past: Sequence[pd.DataFrame]) -> Self:
+        return self
+
+    def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
+        return _by_customer(customers, customers.frequency / customers.age_days.clip(lower=1) * days)
+
+
+class BuyTillYouDie:
+    """A fitter of btyd on the customers' histories."""
+
+    def __init__(self, fitter: type[btyd.Timed]) -> None:
+        self.fitter = fitter
+
+    def fit(self, customers: pd.DataFrame, past: Sequence[pd.DataFrame] = ()) -> Self:
+        if (customers.frequency > 0).sum() < MIN_REPEATERS:
+            raise NotEstimable("too_few_repeaters")
+        self.fitter_ = self.fitter().fit(*self._history(customers))
+        if self.fitter_.problem_:
+            raise NotEstimable(self.fitter_.problem_)
+        return self
+
+    @staticmethod
+    def _history(customers: pd.DataFrame) -> tuple[pd.Series, pd.Series, pd.Series]:
+        """x, t_x, T in weeks."""
+        return customers.frequency, (customers.age_days - customers.recency_days) / WEEK, customers.age_days / WEEK
+
+    def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
+        return _by_customer(customers, self.fitter_.predict(days / WEEK, *self._history(customers)))
 
     def expected_repeats(self, ages_days: np.ndarray) -> np.ndarray:
         """Repeat order days expected of a new customer by each age."""
-        return np.asarray(self.fitter_.expected_number_of_purchases_up_to_time(np.asarray(ages_days) / WEEK))
+        return self.fitter_.expected_number_of_purchases_up_to_time(np.asarray(ages_days) / WEEK)
 
     def repeat_probabilities(self, ages_days: np.ndarray, most: int) -> np.ndarray:
         """Probability of 0, 1, … `most` - 1 repeat order days by each age; shape (ages, most)."""
         probability = self.fitter_.probability_of_n_purchases_up_to_time
-        return np.array([[probability(age / WEEK, n) for n in range(most)] for age in ages_days])
+        return np.column_stack([probability(np.asarray(ages_days) / WEEK, n) for n in range(most)])
 
-    @property
-    def parameters(self) -> dict[str, float]:
-        return {name: float(value) for name, value in self.fitter_.params_.items()}
-
-
-def fit_orders(customers: pd.DataFrame) -> tuple[BetaGeo | PooledRate, str]:
-    """The order model and, where BG/NBD could not be estimated, the reason (a message key, else empty)."""
-    if (customers.frequency > 0).sum() < MIN_REPEATERS:
-        return PooledRate().fit(customers), "too_few_repeaters"
-    try:
-        model = BetaGeo().fit(customers)
-    except Exception:  # lifetimes raises its own ConvergenceError, SciPy and autograd theirs
-        return PooledRate().fit(customers), "did_not_converge"
-    if max(model.parameters.values()) > RUNAWAY:
-        return PooledRate().fit(customers), "not_identified"
-    return model, ""
+    def refits(self, times: int, seed: int) -> list["BuyTillYouDie"]:
+        """The same model fitted to resampled customers."""
+        again = []
+        for parameters in self.fitter_.refits(times, seed):
+            other = BuyTillYouDie(self.fitter)
+            other.fitter_ = self.fitter_.with_parameters(parameters)
+            again.append(other)
+        return again
 
 
-def expected_order_value(customers: pd.DataFrame) -> tuple[pd.Series, str]:
-    """Money of one future order by customer_id, Gamma-Gamma on repeat orders; else the mean and the reason.
+BTYD = {
+    "bg_nbd": btyd.BetaGeoFitter,
+    "mbg_nbd": btyd.ModifiedBetaGeoFitter,
+    "pareto_nbd": btyd.ParetoNBDFitter,
+}
 
-    Source: Fader & Hardie 2013. A mean exists only where q > 1.
-    """
+
+def features(customers: pd.DataFrame) -> pd.DataFrame:
+    """What trees learn from: counts, times (days), own rhythm, and rates in trailing windows; money over its median."""
+    c = customers
+    gap = (c.age_days - c.recency_days) / c.frequency.clip(lower=1)
+    typical = c.order_value.median() or 1.0
+    known = {
+        "frequency": c.frequency,
+        "recency_days": c.recency_days,
+        "age_days": c.age_days,
+        "gap_days": gap,
+        "overdue": c.recency_days / gap.clip(lower=1),
+        "rate": c.orders / (c.age_days + 30),
+        "order_value": c.order_value / typical,
+    }
+    windows = {f"orders_{n}": c[f"orders_{n}"] / np.minimum(n, c.age_days + 1) for n in TRAILING}
+    money = {f"revenue_{n}": c[f"revenue_{n}"] / typical for n in (28, 91)}
+    return pd.DataFrame(known | windows | money).astype(float)
+
+
+class _Learned:
+    """What trees learned from earlier outcomes: a forecast for the horizon of these, carried to other spans, and held at
+    the level, of the probabilistic model, which knows that customers age."""
+
+    def fit(self, customers: pd.DataFrame, past: Sequence[pd.DataFrame]) -> Self:
+        if sum(map(len, past)) < MIN_LEARNED:
+            raise NotEstimable("too_little_past")
+        self.horizon_days = float(past[0].attrs["horizon_days"])
+        self.base_ = probabilistic(customers, DEFAULT)
+        expected = [probabilistic(held, DEFAULT).predict(held, self.horizon_days).to_numpy() for held in past]
+        inputs = pd.concat([self._inputs(held, e) for held, e in zip(past, expected, strict=True)], ignore_index=True)
+        orders = np.concatenate([held.holdout_orders for held in past]).astype(float)
+        some = inputs.sample(min(len(inputs), MOST_LEARNED), random_state=0).sort_index().index.to_numpy()
+        self._learn(inputs.loc[some], orders[some], np.concatenate([_divisor(e) for e in expected])[some])
+        return self
+
+    def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
+        base = self.base_.predict(customers, self.horizon_days).to_numpy()
+        learned = self._forecast(self._inputs(customers, base), _divisor(base))
+        level = base.sum() / learned.sum() if learned.sum() else 1.0
+        further = 1.0 if days == self.horizon_days else self.base_.predict(customers, days).to_numpy() / base.clip(LEAST)
+        return _by_customer(customers, learned * level * further)
+
+    @staticmethod
+    def _trees() -> HistGradientBoostingRegressor:
+        return HistGradientBoostingRegressor(
+            loss="poisson", max_iter=120, learning_rate=0.06, max_leaf_nodes=8, min_samples_leaf=40,
+            l2_regularization=5, random_state=0,
+        )  # fmt: skip
+
+    def _inputs(self, customers: pd.DataFrame, expected: np.ndarray) -> pd.DataFrame:
+        return features(customers).assign(expected=np.log(expected.clip(LEAST)))
+
+    def _learn(self, inputs: pd.DataFrame, orders: np.ndarray, expected: np.ndarray) -> None:
+        raise NotImplementedError
+
+    def _forecast(self, inputs: pd.DataFrame, expected: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
+LEAST = 1e-4  # expected orders below this are taken as this in logs and ratios of one customer's forecasts
+
+
+def _divisor(expected: np.ndarray) -> np.ndarray:
+    """Expected orders, none under a hundredth of the mean: a ratio to almost nothing would outweigh all others."""
+    return expected.clip(max(LEAST, expected.mean() / 100))
+
+
+class Hybrid(_Learned):
+    """Trees correct the probabilistic forecast: they learn orders over expected orders, weighted by the expected."""
+
+    def _learn(self, inputs: pd.DataFrame, orders: np.ndarray, expected: np.ndarray) -> None:
+        self.trees_ = self._trees().fit(inputs, orders / expected, sample_weight=expected)
+
+    def _forecast(self, inputs: pd.DataFrame, expected: np.ndarray) -> np.ndarray:
+        return np.asarray(expected * self.trees_.predict(inputs))
+
+
+class Stacked(_Learned):
+    """Trees learn orders from the features, the probabilistic forecast one of them."""
+
+    def _learn(self, inputs: pd.DataFrame, orders: np.ndarray, expected: np.ndarray) -> None:
+        self.trees_ = self._trees().fit(inputs, orders)
+
+    def _forecast(self, inputs: pd.DataFrame, expected: np.ndarray) -> np.ndarray:
+        return np.asarray(self.trees_.predict(inputs))
+
+
+class Boosted(Stacked):
+    """Trees learn orders from the customers' features alone, at their own level."""
+
+    def _inputs(self, customers: pd.DataFrame, expected: np.ndarray) -> pd.DataFrame:
+        return features(customers)
+
+    def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
+        base = self.base_.predict(customers, self.horizon_days).to_numpy().clip(LEAST)
+        further = self.base_.predict(customers, days).to_numpy() / base
+        return _by_customer(customers, self._forecast(features(customers), base) * further)
+
+
+# The simplest first: of models that forecast equally well the first one is taken.
+ORDER_MODELS: dict[str, Callable[[], OrderModel]] = {
+    "average_rate": AverageRate,
+    "last_period": LastPeriod,
+    "own_rate": OwnRate,
+    **{name: partial(BuyTillYouDie, fitter) for name, fitter in BTYD.items()},
+    "boosted": Boosted,
+    "hybrid": Hybrid,
+    "stacked": Stacked,
+}
+DEFAULT = "bg_nbd"  # where the data are too short to choose
+
+
+# Spend: each gives the money expected of one order, by customer_id, before returns.
+def mean_spend(customers: pd.DataFrame) -> pd.Series:
+    """The mean of all customers for each."""
+    mean = customers.order_value.mean()
+    return _by_customer(customers, np.full(len(customers), 0.0 if np.isnan(mean) else mean))
+
+
+def shrunk_spend(customers: pd.DataFrame) -> pd.Series:
+    """The own mean, drawn towards that of all as if PRIOR_ORDERS orders of average value had been placed too."""
+    overall = mean_spend(customers).to_numpy()
+    own = customers.order_value.fillna(0) * customers.orders
+    return _by_customer(customers, (own + PRIOR_ORDERS * overall) / (customers.orders + PRIOR_ORDERS))
+
+
+def gamma_gamma_spend(customers: pd.DataFrame) -> pd.Series:
+    """Gamma-Gamma on repeat orders above zero (Fader & Hardie 2013); it takes spend to be independent of frequency."""
     valued = customers[customers.repeat_valued > 0]
-    overall = float(customers.order_value.mean())
-    mean = pd.Series(overall if np.isfinite(overall) else 0.0, customers.customer_id)
     if len(valued) < MIN_REPEATERS:
-        return mean, "too_few_repeaters"
-    unit = valued.repeat_value.median()
+        raise NotEstimable("too_few_repeaters")
+    if abs(valued.repeat_valued.corr(valued.repeat_value, method="spearman")) > MOST_CORRELATED:
+        raise NotEstimable("spend_depends_on_frequency")
+    fitter = btyd.GammaGammaFitter().fit(valued.repeat_valued, valued.repeat_value)
+    if fitter.problem_:
+        raise NotEstimable(fitter.problem_)
+    return _by_customer(
+        customers, fitter.conditional_expected_average_profit(customers.repeat_valued, customers.repeat_value.fillna(0))
+    )
+
+
+SPEND_MODELS: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
+    "mean_spend": mean_spend,
+    "shrunk_spend": shrunk_spend,
+    "gamma_gamma": gamma_gamma_spend,
+}
+DEFAULT_SPEND = "shrunk_spend"
+
+
+def kept_share(customers: pd.DataFrame) -> float:
+    """The share of money ordered that returns leave."""
+    ordered = (customers.order_value * customers.orders).sum()
+    return float(np.clip(customers.revenue.sum() / ordered, 0, 1)) if ordered else 1.0
+
+
+def order_value(customers: pd.DataFrame, spend: str) -> pd.Series:
+    """Money expected of one order net of returns, by customer_id, by a spend model."""
+    return SPEND_MODELS[spend](customers) * kept_share(customers)
+
+
+def estimable_order_value(customers: pd.DataFrame, spend: str) -> tuple[pd.Series, str]:
+    """The same, or by DEFAULT_SPEND with the reason why the model asked for cannot be estimated."""
     try:
-        model = GammaGammaFitter().fit(valued.repeat_valued, valued.repeat_value / unit)
-    except Exception:  # as above
-        return mean, "did_not_converge"
-    if model.params_["q"] <= 1 or model.params_.max() > RUNAWAY:
-        return mean, "no_mean_spend"
-    spend = model.conditional_expected_average_profit(customers.repeat_valued, customers.repeat_value.fillna(0) / unit)
-    return pd.Series(np.asarray(spend) * unit, customers.customer_id), ""
+        return order_value(customers, spend), ""
+    except NotEstimable as reason:
+        return order_value(customers, DEFAULT_SPEND), str(reason)
 
 
-def discounted_orders(model: BetaGeo | PooledRate, customers: pd.DataFrame, days: float, annual_rate: float) -> pd.Series:
+def discounted_orders(model: OrderModel, customers: pd.DataFrame, days: float, annual_rate: float) -> pd.Series:
     """Order days expected over `days`, each worth less the later it comes, by customer_id."""
     ends = np.append(np.arange(STEP_DAYS, days, STEP_DAYS), days)
-    total, before, start = 0.0, 0.0, 0.0
+    total, before, start = _by_customer(customers, np.zeros(len(customers))), 0.0, 0.0
     for end in ends:
         upto = model.predict(customers, end)
-        total = total + (upto - before) / (1 + annual_rate) ** ((start + end) / 2 / 365.25)
+        total += (upto - before) / (1 + annual_rate) ** ((start + end) / 2 / 365.25)
         before, start = upto, end
     return total
 
 
-def lifetime_value(
-    customers: pd.DataFrame, model: BetaGeo | PooledRate, order_value: pd.Series, settings: Dataset
-) -> pd.DataFrame:
-    """The table `clv`. Money is margin where the margin is known, else revenue."""
+def lifetime_value(customers: pd.DataFrame, model: OrderModel, order_value: pd.Series, settings: Dataset) -> pd.DataFrame:
+    """The table `clv` without its intervals. Money is margin where the margin is known, else revenue."""
     orders = model.predict(customers, settings.horizon_days)
     future = discounted_orders(model, customers, settings.value_days, settings.annual_discount_rate)
-    return (
-        pd.DataFrame(
-            {
-                "expected_orders": orders,
-                "expected_order_value": order_value,
-                "expected_spend": orders * order_value,
-                "clv": future * order_value * (settings.margin or 1),
-            }
-        )
-        .rename_axis("customer_id")
-        .reset_index()
-    )
+    table = {
+        "expected_orders": orders,
+        "expected_order_value": order_value,
+        "expected_spend": orders * order_value,
+        "clv": future * order_value * (settings.margin or 1),
+    }
+    return pd.DataFrame(table).rename_axis("customer_id").reset_index()
 
 
-MOST_REPEATS = 7  # the last class of the pictures is "7 or more"
+# Pictures
+Probabilistic = BuyTillYouDie | AverageRate
 
 
-def frequency_of_repeats(customers: pd.DataFrame, model: BetaGeo | PooledRate) -> pd.DataFrame:
+def probabilistic(customers: pd.DataFrame, name: str) -> Probabilistic:
+    """The buy-till-you-die model of that name, BG/NBD for any other, the average rate where it cannot be estimated."""
+    try:
+        return BuyTillYouDie(BTYD.get(name, BTYD[DEFAULT])).fit(customers)
+    except NotEstimable:
+        return AverageRate().fit(customers)
+
+
+def frequency_of_repeats(customers: pd.DataFrame, model: Probabilistic) -> pd.DataFrame:
     """Customers by number of repeat orders, counted and modelled. Columns: repeats (last: or more), actual, model."""
     ages = customers.age_days.value_counts()
     below = ages.to_numpy() @ model.repeat_probabilities(ages.index.to_numpy(), MOST_REPEATS)
@@ -164,7 +346,7 @@ def frequency_of_repeats(customers: pd.DataFrame, model: BetaGeo | PooledRate) -
     return pd.DataFrame({"repeats": range(MOST_REPEATS + 1), "actual": actual.to_numpy(), "model": modelled})
 
 
-def tracking(weekly: pd.DataFrame, customers: pd.DataFrame, model: BetaGeo | PooledRate) -> pd.DataFrame:
+def tracking(weekly: pd.DataFrame, customers: pd.DataFrame, model: Probabilistic) -> pd.DataFrame:
     """Repeat orders by week, counted and expected by a model of new customers' behaviour.
 
     `weekly` as from customers.weekly_orders, `customers` all whose first order lies in it.
@@ -184,30 +366,41 @@ def conditional_expectation(held: pd.DataFrame, expected: pd.Series) -> pd.DataF
     return by.agg(customers=("orders", "size"), actual=("holdout_orders", "mean"), expected=("expected", "mean"))
 
 
-def surface(customers: pd.DataFrame, model: BetaGeo | PooledRate, days: int, steps: int = 24) -> pd.DataFrame:
+def surface(customers: pd.DataFrame, model: Probabilistic, days: int, steps: int = 24) -> pd.DataFrame:
     """Expected orders by frequency (index) and days since the last order (columns), for a customer of median age."""
     if customers.empty:
         return pd.DataFrame()
     age = int(customers.age_days.median())
     frequencies = np.arange(0, max(2, int(customers.frequency.quantile(0.99))) + 1)
-    recencies = np.unique(np.linspace(0, age, steps).astype(int))
+    recencies = np.unique(np.linspace(0, max(age - 1, 0), steps).astype(int))
     grid = pd.DataFrame([(f, r) for f in frequencies for r in recencies], columns=["frequency", "recency_days"])
-    grid = grid.assign(customer_id=grid.index, age_days=age)
-    grid["expected"] = model.predict(grid, days).to_numpy()
-    return grid.pivot(index="frequency", columns="recency_days", values="expected")
+    grid.loc[grid.frequency == 0, "recency_days"] = age  # the last order is the first one
+    place = grid.assign(customer_id=grid.index, age_days=age)
+    expected = model.predict(place, days).to_numpy().reshape(len(frequencies), len(recencies))
+    return pd.DataFrame(expected, index=frequencies, columns=recencies)
 
 
-def accuracy(actual: pd.Series, expected: pd.Series) -> dict[str, float]:
-    """Bias of the total, mean absolute and root mean squared error per customer."""
-    if actual.empty:
-        return {"bias": np.nan, "mae": np.nan, "rmse": np.nan}
-    error = expected.to_numpy() - actual.to_numpy()
-    total = actual.sum()
-    return {
-        "bias": float(error.sum() / total) if total else float("nan"),
-        "mae": float(np.abs(error).mean()),
-        "rmse": float(np.sqrt((error**2).mean())),
-    }
+def trailing(horizon_days: int) -> tuple[int, ...]:
+    """The windows that the models need."""
+    return tuple(sorted({*TRAILING, horizon_days}))
+
+
+def first_group(groups: pd.DataFrame) -> dict[str, object]:
+    """The group of highest value. Keys: group, customers, clv."""
+    if groups.empty:
+        return {"group": "", "customers": 0, "clv": float("nan")}
+    return {"group": groups.index[0], "customers": groups.customers.iloc[0], "clv": groups.clv.iloc[0]}
+
+
+def standing(customers: pd.DataFrame, new_days: int) -> pd.Series:
+    """How much a forecast of each customer rests on, by customer_id: new (first order within new_days), one_time,
+    some_repeats (2 to 4 orders), many_repeats."""
+    classes = np.select(
+        [customers.age_days < new_days, customers.orders == 1, customers.orders < 5],
+        ["new", "one_time", "some_repeats"],
+        default="many_repeats",
+    )
+    return pd.Series(classes, customers.customer_id, dtype="str")
 
 
 def share_of_top(values: pd.Series, top: float) -> float:

@@ -19,16 +19,16 @@ def open_transactions(path: Path) -> Table:
 
 
 def order_days(transactions: Table, as_of: dt.date) -> Table:
-    """One row per customer and day with lines on or before `as_of`: net, sales (money), ordered (any sale).
+    """One row per customer and day with lines on or before `as_of`: net, sales (money), bought (the day, or empty).
 
     A line below zero is a return: it lowers net on its own day and is no order.
     """
-    sale = _.amount >= 0
-    return (
+    days = (
         transactions.filter(_.day <= as_of)
         .group_by("customer_id", "day")
-        .agg(net=_.amount.sum(), sales=_.amount.sum(where=sale).fill_null(0), ordered=sale.any())
+        .agg(net=_.amount.sum(), sales=ibis.greatest(_.amount, 0).sum(), largest=_.amount.max())
     )
+    return days.mutate(bought=(_.largest >= 0).ifelse(_.day, None)).drop("largest")
 
 
 def customers(transactions: Table, as_of: dt.date, window_days: int = 0, trailing: Sequence[int] = ()) -> Table:
@@ -37,39 +37,41 @@ def customers(transactions: Table, as_of: dt.date, window_days: int = 0, trailin
     `window_orders` and `window_revenue` count the last `window_days` days (0: all history). For each number of
     days in `trailing` there are also orders_<days> and revenue_<days>.
     """
-    days = order_days(transactions, as_of)
-    days = days.mutate(recent=_.day > _ago(as_of, window_days)) if window_days else days.mutate(recent=True)
-    first = days.group_by("customer_id").mutate(first=_.day.min(where=_.ordered))
-    repeat = _.ordered & (_.day > _.first) & (_.sales > 0)
-    facts = first.group_by("customer_id").agg(
-        orders=_.ordered.sum(),
-        first_order=_.day.min(where=_.ordered),
-        last_order=_.day.max(where=_.ordered),
-        net=_.net.sum(),
-        sales=_.sales.sum(),
-        repeat_sales=_.sales.sum(where=repeat).fill_null(0),
-        repeat_valued=repeat.sum(),
-        window_orders=(_.ordered & _.recent).sum(),
-        window_net=_.net.sum(where=_.recent).fill_null(0),
-        **{f"orders_{n}": (_.ordered & (_.day > _ago(as_of, n))).sum() for n in trailing},
-        **{f"revenue_{n}": _.net.sum(where=_.day > _ago(as_of, n)).fill_null(0).cast("float64") for n in trailing},
+    window = _ago(as_of, window_days) if window_days else dt.date.min
+    windows = {"window": window} | {str(n): _ago(as_of, n) for n in trailing}
+    facts = (
+        order_days(transactions, as_of)
+        .group_by("customer_id")
+        .agg(
+            orders=_.bought.count(),
+            first_order=_.bought.min(),
+            last_order=_.bought.max(),
+            net=_.net.sum(),
+            sales=_.sales.sum(),
+            first_sales=_.sales.argmin(_.bought).fill_null(0),
+            valued=_.sales.count(where=_.sales > 0),
+            **{f"orders_{name}": _.bought.count(where=_.day > ago) for name, ago in windows.items()},
+            **{f"revenue_{name}": _.net.sum(where=_.day > ago) for name, ago in windows.items()},
+        )
     )
+    facts = facts.mutate(repeat_valued=_.valued - (_.first_sales > 0).cast("int64"))
     today = ibis.literal(as_of)
     return facts.select(
         "customer_id",
         "orders",
         "first_order",
         "last_order",
-        frequency=ibis.greatest(facts.orders - 1, 0),
+        frequency=ibis.greatest(_.orders - 1, 0),
         recency_days=today.delta(facts.last_order, unit="day"),
         age_days=today.delta(facts.first_order, unit="day"),
-        revenue=facts.net.cast("float64"),
-        order_value=facts.sales.cast("float64") / facts.orders.nullif(0),
-        repeat_value=facts.repeat_sales.cast("float64") / facts.repeat_valued.nullif(0),
-        repeat_valued=facts.repeat_valued,
-        window_orders=facts.window_orders,
-        window_revenue=facts.window_net.cast("float64"),
-        **{f"{what}_{n}": facts[f"{what}_{n}"] for what in ("orders", "revenue") for n in trailing},
+        revenue=_.net.cast("float64"),
+        order_value=_.sales.cast("float64") / _.orders.nullif(0),
+        repeat_value=(_.sales - _.first_sales).cast("float64") / _.repeat_valued.nullif(0),
+        repeat_valued=_.repeat_valued,
+        window_orders=_.orders_window,
+        window_revenue=_.revenue_window.cast("float64").fill_null(0),
+        **{f"orders_{n}": _[f"orders_{n}"] for n in trailing},
+        **{f"revenue_{n}": _[f"revenue_{n}"].cast("float64").fill_null(0) for n in trailing},
     ).order_by("customer_id")
 
 
@@ -79,9 +81,8 @@ def _ago(as_of: dt.date, days: int) -> dt.date:
 
 def at(transactions: Table, as_of: dt.date, window_days: int = 0, trailing: Sequence[int] = ()) -> pd.DataFrame:
     """The same as a checked pandas frame, sorted by customer_id."""
-    frame = customers(transactions, as_of, window_days, trailing).to_pandas()
-    known = tables.conform("customers", frame).to_pandas(date_as_object=False)
-    return known.join(frame[frame.columns.difference(known.columns, sort=False)])
+    found = customers(transactions, as_of, window_days, trailing).to_pyarrow()
+    return tables.conform("customers", found).to_pandas(date_as_object=False)
 
 
 def calibration_holdout(transactions: Table, origin: dt.date, horizon_days: int, trailing: Sequence[int] = ()) -> pd.DataFrame:
@@ -98,11 +99,11 @@ def weekly_orders(transactions: Table, as_of: dt.date) -> pd.DataFrame:
     """First and repeat order days of all customers by week: week (its last day, weeks end on `as_of`),
     first, repeat, revenue (net)."""
     days = order_days(transactions, as_of)
-    first = days.group_by("customer_id").mutate(first=_.day.min(where=_.ordered))
-    back = ibis.literal(as_of).delta(first.day, unit="day") // 7
-    weekly = first.group_by(back=back).agg(
-        first=(_.ordered & (_.day == _.first)).sum(),
-        repeat=(_.ordered & (_.day > _.first)).sum(),
+    first = days.group_by("customer_id").agg(first=_.bought.min())
+    dated = days.join(first, "customer_id")
+    weekly = dated.group_by(back=ibis.literal(as_of).delta(dated.day, unit="day") // 7).agg(
+        first=_.bought.count(where=_.bought == _.first),
+        repeat=_.bought.count(where=_.bought > _.first),
         revenue=_.net.sum().cast("float64"),
     )
     frame = weekly.to_pandas().sort_values("back", ascending=False, ignore_index=True)

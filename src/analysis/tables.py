@@ -100,9 +100,13 @@ TABLES = {
         _CUSTOMER
         | {
             "expected_orders": Column(NUMBER, "order days expected over horizon_days"),
+            "orders_low": Column(NUMBER, "lower end of the 80 % prediction interval of the orders", empty=True),
+            "orders_high": Column(NUMBER, "its upper end", empty=True),
             "expected_order_value": Column(NUMBER, "money expected of one order"),
             "expected_spend": Column(NUMBER, "money expected over horizon_days"),
             "clv": Column(NUMBER, "discounted money expected over value_days, times the margin if known"),
+            "clv_low": Column(NUMBER, "lower end of the 80 % interval of that expectation", empty=True),
+            "clv_high": Column(NUMBER, "its upper end", empty=True),
         },
     ),
     "churn": Contract(
@@ -156,18 +160,19 @@ TABLES = {
 }
 
 
-def conform(name: str, frame: pd.DataFrame) -> pa.Table:
-    """The frame as the contract's columns, types and order; RunError where that cannot be."""
+def conform(name: str, found: pd.DataFrame | pa.Table) -> pa.Table:
+    """The contract's columns in its types and order, then any others; RunError where that cannot be."""
     contract = TABLES[name]
-    wanted = [c for c, spec in contract.columns.items() if c in frame or not spec.optional]
-    if missing := [c for c in wanted if c not in frame]:
+    table = pa.Table.from_pandas(found, preserve_index=False) if isinstance(found, pd.DataFrame) else found
+    wanted = [c for c, spec in contract.columns.items() if c in table.column_names or not spec.optional]
+    if missing := [c for c in wanted if c not in table.column_names]:
         raise RunError(f"table {name}: no column {', '.join(missing)}")
-    schema = pa.schema([(c, contract.columns[c].type) for c in wanted])
     try:
-        table = pa.Table.from_pandas(frame[wanted], schema, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        typed = {c: table[c].cast(contract.columns[c].type) for c in wanted}
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise RunError(f"table {name}: {error.args[-1]}") from None
-    return check(name, table)
+    more = [] if isinstance(found, pd.DataFrame) else [c for c in table.column_names if c not in typed]
+    return check(name, pa.table(typed | {c: table[c] for c in more}))
 
 
 def check(name: str, table: pa.Table) -> pa.Table:
