@@ -29,8 +29,10 @@ lint: $(READY) ## check style, types and the notebooks' form
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
 
-bench: $(READY) ## measure time and memory of the default run
+bench: $(READY) ## measure the default run, and summary and fitters against lifetimes
 	$(BIN)/python tests/bench/default_run.py
+	$(BIN)/python tests/bench/btyd_speed.py
+	$(BIN)/python tests/bench/accuracy.py
 
 outputs: $(READY) ## refresh the checked summaries kept in the notebooks
 	$(BIN)/jupyter execute --inplace notebooks/0*.ipynb

@@ -107,14 +107,14 @@ def test_what_cannot_be_estimated_says_why(world):
     strangers = bought([0] * 50, range(50), range(50))
     twins = bought([1] * 50, [40] * 50, [90] * 50)
     for name in clv.BTYD:
-        with pytest.raises(NotEstimable, match="^too_few_repeaters$"):
+        with pytest.raises(NotEstimable, match=r"^too_few_repeaters$"):
             clv.ORDER_MODELS[name]().fit(strangers, [])
-        with pytest.raises(NotEstimable, match="^not_identified$"):
+        with pytest.raises(NotEstimable, match=r"^not_identified$"):
             clv.ORDER_MODELS[name]().fit(twins, [])
         assert isinstance(clv.probabilistic(twins, name), clv.AverageRate)
     for name in LEARNED:
         for some in ([], [past[0].head(clv.MIN_LEARNED - 1)]):
-            with pytest.raises(NotEstimable, match="^too_little_past$"):
+            with pytest.raises(NotEstimable, match=r"^too_little_past$"):
                 clv.ORDER_MODELS[name]().fit(today, some)
 
 
@@ -168,12 +168,12 @@ def test_gamma_gamma_refuses_spend_that_depends_on_frequency():
     free, _ = spenders()
     bound, _ = spenders(depends=True)
     assert clv.estimable_order_value(free, "gamma_gamma")[1] == ""
-    with pytest.raises(NotEstimable, match="^spend_depends_on_frequency$"):
+    with pytest.raises(NotEstimable, match=r"^spend_depends_on_frequency$"):
         clv.gamma_gamma_spend(bound)
     value, reason = clv.estimable_order_value(bound, "gamma_gamma")
     assert reason == "spend_depends_on_frequency"
     pd.testing.assert_series_equal(value, clv.shrunk_spend(bound) * 0.9)
-    with pytest.raises(NotEstimable, match="^too_few_repeaters$"):
+    with pytest.raises(NotEstimable, match=r"^too_few_repeaters$"):
         clv.gamma_gamma_spend(free.head(clv.MIN_REPEATERS - 1))
 
 

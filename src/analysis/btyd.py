@@ -629,7 +629,9 @@ class BetaGeoBetaBinomFitter(Exact, lifetimes.BetaGeoBetaBinomFitter):
             mean(digamma(delta + lived) - stays) - digamma(delta) + base_stays,
         ]
 
-    def conditional_probability_alive(self, m: ArrayLike, frequency: ArrayLike, recency: ArrayLike, n_periods: ArrayLike) -> Floats:  # type: ignore[override]  # fmt: skip
+    def conditional_probability_alive(  # type: ignore[override]
+        self, m: ArrayLike, frequency: ArrayLike, recency: ArrayLike, n_periods: ArrayLike
+    ) -> Floats:
         """Probability that a customer with this history is still here m opportunities later."""
         *_, gamma, delta = self.params_
         data = tuple(np.atleast_1d(np.asarray(v, float)) for v in np.broadcast_arrays(frequency, recency, n_periods))

@@ -97,6 +97,7 @@ def _bars(ax: Axes, heights: pd.Series, say: Say, form: str = "int", colour: str
         )
     ax.set_yticks(places, [say.word(name) for name in heights.index])
     ax.margins(x=0.16)
+    ax.xaxis.set_major_locator(MaxNLocator(4))
     ax.grid(False, axis="y")
     _numbers(ax, say, form, "x")
 
