@@ -172,10 +172,8 @@ class Backtest:
     @cached_property
     def level_errors(self) -> pd.Series:
         """Log of actual over forecast total of the champion, by choosing origin."""
-        ratio = {
-            o.day: np.log(o.actual.sum() / o.forecasts[self.champion].sum()) for o in self._with_champion() if o.actual.sum()
-        }
-        return pd.Series(ratio, dtype=float)
+        totals = {o.day: (o.actual.sum(), o.forecasts[self.champion].sum()) for o in self._with_champion()}
+        return pd.Series({day: np.log(came / e) for day, (came, e) in totals.items() if came > 0 and e > 0}, dtype=float)
 
     def _with_champion(self) -> list[Origin]:
         return [o for o in self.choosing if self.champion in o.forecasts]
@@ -195,8 +193,9 @@ def leaderboard(forecasts: Mapping[str, np.ndarray], actual: np.ndarray, champio
     rows = {name: {metric: f(actual, values) for metric, f in METRICS.items()} for name, values in forecasts.items()}
     table = pd.DataFrame(rows).T.rename_axis("model")
     if champion in forecasts:
-        spread = _paired(forecasts, actual, champion, seed)
-        table = table.join(spread)
+        table = table.join(_paired(forecasts, actual, champion, seed))
+    else:
+        table[["difference", "low", "high"]] = np.nan
     return table.sort_values("rmse")
 
 
@@ -215,7 +214,9 @@ def _distance(squares: list[np.ndarray], best: list[np.ndarray]) -> float:
     gaps = [ours - theirs for ours, theirs in zip(squares, best, strict=True)]
     mean = np.mean([gap.mean() for gap in gaps])
     error = np.sqrt(sum(gap.var() / len(gap) for gap in gaps)) / len(gaps)
-    return float(mean / error) if error > 0 else 0.0
+    if error > 0:
+        return float(mean / error)
+    return float("inf") if mean > 0 else 0.0
 
 
 def run(transactions: Table, as_of: dt.date, horizon_days: int, wanted: str = "") -> Backtest:
@@ -360,7 +361,8 @@ class Outcomes:
 
 def _rank(group: np.ndarray, share: float, up: bool) -> float:
     """The conformal quantile: of n outcomes the one that a new one exceeds with no more than the asked chance."""
-    place = np.ceil((len(group) + 1) * share) - 1 if up else np.floor((len(group) + 1) * share) - 1
+    rank = round((len(group) + 1) * share, 9)  # a float a hair below a whole number is that number
+    place = np.ceil(rank) - 1 if up else np.floor(rank) - 1
     return float(group[int(np.clip(place, 0, len(group) - 1))])
 
 

@@ -8,7 +8,7 @@ A model that cannot be estimated raises NotEstimable with the reason.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -156,6 +156,8 @@ class _Learned:
     """What trees learned from earlier outcomes: a forecast for the horizon of these, carried to other spans, and held at
     the level, of the probabilistic model, which knows that customers age."""
 
+    held: ClassVar[bool] = True
+
     def fit(self, customers: pd.DataFrame, past: Sequence[pd.DataFrame]) -> Self:
         if sum(map(len, past)) < MIN_LEARNED:
             raise NotEstimable("too_little_past")
@@ -171,8 +173,8 @@ class _Learned:
     def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
         base = self.base_.predict(customers, self.horizon_days).to_numpy()
         learned = self._forecast(self._inputs(customers, base), _divisor(base))
-        level = base.sum() / learned.sum() if learned.sum() else 1.0
-        further = 1.0 if days == self.horizon_days else self.base_.predict(customers, days).to_numpy() / base.clip(LEAST)
+        level = base.sum() / learned.sum() if self.held and learned.sum() else 1.0
+        further = self.base_.predict(customers, days).to_numpy().clip(LEAST) / base.clip(LEAST)
         return _by_customer(customers, learned * level * further)
 
     @staticmethod
@@ -223,13 +225,10 @@ class Stacked(_Learned):
 class Boosted(Stacked):
     """Trees learn orders from the customers' features alone, at their own level."""
 
+    held = False
+
     def _inputs(self, customers: pd.DataFrame, expected: np.ndarray) -> pd.DataFrame:
         return features(customers)
-
-    def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
-        base = self.base_.predict(customers, self.horizon_days).to_numpy().clip(LEAST)
-        further = self.base_.predict(customers, days).to_numpy() / base
-        return _by_customer(customers, self._forecast(features(customers), base) * further)
 
 
 # The simplest first: of models that forecast equally well the first one is taken.
@@ -405,7 +404,7 @@ def standing(customers: pd.DataFrame, new_days: int) -> pd.Series:
 
 def share_of_top(values: pd.Series, top: float) -> float:
     """The share of the total that the most valuable share of customers holds."""
-    count = int(np.ceil(top * len(values)))
+    count = int(np.ceil(round(top * len(values), 9)))
     return float(values.nlargest(count).sum() / values.sum()) if values.sum() else float("nan")
 
 
