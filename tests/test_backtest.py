@@ -144,7 +144,9 @@ def test_short_logs(ledger):
     for horizon, measured in ((60, False), (50, True)):  # two horizons before the measured origin: 3 * 50 <= 150 + 1
         test = backtest.run(ledger(lines), end(150), horizon)
         assert (test.measured is not None) == measured
-        assert test.choosing == [] and test.choice.empty and test.outcomes is None
+        assert test.choosing == [] and test.choice.empty
+        assert (test.outcomes is not None) == measured, "the measured origin teaches intervals where none chooses"
+        assert np.isnan(test.coverage) != measured
         assert test.champion == clv.DEFAULT
         assert test.leaderboard.empty != measured
         assert backtest.spend_champion(backtest.spend_choice(test)) == clv.DEFAULT_SPEND

@@ -37,6 +37,7 @@ CHARTS = {
     "leavers_by_decile": (DECILES, {"base": 0.5}),
     "risk_spread": (pd.Series([0.1, 0.5, 0.9]), {}),
     "matrix": (pd.DataFrame([[1, 0], [2, 30]], index=["strategic", "ordinary"], columns=["new", "lost"]), {}),
+    "value_by_standing": (pd.DataFrame({"clv": [90.0, 10.0]}, index=["many_repeats", "one_time"]), {}),
     "action_gain": (pd.Series({"welcome": 12.5, "let_go": -3.0}), {}),
     "tier_history": (pd.DataFrame([[1, 2, 7]] * 3, index=ENDS, columns=TIERS), {"full_from": ENDS[1]}),
     "migration": (pd.DataFrame(np.eye(3, dtype=int), index=TIERS, columns=TIERS), {}),

@@ -12,11 +12,21 @@ from analysis import tables
 from analysis.errors import RunError
 from analysis.tables import TABLES
 
-CLV = {"customer_id": ["007", "7"], "expected_orders": [1.5, 0], "expected_order_value": [9.0, 1], "expected_spend": [13.5, 0]}
+CLV = {
+    "customer_id": ["007", "7"],
+    "expected_orders": [1.5, 0],
+    "orders_low": [0.0, 0],
+    "orders_high": [3.0, 1],
+    "expected_order_value": [9.0, 1],
+    "expected_spend": [13.5, 0],
+    "clv": [20.0, 0.0],
+    "clv_low": [18.0, 0.0],
+    "clv_high": [22.0, 0.0],
+}
 
 
 def clv_frame(**changed):
-    return pd.DataFrame(CLV | {"clv": [20.0, 0.0]} | changed)
+    return pd.DataFrame(CLV | changed)
 
 
 def transactions_frame(amounts):
@@ -45,9 +55,7 @@ def test_every_table_may_be_empty(name, tmp_path):
 
 
 def test_conform_orders_columns_as_the_contract_and_drops_others():
-    shuffled = clv_frame(remark="x")[
-        ["remark", "clv", "expected_spend", "expected_order_value", "expected_orders", "customer_id"]
-    ]
+    shuffled = clv_frame(remark="x")[["remark", *reversed(CLV)]]
     assert tables.conform("clv", shuffled).column_names == list(TABLES["clv"].columns)
 
 
@@ -82,7 +90,7 @@ def test_a_key_of_two_columns_repeats_only_as_a_whole():
 
 def test_check_names_column_and_both_types():
     table = tables.conform("clv", clv_frame())
-    wrong = table.set_column(4, "clv", table["clv"].cast(pa.float32()))
+    wrong = table.set_column(table.column_names.index("clv"), "clv", table["clv"].cast(pa.float32()))
     with pytest.raises(RunError, match="clv is float, not double"):
         tables.check("clv", wrong)
 

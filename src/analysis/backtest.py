@@ -171,12 +171,14 @@ class Backtest:
 
     @cached_property
     def level_errors(self) -> pd.Series:
-        """Log of actual over forecast total of the champion, by choosing origin."""
+        """Log of actual over forecast total of the champion, by origin that teaches."""
         totals = {o.day: (o.actual.sum(), o.forecasts[self.champion].sum()) for o in self._with_champion()}
         return pd.Series({day: np.log(came / e) for day, (came, e) in totals.items() if came > 0 and e > 0}, dtype=float)
 
     def _with_champion(self) -> list[Origin]:
-        return [o for o in self.choosing if self.champion in o.forecasts]
+        """The choosing origins; where there is none, the measured one teaches the spread of outcomes at least."""
+        known = self.choosing or ([self.measured] if self.measured else [])
+        return [o for o in known if self.champion in o.forecasts]
 
     @cached_property
     def outcomes(self) -> "Outcomes | None":
@@ -186,6 +188,19 @@ class Backtest:
             return None
         pairs = [(o.forecasts[self.champion].to_numpy(), o.actual) for o in known]
         return Outcomes.learn(pairs, self.level_errors.to_numpy())
+
+    @cached_property
+    def coverage(self) -> float:
+        """The share of customers at the measured origin whose outcome fell within their interval (randomised). Without a
+        choosing origin, one half of the customers teaches the intervals of the other."""
+        if self.measured is None or self.champion not in self.measured.forecasts:
+            return float("nan")
+        forecasts, actual = self.measured.forecasts[self.champion].to_numpy(), self.measured.actual
+        if self.choosing and self.outcomes:
+            return self.outcomes.covered(forecasts, actual)
+        halves = [np.arange(len(actual)) % 2 == n for n in (0, 1)]
+        learned = [Outcomes.learn([(forecasts[half], actual[half])], np.array([])) for half in halves]
+        return float(np.mean([learned[1 - n].covered(forecasts[half], actual[half]) for n, half in enumerate(halves)]))
 
 
 def leaderboard(forecasts: Mapping[str, np.ndarray], actual: np.ndarray, champion: str, seed: int = 0) -> pd.DataFrame:
@@ -483,8 +498,6 @@ def hindsight(test: Backtest) -> dict[str, object]:
     if test.measured is None or test.champion not in board.index:
         return {"origin": None, "best": "", **dict.fromkeys(("bias", "rmse", "gini", "gap", "covered", "groups"), float("nan"))}
     mine, groups = board.loc[test.champion], group_coverage(test)
-    forecasts = test.measured.forecasts[test.champion].to_numpy()
-    covered = test.outcomes.covered(forecasts, test.measured.actual) if test.outcomes else float("nan")
     return {
         "origin": test.measured.day,
         "bias": mine.bias,
@@ -492,7 +505,7 @@ def hindsight(test: Backtest) -> dict[str, object]:
         "gini": mine.gini,
         "best": board.index[0],
         "gap": mine.rmse / board.rmse.iloc[0] - 1,
-        "covered": covered,
+        "covered": test.coverage,
         "groups": float(groups.covered.mean()) if len(groups) else float("nan"),
     }
 
