@@ -76,9 +76,3 @@ def cdnow_sample(judge):
     columns = {"customer_id": "sample_id", "date": "date", "amount": "dollars"}
     header = "master_id sample_id date cds dollars\n"
     return cleaning.transactions(judge(header + text, CDNOW_END, columns, format="whitespace", date_format="%Y%m%d")).cache()
-
-
-def pytest_collection_modifyitems(items):
-    """A file's tests stay together; the notebooks too, since each reads what the one before wrote."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("notebooks" if item.path.suffix == ".ipynb" else item.path.name))
