@@ -9,11 +9,16 @@ import lifetimes
 import pyarrow as pa
 import pytest
 import yaml
+from hypothesis import settings as hypothesis_settings
 
 from analysis import cleaning, dataset, sources
 
 COLUMNS = {"customer_id": "id", "date": "day", "amount": "eur"}
 CDNOW_END = dt.date(1998, 6, 30)
+
+# A busy machine is no fault of the code: no test fails because it took long.
+hypothesis_settings.register_profile("unhurried", deadline=None)
+hypothesis_settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

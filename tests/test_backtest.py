@@ -79,7 +79,7 @@ def test_gini_by_hand():
     assert backtest.gini(actual, np.array([4.0, 4.0, 1.0, 0.0])) == pytest.approx(0.9)  # a tie: between the two sortings
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 20)), min_size=2, max_size=40).filter(lambda p: any(a for a, _ in p)))
 def test_gini_depends_on_the_sorting_alone(pairs):
     actual, forecast = np.array(pairs, float).T

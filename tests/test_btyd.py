@@ -521,7 +521,7 @@ HISTORY = st.integers(0, 5_000).flatmap(
 PARAMETERS = st.tuples(*(st.floats(0.0217, top) for top in (50, 50, 2.9, 50)))
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, derandomize=True)
 @given(st.lists(HISTORY, min_size=1, max_size=6), PARAMETERS, st.floats(1e-3, 5_000))
 def test_any_history_has_a_finite_likelihood_and_prediction(rows, params, t):
     x, share, T = np.array(rows, float).T
@@ -974,7 +974,7 @@ def test_no_customers_at_all(model):
         model().fit(*([] for _ in model.columns))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(*[st.sampled_from([0.0, 1.0, 2.0, 2.5, -1.0, np.nan, np.inf, 30.0])] * 3), min_size=1, max_size=5))
 def test_a_history_is_accepted_if_and_only_if_it_can_have_happened(rows):
     def possible(x, t_x, T):

@@ -65,7 +65,7 @@ def test_features_by_hand():
     pd.testing.assert_frame_equal(np.expm1(churn.features(customers)), pd.DataFrame(expected, dtype=float))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.floats(1e-6, 1e9))
 def test_features_do_not_depend_on_the_currency(rate):
     customers = people(20)
@@ -199,7 +199,7 @@ def test_figures_by_hand():
     assert figures["brier_base"] == 0.25
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.sampled_from([0.1, 0.3, 0.5, 0.9]), st.booleans()), min_size=2))
 def test_auc_is_the_share_of_pairs_ranked_right_ties_by_half(cases):
     gone, stayed = ([r for r, left in cases if left is side] for side in (True, False))
@@ -211,7 +211,7 @@ def test_auc_is_the_share_of_pairs_ranked_right_ties_by_half(cases):
         assert np.isnan(figures["auc"])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_agrees_with_scipy(case):
     left, n = case
@@ -220,7 +220,7 @@ def test_wilson_agrees_with_scipy(case):
     assert (low[0], high[0]) == pytest.approx((expected.low, expected.high), abs=2e-5)  # 1.96 is rounded
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(SHARES, st.booleans()), min_size=1, max_size=60))
 def test_deciles_partition_the_customers(cases):
     risk, gone = np.array([r for r, _ in cases]), pd.Series([left for _, left in cases])

@@ -135,7 +135,7 @@ def fold(character):
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=20), min_size=1, max_size=10))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_masks_keep_the_shape_and_leak_no_letter_or_digit(texts):
     """Unassigned characters are left out: Unicode is newer in one of the two libraries."""
     assert masked(texts).execute().tolist() == ["".join(map(fold, text)) for text in texts]
@@ -190,7 +190,7 @@ ROWS = st.lists(
 
 
 @given(ROWS, st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_row_and_every_cent_of_a_dirty_log_is_accounted_for(judge, rows, keyed):
     text = ORDER_HEADER + "".join(",".join(f'"{field}"' for field in row) + "\n" for row in rows)
     judged = judge(text, AS_OF, ORDER_COLUMNS, order_key=["order_id"] if keyed else [])
@@ -209,7 +209,7 @@ def test_every_row_and_every_cent_of_a_dirty_log_is_accounted_for(judge, rows, k
 
 
 @given(ROWS, st.randoms(use_true_random=False))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_order_of_the_files_rows_does_not_change_what_is_kept(judge, rows, random):
     def content(rows):
         text = ORDER_HEADER + "".join(",".join(f'"{field}"' for field in row) + "\n" for row in rows)

@@ -80,7 +80,7 @@ def described_by_hand(log, as_of, window_days):
 
 
 @given(PAST, st.sampled_from([0, 1, 30, 365]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_every_column_is_what_its_contract_says(ledger, log, window_days):
     people = customers.at(ledger(log), AS_OF, window_days)
     by_hand = described_by_hand(log, AS_OF, window_days).astype(people.dtypes)
@@ -109,14 +109,14 @@ def test_the_window_holds_as_many_days_as_it_says(ledger):
 
 
 @given(PAST, lines(AS_OF + dt.timedelta(days=1), dt.date(2024, 6, 30)), st.sampled_from([0, 30]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_nothing_after_the_day_changes_any_column(ledger, log, later, window_days):
     before = customers.at(ledger(log), AS_OF, window_days)
     pd.testing.assert_frame_equal(customers.at(ledger(log + later), AS_OF, window_days), before)
 
 
 @given(PAST, st.randoms(use_true_random=False))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_order_of_lines_does_not_matter(ledger, log, random):
     pd.testing.assert_frame_equal(
         customers.at(ledger(log), AS_OF), customers.at(ledger(random.sample(log, len(log))), AS_OF), rtol=0, atol=0
@@ -156,7 +156,7 @@ def test_weeks_end_on_the_day_of_the_picture(ledger):
 
 
 @given(PAST)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_weeks_add_up_to_the_customers(ledger, log):
     people, weekly = customers.at(ledger(log), AS_OF), customers.weekly_orders(ledger(log), AS_OF)
     assert weekly["first"].sum() == (people.orders > 0).sum()

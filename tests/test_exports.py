@@ -76,7 +76,7 @@ def test_a_categorical_text_that_would_run_gets_an_apostrophe(written):
     assert cells[1][0].data_type == "s"
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=20))
 def test_no_neutral_text_begins_like_a_formula_or_holds_control_characters(text):
     neutral = exports.neutral(text)
@@ -84,7 +84,7 @@ def test_no_neutral_text_begins_like_a_formula_or_holds_control_characters(text)
     assert not [c for c in neutral if ord(c) < 32 and c not in "\t\r\n"]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.text(st.characters(categories=["L", "N", "Zs"]), max_size=20))
 def test_plain_text_is_left_as_it_is(text):
     assert exports.neutral(text) == text

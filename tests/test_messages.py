@@ -314,19 +314,19 @@ def test_a_sentence_by_hand():
     assert said == "1,200 customers have ordered, 300 of them (25.0 %) on more than one day."
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(-(10**15), 10**15))
 def test_a_whole_number_can_be_read_back(number):
     assert int(Say("en").form("int", number).replace(",", "")) == number
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.decimals(-(10**12), 10**12, places=2))
 def test_no_cent_is_lost_in_exact_money(amount):
     assert Decimal(Say("en").form("exact", amount).replace(",", "").replace("$", "")) == amount
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.text())
 def test_a_text_of_the_data_is_said_as_it_is_and_not_read_for_placeholders(text):
     said = Say("en")("index.title", company=text)

@@ -55,7 +55,7 @@ def test_a_log_of_one_day_has_one_month_end():
     assert monitoring.month_ends(dt.date(2025, 3, 5), dt.date(2025, 3, 5), 24) == [dt.date(2025, 3, 5)]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.dates(dt.date(1990, 1, 1), dt.date(2030, 1, 1)), st.integers(0, 1500), st.integers(1, 30))
 def test_month_ends_rise_to_the_day_of_the_picture_through_last_days_of_months(oldest, days, most):
     as_of = oldest + dt.timedelta(days=days)
@@ -154,7 +154,7 @@ def test_the_share_that_stayed_in_an_empty_tier_is_not_known():
     assert np.isnan(monitoring.stayed(table, "strategic"))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.sampled_from("sio"), st.sampled_from("sio")), min_size=1, max_size=30))
 def test_everybody_moved_up_or_down_or_stayed(pairs):
     moves = monitoring.moves(history_of(**{f"c{n}": "".join(pair) for n, pair in enumerate(pairs)}), 1)

@@ -322,7 +322,7 @@ def test_by_rule_adds_up_the_treated_and_counts_the_held_back():
     assert table.gain.tolist() == [40.0, 8.0, -5.0]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(st.sampled_from("abc"), st.sampled_from(["treat", "exempt"]), st.integers(0, 99), st.integers(0, 99)),

@@ -84,7 +84,7 @@ def assert_safe(html):
 
 
 # Text of the data is text on the page
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(HOSTILE)
 def test_findings_and_caveats_are_escaped(text):
     for kind in ("finding", "caveat"):
@@ -94,7 +94,7 @@ def test_findings_and_caveats_are_escaped(text):
         assert tag.get_text() == f"{text}!"
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(HOSTILE)
 def test_cards_are_escaped(text):
     page, soup = shown(lambda page: page.cards(x=("word", text)))
@@ -103,7 +103,7 @@ def test_cards_are_escaped(text):
     assert page.cards_shown == {"x": ("Card", SAY.word(text))}
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(HOSTILE, HOSTILE, HOSTILE)
 def test_tables_are_escaped_in_caption_headings_and_cells(caption, heading, text):
     say = say_about(
@@ -127,7 +127,7 @@ def test_what_tells_a_picture_in_words_is_escaped(alt):
     assert not soup.find_all("script")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(HOSTILE)
 def test_title_and_facts_of_a_page_are_escaped(text):
     facts = FACTS | {"title": text, "day": text, "lines": [(text, text)]}

@@ -58,7 +58,7 @@ def keeps_the_contract(people, name):
 
 @pytest.mark.parametrize("name", SEGMENTATIONS)
 @given(LOG)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_every_customer_stands_in_one_known_class(ledger, name, log):
     keeps_the_contract(customers.at(ledger(log), AS_OF), name)
 
@@ -109,7 +109,7 @@ def test_the_currencys_unit_changes_no_segment(cdnow_sample, sample_segments, fa
 
 
 @given(LOG, LINES.filter(lambda line: float(line[2]) > 0), st.sampled_from([0, 30]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_no_score_falls_with_another_order(ledger, log, line, window_days):
     before = segments.rfm(customers.at(ledger(log), AS_OF, window_days))
     after = segments.rfm(customers.at(ledger([*log, line]), AS_OF, window_days))

@@ -134,7 +134,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8)
 
 
 @given(st.lists(st.tuples(st.just("7") | TEXT.map(lambda t: f"n{t}"), TEXT, TEXT), min_size=1, max_size=8))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_quoted_text_comes_back_as_written(read, rows):
     """Blanks alone may come back as nothing."""
     text = io.StringIO()

@@ -110,7 +110,7 @@ def test_ids_stay_text_and_days_become_datetime64(tmp_path):
 
 
 @given(st.lists(st.decimals(Decimal("-1e15"), Decimal("1e15"), places=12), min_size=1, max_size=20))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_money_comes_back_exactly_and_adds_up_exactly(tmp_path, amounts):
     tables.write("transactions", transactions_frame(amounts), tmp_path / "t.parquet")
     back = tables.read("transactions", tmp_path / "t.parquet").amount
