@@ -52,7 +52,7 @@ def tested(log):
 def origin(actual, day=1, failed=None, **forecasts):
     held = pd.DataFrame({"holdout_orders": actual})
     values = {name: pd.Series(np.asarray(values, float)) for name, values in forecasts.items()}
-    return Origin(dt.date(2025, 1, day), held, [], values, failed or {})
+    return Origin(dt.date(2025, 1, day), held, clv.Lessons(), values, failed or {})
 
 
 # Metrics
@@ -94,25 +94,25 @@ def test_gini_depends_on_the_sorting_alone(pairs):
 
 # Origins
 def test_origins_step_back_in_whole_horizons(log):
-    found = backtest.origins(log, TODAY, HORIZON)
+    found = backtest.origins(backtest.Past(log, HORIZON), TODAY)
     assert [o.day for o in found] == [TODAY - dt.timedelta(days=n * HORIZON) for n in (1, 2, 3, 4)]
     trailing = tuple(sorted({*clv.TRAILING, HORIZON}))
     for o in found:
         pd.testing.assert_frame_equal(o.held, customers.calibration_holdout(log, o.day, HORIZON, trailing))
         expected = [o.day - dt.timedelta(days=n) for n in (60, 80, 100, 120)]
         taken = [d for d in expected if (d - START).days + 1 >= HORIZON / 2]
-        assert len(o.past) == len(taken)
-        for held, day in zip(o.past, taken, strict=True):
+        assert len(o.lessons.past) == len(taken)
+        for held, day in zip(o.lessons.past, taken, strict=True):
             pd.testing.assert_frame_equal(held, customers.calibration_holdout(log, day, HORIZON, trailing))
             assert held.attrs["horizon_days"] == HORIZON
 
 
 def test_nothing_after_an_origin_is_learned_from_there(ledger, lines):
-    whole = backtest.origins(ledger(lines), TODAY, HORIZON)
+    whole = backtest.origins(backtest.Past(ledger(lines), HORIZON), TODAY)
     for o in whole:
-        cut = backtest.Past(ledger([line for line in lines if line[1] <= o.day]), HORIZON, START)
-        assert o.past
-        for ours, known in zip(o.past, cut.before(o.day), strict=True):
+        cut = backtest.Past(ledger([line for line in lines if line[1] <= o.day]), HORIZON)
+        assert o.lessons.past
+        for ours, known in zip(o.lessons.past, cut.lessons(o.day).past, strict=True):
             pd.testing.assert_frame_equal(ours, known)
         then = o.held.columns.difference(["holdout_orders", "holdout_revenue"])
         pd.testing.assert_frame_equal(o.held[then], cut.at(o.day)[then])
@@ -207,14 +207,15 @@ def test_the_leaderboard_has_its_columns_where_the_champion_failed():
 
 def test_the_champion_falls_back_with_its_reason(log):
     today = customers.at(log, TODAY, trailing=(*clv.TRAILING, HORIZON))
-    model, name, reason = backtest.fit_champion(Backtest(None, [], HORIZON, "own_rate"), today, log, TODAY)
+    model, name, reason = backtest.fit_champion(Backtest(None, [], HORIZON, "own_rate"), today)
     assert (type(model), name, reason) == (clv.OwnRate, "own_rate", "")
     few = today.head(40)
     early = START + dt.timedelta(days=80)  # no outcome was complete by then
-    _, name, reason = backtest.fit_champion(Backtest(None, [], HORIZON, "stacked"), today, log, early)
+    lessons = backtest.Past(log, HORIZON).lessons(early)
+    _, name, reason = backtest.fit_champion(Backtest(None, [], HORIZON, "stacked", lessons), today)
     assert (name, reason) == ("bg_nbd", "too_little_past")
     once = few.assign(frequency=0, recency_days=few.age_days)
-    model, name, reason = backtest.fit_champion(Backtest(None, [], HORIZON, "pareto_nbd"), once, log, TODAY)
+    model, name, reason = backtest.fit_champion(Backtest(None, [], HORIZON, "pareto_nbd"), once)
     assert (type(model), name, reason) == (clv.AverageRate, "average_rate", "too_few_repeaters")
 
 
@@ -335,6 +336,6 @@ def test_expectations_are_narrower_with_more_customers():
 
 def test_models_without_a_likelihood_have_no_expectation_interval():
     held = shoppers(50, 1)
-    model = clv.OwnRate().fit(held, [])
+    model = clv.OwnRate().fit(held, clv.Lessons())
     interval = backtest.expectation_interval(model, held, model.predict(held, 30), 30, 1)
     assert interval.isna().all(axis=None) and np.isnan(interval.attrs["total"]["low"])

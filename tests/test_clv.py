@@ -42,7 +42,7 @@ def world(ledger):
     """The log, its customers today and the outcomes to learn from."""
     log = ledger(order_lines(900, 1)).cache()
     today = customers.at(log, TODAY, trailing=tuple(sorted({*clv.TRAILING, HORIZON})))
-    return log, today, backtest.training(log, TODAY, HORIZON)
+    return log, today, backtest.Past(log, HORIZON).lessons(TODAY)
 
 
 def people(**columns):
@@ -57,15 +57,15 @@ def bought(frequency, recency_days, age_days):
 # Orders
 @pytest.mark.parametrize("name", clv.ORDER_MODELS)
 def test_every_model_keeps_the_contract(world, name):
-    _, today, past = world
+    _, today, lessons = world
     model = clv.ORDER_MODELS[name]()
-    assert model.fit(today, past) is model
+    assert model.fit(today, lessons) is model
     forecast = model.predict(today, HORIZON)
     assert forecast.index.tolist() == today.customer_id.tolist()
     assert np.isfinite(forecast).all() and (forecast >= 0).all() and forecast.sum() > 0
-    pd.testing.assert_series_equal(forecast, clv.ORDER_MODELS[name]().fit(today, past).predict(today, HORIZON))
+    pd.testing.assert_series_equal(forecast, clv.ORDER_MODELS[name]().fit(today, lessons).predict(today, HORIZON))
     mixed = today.sample(frac=1, random_state=1)
-    of_mixed = clv.ORDER_MODELS[name]().fit(mixed, past).predict(mixed, HORIZON)
+    of_mixed = clv.ORDER_MODELS[name]().fit(mixed, lessons).predict(mixed, HORIZON)
     pd.testing.assert_series_equal(of_mixed.reindex(forecast.index), forecast, rtol=1e-6)
 
 
@@ -79,10 +79,10 @@ def test_more_days_never_bring_fewer_orders(world, name):
 
 @pytest.mark.parametrize("name", ["boosted", "hybrid", "stacked"])
 def test_a_day_more_brings_a_lost_customer_no_fewer_orders(world, name):
-    _, today, past = world
+    _, today, lessons = world
     lost = today.iloc[[0]].assign(customer_id="lost", orders=41, frequency=40, recency_days=300, age_days=400)
     lost = lost.assign(**{c: 0.0 for c in today if c.startswith(("orders_", "revenue_"))})
-    model = clv.ORDER_MODELS[name]().fit(today, past)
+    model = clv.ORDER_MODELS[name]().fit(today, lessons)
     assert model.base_.predict(lost, HORIZON).item() < clv.LEAST
     both = pd.concat([today, lost])
     spans = [model.predict(both, days)["lost"] for days in (HORIZON - 1, HORIZON, HORIZON + 1)]
@@ -91,8 +91,8 @@ def test_a_day_more_brings_a_lost_customer_no_fewer_orders(world, name):
 
 @pytest.mark.parametrize("name", ["hybrid", "stacked"])
 def test_learned_forecasts_add_up_to_the_probabilistic_total(world, name):
-    _, today, past = world
-    model = clv.ORDER_MODELS[name]().fit(today, past)
+    _, today, lessons = world
+    model = clv.ORDER_MODELS[name]().fit(today, lessons)
     base = clv.BuyTillYouDie(clv.BTYD["bg_nbd"]).fit(today).predict(today, HORIZON)
     forecast = model.predict(today, HORIZON)
     assert forecast.sum() == pytest.approx(base.sum(), rel=1e-9)
@@ -100,26 +100,44 @@ def test_learned_forecasts_add_up_to_the_probabilistic_total(world, name):
 
 
 def test_what_cannot_be_estimated_says_why(world):
-    _, today, past = world
+    _, today, lessons = world
     strangers = bought([0] * 50, range(50), range(50))
     twins = bought([1] * 50, [40] * 50, [90] * 50)
     for name in clv.BTYD:
         with pytest.raises(NotEstimable, match=r"^too_few_repeaters$"):
-            clv.ORDER_MODELS[name]().fit(strangers, [])
+            clv.ORDER_MODELS[name]().fit(strangers, clv.Lessons())
         with pytest.raises(NotEstimable, match=r"^not_identified$"):
-            clv.ORDER_MODELS[name]().fit(twins, [])
+            clv.ORDER_MODELS[name]().fit(twins, clv.Lessons())
         assert isinstance(clv.probabilistic(twins, name), clv.AverageRate)
     for name in LEARNED:
-        for some in ([], [past[0].head(clv.MIN_LEARNED - 1)]):
+        for past in ([], [lessons.past[0].head(clv.MIN_LEARNED - 1)], [lessons.past[0].assign(holdout_orders=0)]):
             with pytest.raises(NotEstimable, match=r"^too_little_past$"):
-                clv.ORDER_MODELS[name]().fit(today, some)
+                clv.ORDER_MODELS[name]().fit(today, clv.Lessons(past))
+
+
+def test_histories_sum_up_outcomes(world):
+    lessons = world[2]
+    outcomes, (bins, histories) = lessons.outcomes(), lessons.histories
+    assert set(bins) == {*clv.features(world[1]), "expected"}
+    assert len(outcomes) == sum(map(len, lessons.past)) == histories.customers.sum()
+    assert len(histories) == len(histories.drop_duplicates(list(bins))) < len(outcomes)
+    assert histories.came.sum() == sum(held.holdout_orders.sum() for held in lessons.past)
+    assert histories.due.sum() == pytest.approx(outcomes.due.sum())
+    assert histories[list(bins)].max().max() < clv.BINS
+    due = histories.groupby("expected").due.sum()  # of all features the one whose values repeat least
+    assert due.max() < 2 * due.sum() / clv.BINS
+    for name, ends in bins.items():
+        low, high = (outcomes[name][outcomes[name] <= ends[n]] for n in (0, -1))
+        assert len(low) == histories.customers[histories[name] == 0].sum()
+        assert len(high) == histories.customers[histories[name] < len(ends)].sum()
 
 
 def test_simple_models_by_hand():
     customers = bought([3, 0, 1], [10, 20, 0], [50, 20, 0]).assign(orders_28=[2, 1, 2], orders_91=[4, 1, 2])
-    assert clv.LastPeriod().fit(customers, []).predict(customers, 30).tolist() == pytest.approx([60 / 28, 30 / 28, 60 / 28])
+    nothing = clv.Lessons()
+    assert clv.LastPeriod().fit(customers, nothing).predict(customers, 30).tolist() == pytest.approx([60 / 28, 30 / 28, 60 / 28])
     assert clv.LastPeriod().predict(customers, 91).tolist() == [4, 1, 2]
-    assert clv.OwnRate().fit(customers, []).predict(customers, 25).tolist() == [1.5, 0, 25]  # an age of 0 counts as a day
+    assert clv.OwnRate().fit(customers, nothing).predict(customers, 25).tolist() == [1.5, 0, 25]  # an age of 0 counts as a day
     average = clv.AverageRate().fit(customers)  # 4 repeat orders in 70 days of customers
     assert average.predict(customers, 35).tolist() == pytest.approx([2, 2, 2])
     assert average.expected_repeats(np.array([0, 70])).tolist() == pytest.approx([0, 4])
@@ -185,8 +203,8 @@ def test_discounting_by_hand():
 
 @pytest.mark.parametrize("name", ["bg_nbd", "pareto_nbd", "hybrid"])
 def test_undiscounted_orders_are_the_forecast_of_the_whole_span(world, name):
-    _, today, past = world
-    model = clv.ORDER_MODELS[name]().fit(today, past)
+    _, today, lessons = world
+    model = clv.ORDER_MODELS[name]().fit(today, lessons)
     whole = model.predict(today, 1095)
     pd.testing.assert_series_equal(clv.discounted_orders(model, today, 1095, 0), whole, rtol=1e-9)
     some = whole[whole > 1e-6].index
@@ -217,12 +235,12 @@ def test_the_unit_of_money_scales_worth_and_leaves_orders(world, shop, factor):
     def scaled(frame):
         return frame.assign(**{c: frame[c] * factor for c in frame if c in MONEY or c.startswith("revenue_")})
 
-    def table(today, past):
-        model = clv.Hybrid().fit(today, past)
+    def table(today, lessons):
+        model = clv.ORDER_MODELS["hybrid"]().fit(today, lessons)
         return clv.lifetime_value(today, model, clv.order_value(today, clv.DEFAULT_SPEND), settings)
 
-    _, today, past = world
-    ours, other = table(today, past), table(scaled(today), [scaled(p) for p in past])
+    _, today, lessons = world
+    ours, other = table(today, lessons), table(scaled(today), clv.Lessons([scaled(held) for held in lessons.past]))
     pd.testing.assert_series_equal(other.expected_orders, ours.expected_orders, rtol=1e-6)
     for column in ("expected_order_value", "expected_spend", "clv"):
         pd.testing.assert_series_equal(other[column], ours[column] * factor, rtol=1e-6)
@@ -232,7 +250,7 @@ def test_the_unit_of_money_scales_worth_and_leaves_orders(world, shop, factor):
 @pytest.mark.parametrize("name", [*clv.BTYD, "average_rate"])
 def test_frequency_of_repeats_adds_up_to_the_customers(world, name):
     today = world[1]
-    table = clv.frequency_of_repeats(today, clv.ORDER_MODELS[name]().fit(today, []))
+    table = clv.frequency_of_repeats(today, clv.ORDER_MODELS[name]().fit(today, clv.Lessons()))
     assert table.repeats.tolist() == list(range(8))
     assert table.actual.sum() == len(today) and table.model.sum() == pytest.approx(len(today))
     assert table.actual.iloc[[0, 7]].tolist() == [(today.frequency == 0).sum(), (today.frequency >= 7).sum()]

@@ -14,9 +14,8 @@ import pandas as pd
 from ibis.expr.types import Table
 from scipy.stats import t as student
 
-from analysis import clv
-from analysis.clv import NotEstimable, OrderModel
-from analysis.customers import calibration_holdout
+from analysis import clv, customers
+from analysis.clv import Lessons, NotEstimable, OrderModel
 
 MOST_CHOOSING = 3  # origins; older ones tell of another time
 TRAINING = 4  # origins from which a model learns outcomes, a third of a horizon apart
@@ -33,7 +32,7 @@ class Origin:
 
     day: dt.date
     held: pd.DataFrame
-    past: list[pd.DataFrame]
+    lessons: Lessons
     forecasts: dict[str, pd.Series] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -77,65 +76,73 @@ METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 }
 
 
-def origins(transactions: Table, as_of: dt.date, horizon_days: int) -> list[Origin]:
+def origins(past: "Past", as_of: dt.date) -> list[Origin]:
     """The measured origin, then the choosing ones; each with the outcomes that models may learn from there.
 
     An origin is taken if the log reaches back over two horizons before it, so that something can be learned.
     """
-    oldest = pd.Timestamp(transactions.day.min().execute()).date()
-    days = [as_of - dt.timedelta(days=n * horizon_days) for n in range(1, 2 + MOST_CHOOSING)]
-    deep = [day for day in days if (day - oldest).days + 1 >= 2 * horizon_days]
-    past = Past(transactions, horizon_days, oldest)
-    found = [Origin(day, past.at(day), past.before(day)) for day in deep]
+    days = [as_of - dt.timedelta(days=n * past.horizon_days) for n in range(1, 2 + MOST_CHOOSING)]
+    deep = [day for day in days if past.depth(day) >= 2 * past.horizon_days]
+    found = [Origin(day, past.at(day), past.lessons(day)) for day in deep]
     return [origin for origin in found if len(origin.held) >= MIN_CUSTOMERS]
 
 
 class Past:
-    """Customers at past days with what followed, each day read once."""
+    """Customers at past days with what followed. A day is read once, though it ends the outcome of an earlier one."""
 
-    def __init__(self, transactions: Table, horizon_days: int, oldest: dt.date) -> None:
-        self.transactions, self.horizon_days, self.oldest = transactions, horizon_days, oldest
-        self.trailing = clv.trailing(horizon_days)
+    def __init__(self, transactions: Table, horizon_days: int) -> None:
+        self.transactions, self.horizon_days = transactions, horizon_days
+        self.oldest = pd.Timestamp(transactions.day.min().execute()).date()
         self._known: dict[dt.date, pd.DataFrame] = {}
+        self._held: dict[dt.date, pd.DataFrame] = {}
 
-    def at(self, day: dt.date) -> pd.DataFrame:
-        """As customers.calibration_holdout, with what the learning models need."""
+    def depth(self, day: dt.date) -> int:
+        """Days of the log up to a day."""
+        return (day - self.oldest).days + 1
+
+    def known(self, day: dt.date) -> pd.DataFrame:
+        """Customers with an order by a day."""
         if day not in self._known:
-            held = calibration_holdout(self.transactions, day, self.horizon_days, self.trailing)
-            held.attrs["horizon_days"] = self.horizon_days
-            self._known[day] = held
+            found = customers.at(self.transactions, day, trailing=clv.trailing(self.horizon_days))
+            self._known[day] = found[found.orders > 0].reset_index(drop=True)
         return self._known[day]
 
-    def before(self, day: dt.date) -> list[pd.DataFrame]:
+    def at(self, day: dt.date) -> pd.DataFrame:
+        """As customers.calibration_holdout, with what models that learn need."""
+        if day not in self._held:
+            then, later = self.known(day), self.known(day + dt.timedelta(days=self.horizon_days)).set_index("customer_id")
+            orders, revenue = (later.loc[then.customer_id, f"{what}_{self.horizon_days}"] for what in ("orders", "revenue"))
+            held = then.assign(holdout_orders=orders.to_numpy(), holdout_revenue=revenue.to_numpy())
+            held.attrs["horizon_days"] = self.horizon_days
+            self._held[day] = held
+        return self._held[day]
+
+    def lessons(self, day: dt.date) -> Lessons:
         """The latest days whose outcome was complete by `day`, with enough history to describe a customer."""
         back = [round(self.horizon_days * (1 + n / 3)) for n in range(TRAINING)]
         days = [day - dt.timedelta(days=n) for n in back]
-        return [self.at(d) for d in days if (d - self.oldest).days + 1 >= self.horizon_days / 2 and len(self.at(d))]
-
-
-def training(transactions: Table, as_of: dt.date, horizon_days: int) -> list[pd.DataFrame]:
-    """The outcomes that a model fitted at the day of the picture may learn from."""
-    oldest = pd.Timestamp(transactions.day.min().execute()).date()
-    return Past(transactions, horizon_days, oldest).before(as_of)
+        return Lessons([self.at(d) for d in days if self.depth(d) >= self.horizon_days / 2 and len(self.at(d))])
 
 
 def forecast(origin: Origin, horizon_days: int, candidates: Mapping[str, Callable[[], OrderModel]]) -> None:
     """Fill in what each candidate would have forecast at the origin, or why it could not."""
     for name, make in candidates.items():
         try:
-            origin.forecasts[name] = make().fit(origin.held, origin.past).predict(origin.held, horizon_days)
+            origin.forecasts[name] = make().fit(origin.held, origin.lessons).predict(origin.held, horizon_days)
         except NotEstimable as reason:
             origin.failed[name] = str(reason)
 
 
 @dataclass
 class Backtest:
-    """Candidates measured at past origins. `choosing` may be empty, `measured` None where the log is too short."""
+    """Candidates measured at past origins. `choosing` may be empty, `measured` None where the log is too short; `lessons`
+    are those of the day of the picture."""
 
     measured: Origin | None
     choosing: list[Origin]
     horizon_days: int
     wanted: str = ""
+    lessons: Lessons = field(default_factory=Lessons)
 
     @cached_property
     def choice(self) -> pd.DataFrame:
@@ -236,20 +243,20 @@ def _distance(squares: list[np.ndarray], best: list[np.ndarray]) -> float:
 
 def run(transactions: Table, as_of: dt.date, horizon_days: int, wanted: str = "") -> Backtest:
     """All candidates at all origins the log has room for."""
-    found = origins(transactions, as_of, horizon_days)
+    past = Past(transactions, horizon_days)
+    found = origins(past, as_of)
     for origin in found:
         forecast(origin, horizon_days, clv.ORDER_MODELS)
-    return Backtest(found[0] if found else None, found[1:], horizon_days, wanted)
+    return Backtest(found[0] if found else None, found[1:], horizon_days, wanted, past.lessons(as_of))
 
 
-def fit_champion(test: Backtest, customers: pd.DataFrame, transactions: Table, as_of: dt.date) -> tuple[OrderModel, str, str]:
+def fit_champion(test: Backtest, customers: pd.DataFrame) -> tuple[OrderModel, str, str]:
     """The champion fitted on everything up to the day of the picture: the model, its name, and why it is another than
     the champion (a word, else empty)."""
-    past = training(transactions, as_of, test.horizon_days)
     reason = ""
     for name in dict.fromkeys([test.champion, clv.DEFAULT, "average_rate"]):
         try:
-            return clv.ORDER_MODELS[name]().fit(customers, past), name, reason
+            return clv.ORDER_MODELS[name]().fit(customers, test.lessons), name, reason
         except NotEstimable as why:
             reason = reason or str(why)
     raise AssertionError("the average rate can always be estimated")

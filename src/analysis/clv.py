@@ -1,14 +1,13 @@
 """What customers are expected to order, to spend, and to be worth: models with one contract.
 
-`fit(customers, past)` takes the customers at a day and, for models that learn from outcomes, what followed earlier days
-(frames of customers.calibration_holdout whose outcome was complete by that day, the latest first).
+`fit(customers, lessons)` takes the customers at a day and, for models that learn, outcomes known by that day.
 `predict(customers, days)` gives the order days expected over the next `days`, by customer_id.
 A model that cannot be estimated raises NotEstimable with the reason.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, ClassVar, Protocol, Self
+from functools import cached_property, partial
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -24,6 +23,7 @@ TRAILING = (14, 28, 56, 91, 182)  # days before a date in which orders and money
 MIN_REPEATERS = 10  # customers; below this four parameters follow single customers
 MIN_LEARNED = 200  # outcomes of customers; below this trees learn noise
 MOST_LEARNED = 200_000  # outcomes; trees learn little from more
+BINS = 64  # of a feature, with about equal expected orders: finer ones teach trees nothing, and codes fit in a byte
 MOST_CORRELATED = 0.3  # |rank correlation| of order number and order value beyond which Gamma-Gamma misleads
 PRIOR_ORDERS = 3  # orders of average value that shrinkage adds to a customer's own
 MOST_REPEATS = 7  # the last class of the pictures is "7 or more"
@@ -34,7 +34,7 @@ class NotEstimable(Exception):
 
 
 class OrderModel(Protocol):
-    def fit(self, customers: pd.DataFrame, past: Sequence[pd.DataFrame]) -> Self: ...
+    def fit(self, customers: pd.DataFrame, lessons: "Lessons") -> Self: ...
     def predict(self, customers: pd.DataFrame, days: float) -> pd.Series: ...
 
 
@@ -47,7 +47,7 @@ class AverageRate:
 
     rate_ = 0.0
 
-    def fit(self, customers: pd.DataFrame, past: Sequence[pd.DataFrame] = ()) -> Self:
+    def fit(self, customers: pd.DataFrame, lessons: "Lessons | None" = None) -> Self:
         self.rate_ = customers.frequency.sum() / max(customers.age_days.sum(), 1)
         return self
 
@@ -66,7 +66,7 @@ class AverageRate:
 class LastPeriod:
     """As many orders as in the period of the same length just past."""
 
-    def fit(self, customers: pd.DataFrame, past: Sequence[pd.DataFrame]) -> Self:
+    def fit(self, customers: pd.DataFrame, lessons: "Lessons") -> Self:
         return self
 
     def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
@@ -78,7 +78,7 @@ class LastPeriod:
 class OwnRate:
     """Each customer goes on at the own rate of repeat orders."""
 
-    def fit(self, customers: pd.DataFrame, past: Sequence[pd.DataFrame]) -> Self:
+    def fit(self, customers: pd.DataFrame, lessons: "Lessons") -> Self:
         return self
 
     def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
@@ -91,7 +91,7 @@ class BuyTillYouDie:
     def __init__(self, fitter: type[btyd.Timed]) -> None:
         self.fitter = fitter
 
-    def fit(self, customers: pd.DataFrame, past: Sequence[pd.DataFrame] = ()) -> Self:
+    def fit(self, customers: pd.DataFrame, lessons: "Lessons | None" = None) -> Self:
         if (customers.frequency > 0).sum() < MIN_REPEATERS:
             raise NotEstimable("too_few_repeaters")
         self.fitter_ = self.fitter().fit(*self._history(customers))
@@ -152,83 +152,89 @@ def features(customers: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(known | windows | money).astype(float)
 
 
-class _Learned:
-    """What trees learned from earlier outcomes: a forecast for the horizon of these, carried to other spans, and held at
-    the level, of the probabilistic model, which knows that customers age."""
-
-    held: ClassVar[bool] = True
-
-    def fit(self, customers: pd.DataFrame, past: Sequence[pd.DataFrame]) -> Self:
-        if sum(map(len, past)) < MIN_LEARNED:
-            raise NotEstimable("too_little_past")
-        self.horizon_days = float(past[0].attrs["horizon_days"])
-        self.base_ = probabilistic(customers, DEFAULT)
-        expected = [probabilistic(held, DEFAULT).predict(held, self.horizon_days).to_numpy() for held in past]
-        inputs = pd.concat([self._inputs(held, e) for held, e in zip(past, expected, strict=True)], ignore_index=True)
-        orders = np.concatenate([held.holdout_orders for held in past]).astype(float)
-        some = inputs.sample(min(len(inputs), MOST_LEARNED), random_state=0).sort_index().index.to_numpy()
-        self._learn(inputs.loc[some], orders[some], np.concatenate([_divisor(e) for e in expected])[some])
-        return self
-
-    def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
-        base = self.base_.predict(customers, self.horizon_days).to_numpy()
-        learned = self._forecast(self._inputs(customers, base), _divisor(base))
-        level = base.sum() / learned.sum() if self.held and learned.sum() else 1.0
-        further = self.base_.predict(customers, days).to_numpy().clip(LEAST) / base.clip(LEAST)
-        return _by_customer(customers, learned * level * further)
-
-    @staticmethod
-    def _trees() -> HistGradientBoostingRegressor:
-        return HistGradientBoostingRegressor(
-            loss="poisson", max_iter=120, learning_rate=0.06, max_leaf_nodes=8, min_samples_leaf=40,
-            l2_regularization=5, random_state=0,
-        )  # fmt: skip
-
-    def _inputs(self, customers: pd.DataFrame, expected: np.ndarray) -> pd.DataFrame:
-        return features(customers).assign(expected=np.log(expected.clip(LEAST)))
-
-    def _learn(self, inputs: pd.DataFrame, orders: np.ndarray, expected: np.ndarray) -> None:
-        raise NotImplementedError
-
-    def _forecast(self, inputs: pd.DataFrame, expected: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
-
-
 LEAST = 1e-4  # expected orders below this are taken as this in logs and ratios of one customer's forecasts
 
 
-def _divisor(expected: np.ndarray) -> np.ndarray:
+def _inputs(customers: pd.DataFrame, expected: np.ndarray) -> pd.DataFrame:
+    return features(customers).assign(expected=np.log(expected.clip(LEAST)))
+
+
+def _due(expected: np.ndarray) -> np.ndarray:
     """Expected orders, none under a hundredth of the mean: a ratio to almost nothing would outweigh all others."""
     return expected.clip(max(LEAST, expected.mean() / 100))
 
 
-class Hybrid(_Learned):
-    """Trees correct the probabilistic forecast: they learn orders over expected orders, weighted by the expected."""
+class Lessons:
+    """Outcomes to learn from, worked out once for all models that learn.
 
-    def _learn(self, inputs: pd.DataFrame, orders: np.ndarray, expected: np.ndarray) -> None:
-        self.trees_ = self._trees().fit(inputs, orders / expected, sample_weight=expected)
+    `past` are frames of customers.calibration_holdout whose outcome was complete by the day of learning, the latest
+    first, with its days in attrs horizon_days.
+    """
 
-    def _forecast(self, inputs: pd.DataFrame, expected: np.ndarray) -> np.ndarray:
-        return np.asarray(expected * self.trees_.predict(inputs))
+    def __init__(self, past: Sequence[pd.DataFrame] = ()) -> None:
+        self.past = past
+
+    def outcomes(self) -> pd.DataFrame:
+        """What trees see of at most MOST_LEARNED customers; the orders that came, and that the default model expected (due)."""
+        if sum(map(len, self.past)) < MIN_LEARNED or not any(held.holdout_orders.any() for held in self.past):
+            raise NotEstimable("too_little_past")
+        told = []
+        for held in self.past:
+            expected = probabilistic(held, DEFAULT).predict(held, held.attrs["horizon_days"]).to_numpy()
+            told.append(_inputs(held, expected).assign(came=held.holdout_orders, due=_due(expected)))
+        every = pd.concat(told, ignore_index=True)
+        return every.sample(min(len(every), MOST_LEARNED), random_state=0)
+
+    @cached_property
+    def histories(self) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
+        """Upper ends of the bins of each feature but the last one's, about the same orders due in each; and the outcomes
+        of the same bins summed, which tell a Poisson loss as much. Columns: the bins, came, due, customers."""
+        outcomes = self.outcomes()
+        due = outcomes.due.to_numpy()
+        bins = {name: _ends(outcomes[name].to_numpy(), due) for name in outcomes.columns.drop(["came", "due"])}
+        sums = outcomes[["came", "due"]].assign(customers=1.0)
+        return bins, _binned(outcomes, bins).join(sums).groupby(list(bins), as_index=False).sum()
 
 
-class Stacked(_Learned):
-    """Trees learn orders from the features, the probabilistic forecast one of them."""
-
-    def _learn(self, inputs: pd.DataFrame, orders: np.ndarray, expected: np.ndarray) -> None:
-        self.trees_ = self._trees().fit(inputs, orders)
-
-    def _forecast(self, inputs: pd.DataFrame, expected: np.ndarray) -> np.ndarray:
-        return np.asarray(self.trees_.predict(inputs))
+def _ends(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    order = np.argsort(values, kind="stable")
+    reached = weights[order].cumsum()
+    return np.unique(values[order[np.searchsorted(reached, reached[-1] * np.arange(1, BINS) / BINS)]])
 
 
-class Boosted(Stacked):
-    """Trees learn orders from the customers' features alone, at their own level."""
+def _binned(inputs: pd.DataFrame, bins: dict[str, np.ndarray]) -> pd.DataFrame:
+    codes = {name: np.searchsorted(ends, inputs[name]).astype(np.uint8) for name, ends in bins.items()}
+    return pd.DataFrame(codes, inputs.index)
 
-    held = False
 
-    def _inputs(self, customers: pd.DataFrame, expected: np.ndarray) -> pd.DataFrame:
-        return features(customers)
+class Trees:
+    """What trees learned from earlier outcomes: a forecast for the horizon of these, carried to other spans by the
+    probabilistic model, which knows that customers age.
+
+    They may be told what that model expects, learn orders in relation to it, and be held to its level.
+    """
+
+    def __init__(self, told: bool = True, related: bool = False, held: bool = True) -> None:
+        self.told, self.related, self.held = told, related, held
+
+    def fit(self, customers: pd.DataFrame, lessons: Lessons) -> Self:
+        bins, histories = lessons.histories
+        self.horizon_days = lessons.past[0].attrs["horizon_days"]
+        self.base_ = probabilistic(customers, DEFAULT)
+        self.bins_ = {name: ends for name, ends in bins.items() if self.told or name != "expected"}
+        weight = histories.due if self.related else histories.customers
+        self.trees_ = HistGradientBoostingRegressor(
+            loss="poisson", max_iter=80, learning_rate=0.06, max_leaf_nodes=8, min_samples_leaf=40,
+            l2_regularization=5, max_bins=BINS, early_stopping=False, random_state=0,
+        ).fit(histories[list(self.bins_)], histories.came / weight, weight)  # fmt: skip
+        return self
+
+    def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
+        base = self.base_.predict(customers, self.horizon_days).to_numpy()
+        learned = self.trees_.predict(_binned(_inputs(customers, base), self.bins_)) * (_due(base) if self.related else 1.0)
+        level = base.sum() / learned.sum() if self.held and learned.sum() else 1.0
+        further = self.base_.predict(customers, days).to_numpy().clip(LEAST) / base.clip(LEAST)
+        return _by_customer(customers, learned * level * further)
 
 
 # The simplest first: of models that forecast equally well the first one is taken.
@@ -237,9 +243,9 @@ ORDER_MODELS: dict[str, Callable[[], OrderModel]] = {
     "last_period": LastPeriod,
     "own_rate": OwnRate,
     **{name: partial(BuyTillYouDie, fitter) for name, fitter in BTYD.items()},
-    "boosted": Boosted,
-    "hybrid": Hybrid,
-    "stacked": Stacked,
+    "boosted": partial(Trees, told=False, held=False),  # from the features alone, at their own level
+    "hybrid": partial(Trees, related=True),  # corrects the probabilistic forecast
+    "stacked": Trees,  # has the probabilistic forecast as one more feature
 }
 DEFAULT = "bg_nbd"  # where the data are too short to choose
 
