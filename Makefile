@@ -33,8 +33,9 @@ lint: $(READY) ## check style, types and the notebooks' form
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
 
-bench: $(READY) ## measure the default run, and summary and fitters against lifetimes
+bench: $(READY) ## measure the default run, reading, summary and fitters against their peers
 	$(BIN)/python tests/bench/default_run.py
+	$(BIN)/python tests/bench/reading.py
 	$(BIN)/python tests/bench/btyd_speed.py
 	$(BIN)/python tests/bench/accuracy.py
 

@@ -1,8 +1,10 @@
 """What several test files need: a shop's files on the disk, order lines as a table, and the CDNOW logs."""
 
 import datetime as dt
+import json
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import ibis
 import lifetimes
@@ -11,7 +13,8 @@ import pytest
 import yaml
 from hypothesis import settings as hypothesis_settings
 
-from analysis import cleaning, dataset, sources
+from analysis import cleaning, dataset, records, runs, sources
+from analysis.tables import RECORDS
 
 COLUMNS = {"customer_id": "id", "date": "day", "amount": "eur"}
 CDNOW_END = dt.date(1998, 6, 30)
@@ -41,14 +44,56 @@ def shop(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def judge(shop, engine):
+def judge(shop):
     """Reads and judges a file of orders."""
 
     def judged(content, as_of=dt.date(2024, 12, 31), columns=COLUMNS, **table):
-        settings = shop(content, columns, **table)
-        return cleaning.judge(cleaning.parse(sources.read_log(settings, engine), settings), as_of).cache()
+        return _judged(shop(content, columns, **table), as_of)
 
     return judged
+
+
+def _judged(settings, as_of):
+    folder = records.gather(settings, settings.file.parent)
+    return cleaning.judge(records.typed(folder, "transactions"), as_of).cache()
+
+
+@pytest.fixture(scope="session")
+def company(tmp_path_factory):
+    """Writes a company's files and its dataset file, and loads the latter."""
+
+    def write(files, tables, **settings):
+        folder = tmp_path_factory.mktemp("company")
+        for name, content in files.items():
+            (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        (folder / "company.yml").write_text(yaml.safe_dump({"tables": tables} | settings, sort_keys=False), "utf-8")
+        return dataset.load(folder / "company.yml")
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def judge_all():
+    """Reads all tables of a dataset and judges them, on one engine."""
+
+    def judged(settings, as_of=dt.date(2024, 12, 31)):
+        folder, engine = records.gather(settings, settings.file.parent), records.connect()
+        have = [table for table in RECORDS if settings.files(table)]
+        return {table: cleaning.judge(records.typed(folder, table, engine), as_of, table).cache() for table in have}
+
+    return judged
+
+
+@pytest.fixture(scope="session")
+def crm_demo(tmp_path_factory):
+    """The invented company: its dataset, its tables judged, and the truth about its files."""
+    settings = dataset.load(runs.ROOT / "data" / "crm_demo.yml")
+    folder, engine = records.gather(settings, tmp_path_factory.mktemp("crm_demo")), records.connect()
+    judged = {t: cleaning.judge(records.typed(folder, t, engine), settings.as_of, t).cache() for t in RECORDS}
+    truth = json.loads((sources.sample_path("crm_demo/truth") / "truth.json").read_text("utf-8"))
+    rejects = ibis.union(*(cleaning.rejects(rows, table) for table, rows in judged.items())).cache()
+    sold = cleaning.transactions(judged["transactions"]).cache()
+    return SimpleNamespace(dataset=settings, judged=judged, transactions=sold, rejects=rejects, truth=truth)
 
 
 @pytest.fixture(scope="session")
@@ -64,14 +109,13 @@ def ledger():
 
 
 @pytest.fixture(scope="session")
-def cdnow(engine, tmp_path_factory):
+def cdnow(tmp_path_factory):
     """The whole CDNOW log, judged."""
     file = tmp_path_factory.mktemp("cdnow") / "cdnow.yml"
     columns = {"customer_id": "customer_id", "date": "date", "quantity": "number_of_cds", "amount": "dollar_value"}
     table = {"sample": "cdnow", "format": "whitespace", "date_format": "%Y%m%d", "columns": columns}
     file.write_text(yaml.safe_dump({"tables": {"transactions": table}}), "utf-8")
-    settings = dataset.load(file)
-    return cleaning.judge(cleaning.parse(sources.read_log(settings, engine), settings), CDNOW_END).cache()
+    return _judged(dataset.load(file), CDNOW_END)
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,16 @@ BY_REPEATS = {"repeats": [0, 1, 2], "actual": [9.0, 4.0, 2.0]}
 DECILES = pd.DataFrame({"decile": [1, 2], "predicted": [0.8, 0.3], "actual": [0.7, 0.4], "low": [0.5, 0.2], "high": [0.9, 0.6]})
 # Each chart with the smallest frame that its docstring asks for.
 CHARTS = {
-    "weekly_revenue": (pd.DataFrame({"week": WEEKS, "revenue": [10.0, 0.0, 30.0]}), {}),
+    "outcomes": (
+        pd.DataFrame({"source": ["订单", "订单", "客户"], "outcome": ["kept", "rejected", "kept"], "rows": [9, 1, 5]}),
+        {},
+    ),
+    "completeness": (
+        pd.DataFrame({"table": "customers", "column": ["city", "phone"], "rows": [4, 4], "filled": [0.5, 0.75]}),
+        {},
+    ),
+    "daily_lines": (pd.DataFrame({"day": WEEKS, "lines": [9, 0, 40], "oddity": ["", "silent_day", "jump"]}), {}),
+    "staleness": (pd.DataFrame({"older_than_days": [30, 365], "share": [0.5, 0.1]}), {}),
     "segment_sizes": (pd.DataFrame({"customers": [3, 1], "revenue_share": [0.9, 0.1]}, index=["champions", "lost"]), {}),
     "rfm_grid": (pd.DataFrame([[1, 0], [2, 3]], index=[5, 4], columns=[1, 2]), {}),
     "pareto": (pd.DataFrame({"customers": [0, 0.5, 1], "value": [0, 0.8, 1]}), {}),

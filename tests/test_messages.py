@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import analysis
-from analysis import cleaning, playbook, segments
+from analysis import cleaning, playbook, quality, segments, tables
 from analysis.errors import InputError
 from analysis.messages import FOLDER, Say
 
@@ -23,6 +23,8 @@ ENGLISH = yaml.safe_load((FOLDER / "en.yml").read_text("utf-8"))
 NOTEBOOKS = sorted((PACKAGE.parents[1] / "notebooks").glob("*.ipynb"))
 SAMPLES = {
     "text": "007",
+    "customer": "007",
+    "field": "phone",
     "int": 1234,
     "number": 2.5,
     "short": 0.25,
@@ -172,7 +174,8 @@ def test_every_class_has_a_word():
     terms |= {name for row in segments.RFM_SEGMENTS.values() for name in row}
     terms |= {rule.reason for rule in cleaning.RULES} | {rule.outcome for rule in cleaning.RULES}
     terms |= {rule.id for rule in playbook.load().rules}
-    terms |= {"kept", "zero_value", "repeated_row", "below_zero", "no_orders", "fewer_orders", "smaller_orders"}
+    terms |= {"kept", "mended", "left_empty", "jump", "silent_day", *quality.PARTS}
+    terms |= {"zero_value", "repeated_row", "below_zero", "return_without_sale", "no_orders", "fewer_orders", "smaller_orders"}
     assert terms - ENGLISH["words"].keys() == set()
 
 
@@ -303,10 +306,10 @@ def test_what_is_not_known_in_other_types_is_a_dash(nothing):
 
 def test_a_sentence_with_an_unknown_number_is_noticed():
     say = Say("en")
-    values = {"mean": 5.0, "best": dt.date(2026, 1, 1), "most": 6.0}
-    assert not say.unknown("findings.weeks", values | {"not in the sentence": float("nan")})
-    assert say.unknown("findings.weeks", values | {"most": float("nan")})
-    assert say.unknown("findings.weeks", values | {"best": pd.NaT})
+    values = {"end": dt.date(2026, 1, 1), "strategic": 6, "important": 5.0, "ordinary": 1}
+    assert not say.unknown("findings.tiers_now", values | {"not in the sentence": float("nan")})
+    assert say.unknown("findings.tiers_now", values | {"important": float("nan")})
+    assert say.unknown("findings.tiers_now", values | {"end": pd.NaT})
 
 
 def test_a_sentence_by_hand():
@@ -339,3 +342,10 @@ def test_an_id_shown_in_a_table_of_the_notebooks_is_shown_as_it_is(customer):
         forms["customer_id"] for _, tree, call in page_calls("table") if "customer_id" in (forms := forms_of(call.args[2], tree))
     }
     assert Say("en").form(form, customer) == customer
+
+
+def test_every_column_of_the_records_has_a_name():
+    names = {name for records in tables.RECORDS.values() for name in records.columns} | {f"{t}_records" for t in tables.RECORDS}
+    assert names - ENGLISH["fields"].keys() == set()
+    assert Say("en").field("phone, email") == "Phone, E-mail"
+    assert Say("en").field("their own column") == "their own column"

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,8 @@ STYLE: dict[Any, Any] = {
     "grid.color": GRID,
     "legend.frameon": False,
 }
+MOST_BARS = 24  # in one picture; more could not be read on a phone
+MOST_LETTERS = 24  # of a label beside a bar
 Chart = Callable[..., Axes]
 matplotlib.use("agg")
 
@@ -47,7 +50,9 @@ def svg(chart: Chart, frame: Any, say: Say, **options: Any) -> str:
         figure = Figure(figsize=(WIDTH, options.pop("height", HEIGHT)), layout="constrained")
         chart(frame, say, figure.add_subplot(), **options)
         picture = io.StringIO()
-        figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
+        with warnings.catch_warnings():  # the reader's browser has the glyphs
+            warnings.filterwarnings("ignore", "Glyph")
+            figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
     element = printable(picture.getvalue())
     element = element[element.index("<svg") :]
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
@@ -103,12 +108,64 @@ def _bars(ax: Axes, heights: pd.Series, say: Say, form: str = "int", colour: str
 
 
 # 01 data quality
-def weekly_revenue(weekly: pd.DataFrame, say: Say, ax: Axes) -> Axes:
-    """Columns: week, revenue."""
-    ax.bar(weekly.week, weekly.revenue, width=5.5, color=ACCENT)
+def outcomes(account: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """What became of the rows of each file, as shares. Columns: source, outcome, rows."""
+    rows = account.pivot_table(index="source", columns="outcome", values="rows", aggfunc="sum", fill_value=0).iloc[::-1]
+    left = np.zeros(len(rows))
+    for outcome, colour in {"kept": ACCENT, "merged": SOFT, "rejected": WARN}.items():
+        share = (rows[outcome] / rows.sum(axis=1)).to_numpy() if outcome in rows else np.zeros(len(rows))
+        ax.barh(range(len(rows)), share, 0.6, left=left, color=colour, label=say.word(outcome))
+        left += share
+    ax.set_yticks(range(len(rows)), [_short(name) for name in rows.index])
+    _tall(ax, len(rows))
+    ax.grid(False, axis="y")
+    ax.figure.legend(ncols=3, loc="outside lower center")
+    _percents(ax, "x")
+    return _label(ax, say, "outcomes")
+
+
+def completeness(gaps: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """The columns with most gaps over all files. Columns: table, column, rows, filled."""
+    cells = gaps.assign(cells=gaps.filled * gaps.rows).groupby(["table", "column"], sort=False)[["cells", "rows"]].sum()
+    share = (cells.cells / cells.rows).sort_values(kind="stable", ascending=False).tail(MOST_BARS)
+    ax.barh(range(len(share)), share, 0.7, color=ACCENT)
+    ax.set_yticks(range(len(share)), [f"{say.field(f'{table}_records')}: {say.field(name)}" for table, name in share.index])
+    _tall(ax, len(share))
+    ax.grid(False, axis="y")
+    ax.set_xlim(0, 1)
+    _percents(ax, "x")
+    return _label(ax, say, "completeness")
+
+
+def daily_lines(daily: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Lines by day, the odd days marked. Columns: day, lines, oddity."""
+    ax.plot(daily.day, daily.lines, color=ACCENT, lw=0.6)
+    for oddity, colour in {"jump": WARN, "silent_day": INK}.items():
+        odd = daily[daily.oddity == oddity]
+        if len(odd):
+            ax.plot(odd.day, odd.lines, ls="none", marker="o", ms=4, color=colour, label=say.word(oddity))
+    if (daily.oddity != "").any():
+        ax.legend()
+    ax.set_ylim(bottom=0)
     _months(ax)
-    _numbers(ax, say, "money")
-    return _label(ax, say, "weekly_revenue")
+    _numbers(ax, say)
+    return _label(ax, say, "daily_lines")
+
+
+def staleness(stale: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Share of profiles not updated for longer than some days. Columns: older_than_days, share."""
+    ax.bar([say.form("int", days) for days in stale.older_than_days], stale.share, 0.6, color=ACCENT)
+    _percents(ax)
+    return _label(ax, say, "staleness")
+
+
+def _tall(ax: Axes, bars: int) -> None:
+    """Room for each bar's label."""
+    ax.figure.set_figheight(1.1 + 0.22 * bars)  # type: ignore[union-attr]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MOST_LETTERS else f"…{name[1 - MOST_LETTERS :]}"
 
 
 # 02 segments

@@ -1,6 +1,7 @@
 """The command customer-matrix. Imports what a command needs only when it runs, so that --help answers at once."""
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -42,6 +43,39 @@ def run(dataset: str, as_of: str, given: tuple[str, ...], start: str, jobs: int)
     from analysis import pipeline
 
     click.echo(pipeline.run(dataset, as_of, given, start, jobs, click.echo))
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--name", default="", help="Of the dataset file in data/; by default the first file's name.")
+def init(files: tuple[Path, ...], name: str) -> None:
+    """Look at FILES and write the dataset file that describes them."""
+    from analysis import onboarding, runs
+
+    written, lines = onboarding.init(files, name, runs.home() / "data")
+    for line in lines:
+        click.echo(line)
+    click.echo(f"Written: {written}. Read it, then: customer-matrix check {written}")
+
+
+@main.command()
+@click.argument("dataset", required=False)
+@click.option("--as-of", default="", metavar="DATE", help="Day of the picture; by default the last complete day.")
+@click.option("--keys", is_flag=True, help="Instead, print every key a dataset file may have.")
+def check(dataset: str | None, as_of: str, keys: bool) -> None:
+    """Print the data quality of the dataset file DATASET; nothing is run or written but what was read."""
+    from analysis import cleaning, onboarding, quality, records, runs
+    from analysis import dataset as dataset_file
+
+    if keys or not dataset:
+        click.echo(onboarding.reference())
+        return
+    found = dataset_file.load(dataset)
+    folder = runs.gather(found, click.echo)
+    day = runs.parse_day(as_of) or found.as_of or cleaning.last_complete_day(records.typed(folder, "transactions"), found)
+    click.echo(f"As of {day}:")
+    for line in quality.summary(runs.judged_records(folder, found, day), found):
+        click.echo(line)
 
 
 @main.command()
@@ -87,7 +121,7 @@ def clean(everything: bool) -> None:
     from analysis import runs
 
     work = runs.home() / "data" / "processed"
-    every = [work, *(runs.home() / "models").glob("*/"), *(runs.home() / "reports").glob("*/")]
-    for folder in every if everything else [*work.glob("*/*/draft"), *work.glob("*/*/*.part")]:
+    every = [work, runs.home() / "data" / "samples", *(runs.home() / "models").glob("*/"), *(runs.home() / "reports").glob("*/")]
+    for folder in every if everything else [*work.glob("*/*/draft"), *work.glob("*/*/*.part"), *work.glob("*/reading-*.part")]:
         shutil.rmtree(folder, ignore_errors=True)
         click.echo(f"removed {folder}")

@@ -8,25 +8,25 @@ from pathlib import Path
 import ibis
 import pandas as pd
 from ibis import _
-from ibis.expr.types import Table
+from ibis.expr.types import Table, Value
 
-from analysis import tables
+from analysis import records, tables
 
 
 def open_transactions(path: Path) -> Table:
     """The table `transactions` as an expression on the embedded engine."""
-    return ibis.duckdb.connect().read_parquet(path)
+    return records.connect().read_parquet(path)
 
 
 def order_days(transactions: Table, as_of: dt.date) -> Table:
     """One row per customer and day with lines on or before `as_of`: net, sales (money), bought (the day, or empty).
 
-    A line below zero is a return: it lowers net on its own day and is no order.
+    A line below zero is a return: it lowers net on its own day and is no order. Without amounts net is empty.
     """
     days = (
         transactions.filter(_.day <= as_of)
         .group_by("customer_id", "day")
-        .agg(net=_.amount.sum(), sales=ibis.greatest(_.amount, 0).sum(), largest=_.amount.max())
+        .agg(net=_.amount.sum(), sales=ibis.greatest(_.amount, 0).sum(), largest=_.amount.fill_null(0).max())
     )
     return days.mutate(bought=(_.largest >= 0).ifelse(_.day, None)).drop("largest")
 
@@ -65,14 +65,19 @@ def customers(transactions: Table, as_of: dt.date, window_days: int = 0, trailin
         recency_days=today.delta(facts.last_order, unit="day"),
         age_days=today.delta(facts.first_order, unit="day"),
         revenue=_.net.cast("float64"),
-        order_value=_.sales.cast("float64") / _.orders.nullif(0),
+        order_value=_known(_.sales, _.net).cast("float64") / _.orders.nullif(0),
         repeat_value=(_.sales - _.first_sales).cast("float64") / _.repeat_valued.nullif(0),
         repeat_valued=_.repeat_valued,
         window_orders=_.orders_window,
-        window_revenue=_.revenue_window.cast("float64").fill_null(0),
+        window_revenue=_known(_.revenue_window.fill_null(0), _.net).cast("float64"),
         **{f"orders_{n}": _[f"orders_{n}"] for n in trailing},
-        **{f"revenue_{n}": _[f"revenue_{n}"].cast("float64").fill_null(0) for n in trailing},
+        **{f"revenue_{n}": _known(_[f"revenue_{n}"].fill_null(0), _.net).cast("float64") for n in trailing},
     ).order_by("customer_id")
+
+
+def _known(money: Value, net: Value) -> Value:
+    """The money, or nothing where the log has no amounts at all."""
+    return ibis.ifelse(net.isnull(), None, money)
 
 
 def _ago(as_of: dt.date, days: int) -> dt.date:
@@ -83,6 +88,16 @@ def at(transactions: Table, as_of: dt.date, window_days: int = 0, trailing: Sequ
     """The same as a checked pandas frame, sorted by customer_id."""
     found = customers(transactions, as_of, window_days, trailing).to_pyarrow()
     return tables.conform("customers", found).to_pandas(date_as_object=False)
+
+
+def with_prospects(known: pd.DataFrame, profiles: Table) -> pd.DataFrame:
+    """The table `customers` with those who have a profile but no order line: zero orders, no days, no money."""
+    named = profiles.select("customer_id").to_pandas()
+    new = named[~named.customer_id.isin(known.customer_id)]
+    counts = [c for c in known if c.startswith(("orders", "window_orders")) or c in ("frequency", "repeat_valued")]
+    sums = [c for c in known if "revenue" in c]
+    filled = new.assign(**dict.fromkeys(counts, 0), **dict.fromkeys(sums, float("nan") if known[sums].isna().all(None) else 0.0))
+    return pd.concat([known, filled]).sort_values("customer_id", ignore_index=True).astype(known.dtypes[counts])
 
 
 def calibration_holdout(transactions: Table, origin: dt.date, horizon_days: int, trailing: Sequence[int] = ()) -> pd.DataFrame:

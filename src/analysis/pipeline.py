@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-import ibis
 import nbformat
 from traitlets.config import Config
 
-from analysis import cleaning, report, runs, sources
+from analysis import cleaning, records, report, runs
 from analysis import dataset as dataset_file
 from analysis.dataset import Dataset
 from analysis.errors import InputError, RunError, did_you_mean
@@ -90,8 +89,7 @@ class Run:
 
     dataset: Dataset
     as_of: dt.date
-    rows: int
-    data: str
+    records: Path
     chosen: dict[str, dict[str, Any]]
     fingerprints: dict[str, str] = field(default_factory=dict)
     folders: dict[str, Path] = field(default_factory=dict)
@@ -101,8 +99,14 @@ class Run:
     def folder(self) -> Path:
         return runs.processed(self.dataset.name, self.as_of)
 
+    @property
+    def read(self) -> dict[str, Any]:
+        """What was read: sha256, and pieces by table with name and rows."""
+        return records.facts(self.records)
+
     def tables(self, of: Iterable[str]) -> dict[str, Path]:
-        return {table: self.folders[stage] / f"{table}.parquet" for stage in of for table in STAGES[stage][1]}
+        every = {table: self.folders[stage] / f"{table}.parquet" for stage in of for table in STAGES[stage][1]}
+        return {table: path for table, path in every.items() if table not in runs.OPTIONAL or path.is_file()}
 
 
 def run(
@@ -117,7 +121,7 @@ def run(
     found = dataset_file.load(dataset)
     redo = _stages_from(start)
     with _alone(found):
-        this = _prepare(found, runs.parse_day(as_of), given)
+        this = _prepare(found, runs.parse_day(as_of), given, echo)
         _clear_unfinished(this)
         _execute(this, redo, jobs, echo)
         manifest = _publish(this, time.monotonic() - began)
@@ -143,16 +147,17 @@ def _alone(dataset: Dataset) -> AbstractContextManager[Any]:
         raise RunError(f"cannot write to {path.parent}: {error.strerror}; free it, or set CUSTOMER_MATRIX_HOME") from None
 
 
-def _prepare(dataset: Dataset, as_of: dt.date | None, given: Iterable[str]) -> Run:
+def _prepare(dataset: Dataset, as_of: dt.date | None, given: Iterable[str], echo: Callable[[str], None]) -> Run:
     chosen = parse_parameters([*(f"{name}={value}" for name, value in dataset.parameters.items()), *given])
     for values in chosen.values():
         knobs = {name: value for name, value in values.items() if name in Dataset.model_fields}
         runs.settings(dataset, **knobs)
     Say(dataset.language, dataset.currency)
-    log = sources.read_log(dataset, ibis.duckdb.connect())
+    folder = runs.gather(dataset, echo)
+    log = records.typed(folder, "transactions")
     day = as_of or dataset.as_of or cleaning.last_complete_day(log, dataset)
     cleaning.check_as_of(log, dataset, day)
-    this = Run(dataset, day, int(log.count().execute()), runs.sha256([sources.file_of(dataset)]), chosen)
+    this = Run(dataset, day, folder, chosen)
     _fingerprint(this)
     return this
 
@@ -160,8 +165,14 @@ def _prepare(dataset: Dataset, as_of: dt.date | None, given: Iterable[str]) -> R
 def _fingerprint(this: Run) -> None:
     """What a stage's result depends on: data, day, parameters, notebook, package, lock, and the stages before."""
     package = sorted(p for p in Path(__file__).parent.rglob("*") if p.is_file() and p.suffix not in (".pyc", ".ipynb"))
-    common = [this.data, str(this.as_of), this.dataset.model_dump_json(), runs.sha256(package), platform.python_version()]
-    common.append(runs.sha256(path for path in [ROOT / "requirements.lock"] if path.is_file()))
+    common = [
+        this.read["sha256"],
+        str(this.as_of),
+        this.dataset.model_dump_json(),
+        records.sha256(package),
+        platform.python_version(),
+    ]
+    common.append(records.sha256(path for path in [ROOT / "requirements.lock"] if path.is_file()))
     for stage, (needs, _) in STAGES.items():
         own = [_source(stage), json.dumps(this.chosen[stage], sort_keys=True), *(this.fingerprints[n] for n in needs)]
         this.fingerprints[stage] = runs.sha256_text("\n".join([*common, *own]))[:12]
@@ -226,7 +237,7 @@ def _make(this: Run, stage: str, folder: Path) -> None:
     part = folder.with_name(f"{folder.name}.part")
     part.mkdir(parents=True)
     tables = {table: str(path) for table, path in this.tables(STAGES[stage][0]).items()}
-    inputs = {"dataset": str(this.dataset.file), "as_of": str(this.as_of), "tables": tables}
+    inputs = {"dataset": str(this.dataset.file), "as_of": str(this.as_of), "tables": tables, "records": str(this.records)}
     (part / "inputs.json").write_text(json.dumps(inputs), "utf-8")
     notebook = _papermill(this, stage, part)
     _check_finished(notebook, stage, part)
@@ -282,9 +293,11 @@ def _page_facts(this: Run, say: Say, stage: str = "") -> dict[str, Any]:
         for name in ("horizon_days", "value_window_days", "value_days", "annual_discount_rate", "margin", "seed")
     ]
     own = [f"{name} = {value}" for name, value in this.chosen.get(stage, {}).items()]
-    file = sources.file_of(this.dataset)
+    read = [
+        f"{p['name']} ({say.form('int', p['rows'])} {say('words.rows')})" for some in this.read["pieces"].values() for p in some
+    ]
     lines = [
-        (say("page.data"), f"{file.name}, {say.form('int', this.rows)} {say('words.rows')}, {this.data[:12]}"),
+        (say("page.data"), f"{'; '.join(read)}; {this.read['sha256'][:12]}"),
         (say("page.as_of"), say.form("date", this.as_of)),
         (say("page.currency"), f"{this.dataset.currency}, {this.dataset.time_zone}"),
         (say("page.parameters"), "; ".join(dict.fromkeys([*knobs, *own]))),
@@ -334,7 +347,7 @@ def _publish(this: Run, seconds: float) -> dict[str, Any]:
         "status": "published",
         "dataset": this.dataset.name,
         "as_of": str(this.as_of),
-        "data": {"file": sources.file_of(this.dataset).name, "sha256": this.data, "rows": this.rows},
+        "data": this.read,
         "parameters": this.chosen,
         "settings": this.dataset.model_dump(mode="json", exclude={"tables", "parameters"}),
         "versions": versions(),
@@ -374,6 +387,9 @@ def _prune(this: Run) -> None:
     """Remove results of this day that the published run does not use; drafts stay."""
     manifest = runs.published(this.dataset.name, this.as_of) or {}
     used = {Path(path).parts[4] for group in ("tables", "pages") for path in manifest[group].values()}
+    for folder in this.folder.parent.glob("records-*"):
+        if folder != this.records:
+            shutil.rmtree(folder)
     for folder in this.folder.iterdir():
         if folder.is_dir() and folder.name != "draft" and folder.name not in used:
             shutil.rmtree(folder)

@@ -11,7 +11,7 @@ import os
 import resource
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +21,24 @@ import pyarrow.parquet as pq
 from ibis.expr.types import Table
 from pydantic import ValidationError
 
-from analysis import cleaning, exports, sources, tables
+from analysis import cleaning, exports, records, tables
 from analysis import dataset as dataset_file
 from analysis.dataset import Dataset
 from analysis.errors import InputError, RunError, did_you_mean
 from analysis.messages import Say
 from analysis.report import Page
+from analysis.tables import RECORDS
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 MANIFEST = "run.json"
 SCHEMA = 1  # of manifests and models
 
+# Tables that a stage makes only where the company has such records.
+OPTIONAL = tuple(tables.KEPT_AS.values())
 # Each stage: the stages whose tables it reads, and the tables it makes.
 STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "01_data_quality": ((), ("transactions", "rejects", "customers")),
+    "01_data_quality": ((), ("transactions", "rejects", "customers", *OPTIONAL)),
     "02_segments": (("01_data_quality",), ("segments",)),
     "03_lifetime_value": (("01_data_quality",), ("clv",)),
     "04_churn": (("01_data_quality",), ("churn",)),
@@ -55,6 +58,19 @@ def processed(name: str, as_of: dt.date | str) -> Path:
     return home() / "data" / "processed" / name / str(as_of)
 
 
+def gather(dataset: Dataset, echo: Callable[[str], None] = lambda line: None) -> Path:
+    """The folder of a dataset's records, read anew where they have changed."""
+    return records.gather(dataset, processed(dataset.name, "any").parent, echo)
+
+
+def judged_records(folder: Path, dataset: Dataset, as_of: dt.date) -> dict[str, Table]:
+    """Every row of gathered records, by table, judged as of a day."""
+    engine = records.connect()
+    typed = {table: records.typed(folder, table, engine) for table in RECORDS if dataset.files(table)}
+    cleaning.check_as_of(typed["transactions"], dataset, as_of)
+    return {table: cleaning.judge(rows, as_of, table) for table, rows in typed.items()}
+
+
 def published(name: str, as_of: dt.date | str | None = None) -> dict[str, Any] | None:
     """The manifest of the published run at a day, or of the newest day; None where there is none."""
     found = sorted(processed(name, as_of or "*").parent.glob(f"{as_of or '*'}/{MANIFEST}"))
@@ -68,6 +84,8 @@ def table_path(name: str, table: str, as_of: str | None = None) -> Path:
     manifest = published(name, as_of)
     if manifest is None:
         raise InputError(f"no published run of {name}{f' at {as_of}' if as_of else ''}; run customer-matrix run data/{name}.yml")
+    if table not in manifest["tables"]:
+        raise InputError(f"{name} has no {table}; name its file under tables in the dataset file")
     return home() / manifest["tables"][table]
 
 
@@ -87,18 +105,32 @@ class Stage:
     Use open_stage.
     """
 
-    def __init__(self, name: str, dataset: Dataset, as_of: dt.date, folder: Path, inputs: dict[str, str]) -> None:
+    def __init__(
+        self, name: str, dataset: Dataset, as_of: dt.date, folder: Path, inputs: dict[str, str], records: str = ""
+    ) -> None:
         self.name, self.settings, self.as_of, self.folder = name, dataset, as_of, folder
-        self.inputs = inputs
+        self.inputs, self._records = inputs, records
         self.page = Page(Say(dataset.language, dataset.currency))
         for inside in ("models", "pages"):
             (folder / inside).mkdir(parents=True, exist_ok=True)
+        if not dataset.has_money:
+            self.page.caveat("no_money")
 
-    def judged_log(self) -> Table:
-        """Every line of the transactions file, judged as of the day."""
-        log = sources.read_log(self.settings, ibis.duckdb.connect())
-        cleaning.check_as_of(log, self.settings, self.as_of)
-        return cleaning.judge(cleaning.parse(log, self.settings), self.as_of).cache()
+    def judged_records(self) -> dict[str, Table]:
+        """Every row of the company's records, by table, judged as of the day."""
+        return judged_records(Path(self._records) if self._records else gather(self.settings), self.settings, self.as_of)
+
+    def save_records(self, judged: dict[str, Table]) -> None:
+        """Write the kept rows of each table, and all others as `rejects`."""
+        kept = {tables.KEPT_AS[name]: cleaning.records(rows) for name, rows in judged.items() if name != "transactions"}
+        for name, rows in kept.items():
+            self.save(name, rows)
+        self.save("transactions", cleaning.transactions(judged["transactions"], kept.get("products")))
+        self.save("rejects", ibis.union(*(cleaning.rejects(rows, name) for name, rows in judged.items())))
+
+    def has(self, table: str) -> bool:
+        """Whether there is such a table, which not every company has."""
+        return table in self.inputs
 
     def _input(self, table: str) -> Path:
         if table not in self.inputs:
@@ -108,8 +140,10 @@ class Stage:
         return Path(self.inputs[table])
 
     def expression(self, table: str) -> Table:
-        """A table of an earlier stage as an expression on the embedded engine, for work on records."""
-        return ibis.duckdb.connect().read_parquet(self._input(table))
+        """A table as an expression on the embedded engine, for work on records; without rows where the company has none."""
+        if table in OPTIONAL and not self.has(table):
+            return ibis.memtable(tables.empty(table))
+        return records.connect().read_parquet(self._input(table))
 
     def read(self, table: str) -> pd.DataFrame:
         """A table of an earlier stage as a checked frame, for work on customers."""
@@ -137,15 +171,28 @@ class Stage:
         skops.io.dump(estimator, self.folder / "models" / f"{name}.skops")
 
     def export(self, name: str, frame: pd.DataFrame) -> None:
-        """A list for people as CSV and XLSX, beside the pages."""
+        """A list for people as CSV and XLSX, beside the pages; none where it has no rows."""
+        if frame.empty:
+            return
         exports.write_csv(frame, self.folder / "pages" / f"{name}.csv")
         exports.write_xlsx(frame, self.folder / "pages" / f"{name}.xlsx", name)
 
+    def export_updates(self, *found: pd.DataFrame) -> pd.DataFrame:
+        """Lists that bring what was found to CRM systems, beside the pages. Returns what they hold."""
+        profiles = self.expression("profiles")
+        recorded = self.has("profiles") and "consent" in profiles.columns
+        consent = [profiles[["customer_id", "consent"]].to_pandas()] if recorded else []
+        updates = exports.crm_updates(self.page.say.word, *found, *consent)
+        for crm in exports.CRMS:
+            exports.write_updates(updates, crm, self.folder / "pages")
+        return updates
+
     def finish(self, **summary: Any) -> dict[str, Any]:
         """Close the stage: its tables are there and their counts are kept. Returns the summary, rounded."""
-        if missing := [table for table in STAGES[self.name][1] if not (self.folder / f"{table}.parquet").exists()]:
+        made = [table for table in STAGES[self.name][1] if (self.folder / f"{table}.parquet").exists()]
+        if missing := sorted(set(STAGES[self.name][1]) - {*made, *OPTIONAL}):
             raise RunError(f"{self.name} ends without its table {', '.join(missing)}; save it before the summary")
-        rows = {table: pq.read_metadata(self.folder / f"{table}.parquet").num_rows for table in STAGES[self.name][1]}
+        rows = {table: pq.read_metadata(self.folder / f"{table}.parquet").num_rows for table in made}
         self.page.save(self.folder / "page.json")
         done = {"rows": rows, "peak_mb": round(_peak_mb())}
         (self.folder / "stage.json").write_text(json.dumps(done), "utf-8")
@@ -182,7 +229,7 @@ def _in_run(name: str, run: str, knobs: dict[str, Any]) -> Stage:
         raise InputError(f"{run} is no run in progress under {home() / 'data' / 'processed'}; leave the parameter run empty")
     given = json.loads((folder / "inputs.json").read_text("utf-8"))
     found = settings(dataset_file.load(given["dataset"]), **knobs)
-    return Stage(name, found, dt.date.fromisoformat(given["as_of"]), folder, given["tables"])
+    return Stage(name, found, dt.date.fromisoformat(given["as_of"]), folder, given["tables"], given["records"])
 
 
 def _from_root(dataset: str) -> Path:
@@ -202,7 +249,7 @@ def _draft_day(name: str, dataset: Dataset) -> dt.date:
     days = sorted(path.parent.name for path in _drafts_and_runs(dataset.name))
     if days and STAGES[name][0]:
         return dt.date.fromisoformat(days[-1])
-    return dataset.as_of or cleaning.last_complete_day(sources.read_log(dataset, ibis.duckdb.connect()), dataset)
+    return dataset.as_of or cleaning.last_complete_day(records.typed(gather(dataset), "transactions"), dataset)
 
 
 def _drafts_and_runs(name: str) -> list[Path]:
@@ -220,15 +267,6 @@ def _newest_tables(name: str, dataset: str, day: dt.date) -> dict[str, str]:
         if found:
             newest[table] = str(max(found, key=lambda path: path.stat().st_mtime))
     return newest
-
-
-def sha256(paths: Iterable[Path]) -> str:
-    """One fingerprint of the contents of files, in the order given."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 def sha256_text(text: str) -> str:

@@ -32,7 +32,7 @@ CLUSTER_FEATURES = ("recency_days", "frequency", "age_days", "window_revenue", "
 def score(values: pd.Series, scores: int = SCORES) -> pd.Series:
     """Scores 1 to `scores` by rank, the highest values best; ties take the lowest rank, empty stays empty."""
     rank = values.rank(method="min") - 1
-    return (rank * scores // values.count() + 1).astype("Int64")
+    return (rank * scores // max(values.count(), 1) + 1).astype("Int64")
 
 
 def rfm(customers: pd.DataFrame) -> pd.DataFrame:
@@ -48,7 +48,7 @@ def rfm(customers: pd.DataFrame) -> pd.DataFrame:
             "m_score": score(bought.window_revenue),
         }
     )
-    worth = (scores.f_score + scores.m_score + 1) // 2
+    worth = (scores.f_score + scores.m_score.fillna(scores.f_score) + 1) // 2  # without money frequency stands alone
     names = [RFM_SEGMENTS[r][fm - 1] for r, fm in zip(scores.r_score, worth, strict=True)]
     scores["rfm_segment"] = names
     whole = scores.reindex(customers.index)
@@ -148,7 +148,7 @@ def clusters(customers: pd.DataFrame, k: int = 0, seed: int = 0) -> pd.DataFrame
         sample = features.sample(min(len(features), CLUSTER_SAMPLE), random_state=seed)
         k = min(k, len(sample.drop_duplicates()))
         found = KMeans(k, n_init=4, random_state=seed).fit(sample).predict(features)
-        worth = bought.window_revenue.groupby(found).mean().rank(ascending=False, method="first")
+        worth = bought.window_revenue.fillna(0).groupby(found).mean().rank(ascending=False, method="first")
         labels[bought.customer_id] = [f"cluster_{int(worth[label])}" for label in found]
     return pd.DataFrame({"cluster": labels})
 

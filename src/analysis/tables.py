@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 from analysis.errors import RunError
 
 MONEY = pa.decimal128(38, 12)  # exact sums from 1e-12 to 1e15 and beyond
-TEXT, INTEGER, NUMBER, DAY = pa.string(), pa.int64(), pa.float64(), pa.date32()
+TEXT, INTEGER, NUMBER, DAY, FLAG = pa.string(), pa.int64(), pa.float64(), pa.date32(), pa.bool_()
+MOMENT = pa.timestamp("us")
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,157 @@ class Contract:
     columns: dict[str, Column]
 
 
+@dataclass(frozen=True)
+class Meaning:
+    """What a column of a company's records may mean: how its texts are read, and in words.
+
+    `needed` columns must be named in the dataset file; `person` columns say who or how to reach somebody and are
+    never shown; `read_only` columns serve to make others and are not kept.
+    """
+
+    reads_as: str  # text, moment, day, money, number or flag
+    words: str
+    needed: bool = False
+    person: bool = False
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Records:
+    """A kind of a company's records: what a row is, and what its columns may mean."""
+
+    row: str
+    columns: dict[str, Meaning]
+
+
+_WHO = {"customer_id": Meaning("text", "the customer", needed=True)}
+
+# What a company may have. Only customer_id and date of transactions are needed; all else switches on what rests on it.
+RECORDS = {
+    "transactions": Records(
+        "an order line",
+        _WHO
+        | {
+            "date": Meaning("moment", "day, or moment, of the order", needed=True),
+            "amount": Meaning("money", "money of the line; below zero for a return"),
+            "quantity": Meaning("number", "pieces; below zero for a return"),
+            "unit_price": Meaning("money", "money of one piece, where there is no amount", read_only=True),
+            "cost": Meaning("money", "what the line cost the company"),
+            "profit": Meaning("money", "amount less cost, where there is no cost", read_only=True),
+            "discount": Meaning("money", "money taken off the line"),
+            "order_id": Meaning("text", "the order the line belongs to"),
+            "product": Meaning("text", "product, by id or name"),
+            "category": Meaning("text", "kind of product"),
+            "channel": Meaning("text", "where it was bought"),
+            "status": Meaning("text", "what became of the order", read_only=True),
+            "currency": Meaning("text", "ISO code, where it is not the same for all", read_only=True),
+        },
+    ),
+    "customers": Records(
+        "a customer",
+        _WHO
+        | {
+            "company": Meaning("text", "company, where the customer is one"),
+            "name": Meaning("text", "name of a person", person=True),
+            "contact": Meaning("text", "whom to talk to", person=True),
+            "title": Meaning("text", "title or position"),
+            "phone": Meaning("text", "telephone", person=True),
+            "email": Meaning("text", "e-mail address", person=True),
+            "tax_id": Meaning("text", "tax or registration number", person=True),
+            "region": Meaning("text", "region, province or country"),
+            "city": Meaning("text", "city"),
+            "industry": Meaning("text", "industry"),
+            "company_size": Meaning("text", "employees, as a number or a class"),
+            "credit_rating": Meaning("text", "credit rating"),
+            "owner": Meaning("text", "who looks after the customer in the company"),
+            "lead_source": Meaning("text", "how the customer was won"),
+            "referrer": Meaning("text", "customer_id of who recommended the company"),
+            "birthday": Meaning("day", "birthday", person=True),
+            "first_contact": Meaning("day", "first contact"),
+            "updated": Meaning("day", "when the profile was last changed"),
+            "contract_end": Meaning("day", "when the contract ends"),
+            "churned": Meaning("flag", "whether the customer has left, where a contract says so"),
+            "consent": Meaning("flag", "may be contacted"),
+            "opt_out": Meaning("flag", "may not be contacted", read_only=True),
+        },
+    ),
+    "interactions": Records(
+        "a contact with a customer",
+        _WHO
+        | {
+            "date": Meaning("moment", "when", needed=True),
+            "channel": Meaning("text", "phone, e-mail, meeting, chat, web, social, …"),
+            "owner": Meaning("text", "by whom"),
+            "product": Meaning("text", "about which product"),
+            "category": Meaning("text", "about which kind of product"),
+            "amount": Meaning("money", "money it was about, as a financing asked for"),
+            "outcome": Meaning("text", "what came of it"),
+            "note": Meaning("text", "what was said", person=True),
+        },
+    ),
+    "feedback": Records(
+        "a customer's word",
+        _WHO
+        | {
+            "date": Meaning("moment", "when it was given or opened", needed=True),
+            "kind": Meaning("text", "csat, nps, complaint or ticket"),
+            "score": Meaning("number", "1 to 5 for csat, 0 to 10 for nps"),
+            "product": Meaning("text", "about which product"),
+            "status": Meaning("text", "of a ticket"),
+            "closed": Meaning("moment", "when a ticket was closed"),
+            "comment": Meaning("text", "in the customer's words", person=True),
+        },
+    ),
+    "campaigns": Records(
+        "a customer in a campaign",
+        _WHO
+        | {
+            "campaign_id": Meaning("text", "the campaign", needed=True),
+            "date": Meaning("day", "when the customer was treated or held back", needed=True),
+            "arm": Meaning("text", "treat or control"),
+            "end": Meaning("day", "last day of the campaign"),
+            "kind": Meaning("text", "type of the campaign"),
+            "channel": Meaning("text", "how the customer was reached"),
+            "cost": Meaning("money", "what it cost"),
+            "responded": Meaning("flag", "whether the customer took it up"),
+        },
+    ),
+    "products": Records(
+        "a product",
+        {
+            "product": Meaning("text", "product, as in transactions", needed=True),
+            "product_name": Meaning("text", "its name"),
+            "category": Meaning("text", "its kind"),
+            "brand": Meaning("text", "its brand"),
+            "price": Meaning("money", "its price"),
+            "cost": Meaning("money", "what it costs the company"),
+            "durable": Meaning("flag", "bought once in years"),
+            "available": Meaning("flag", "still sold"),
+        },
+    ),
+}
+
 _CUSTOMER = {"customer_id": Column(TEXT, "the customer, as text")}
+_ORIGIN = {
+    "source": Column(TEXT, "file the row came from"),
+    "line": Column(INTEGER, "line in that file, the first is 1; of a database or Parquet file the row"),
+}
+_TYPES = {"text": TEXT, "moment": MOMENT, "day": DAY, "money": MONEY, "number": NUMBER, "flag": FLAG}
+
+
+def _as_read(table: str, key: tuple[str, ...] = ("source", "line")) -> Contract:
+    """The contract of records that are handed on as they were read; a date becomes `day`, and `moment` with the clock."""
+    kept = {name: meaning for name, meaning in RECORDS[table].columns.items() if not meaning.read_only}
+    date = kept.pop("date", None)
+    dated = {"day": Column(DAY, date.words)} if date else {}
+    if date and date.reads_as == "moment":
+        dated["moment"] = Column(MOMENT, f"{date.words}, with the time of day", optional=True)
+    columns = {
+        name: Column(_TYPES[meaning.reads_as], meaning.words, empty=not meaning.needed, optional=not meaning.needed)
+        for name, meaning in kept.items()
+    }
+    return Contract(RECORDS[table].row, key, columns | dated | _ORIGIN)
+
 
 TABLES = {
     "transactions": Contract(
@@ -41,26 +192,38 @@ TABLES = {
         _CUSTOMER
         | {
             "day": Column(DAY, "day of the order in the dataset's time zone"),
-            "amount": Column(MONEY, "money of the line; below zero for a return"),
-            "quantity": Column(NUMBER, "pieces", empty=True, optional=True),
+            "amount": Column(MONEY, "money of the line; below zero for a return; empty where the log has no money", empty=True),
+            "moment": Column(MOMENT, "clock time of the order in that zone", empty=True, optional=True),
+            "quantity": Column(NUMBER, "pieces; below zero for a return", empty=True, optional=True),
+            "cost": Column(MONEY, "what the line cost the company", empty=True, optional=True),
+            "discount": Column(MONEY, "money taken off the line", empty=True, optional=True),
             "order_id": Column(TEXT, "the order the line belongs to", empty=True, optional=True),
-            "source": Column(TEXT, "file the line came from"),
-            "line": Column(INTEGER, "line in that file, the first is 1"),
-        },
+            "product": Column(TEXT, "product", empty=True, optional=True),
+            "category": Column(TEXT, "kind of product", empty=True, optional=True),
+            "channel": Column(TEXT, "where it was bought", empty=True, optional=True),
+            "sale_day": Column(DAY, "of a return: day of the sale it takes back, where found", empty=True, optional=True),
+        }
+        | _ORIGIN,
     ),
     "rejects": Contract(
-        "a line that was merged or rejected",
-        ("source", "line"),
+        "a row that was merged or rejected, or a value of a kept row that was left empty",
+        ("table", "source", "line", "column"),
         {
-            "source": Column(TEXT, "file the line came from"),
+            "table": Column(TEXT, "kind of records"),
+            "source": Column(TEXT, "file the row came from"),
             "line": Column(INTEGER, "line in that file, the first is 1"),
-            "outcome": Column(TEXT, "merged or rejected"),
-            "column": Column(TEXT, "the column at fault"),
+            "outcome": Column(TEXT, "merged, rejected or mended"),
+            "column": Column(TEXT, "the column at fault; none where the whole row is"),
             "reason": Column(TEXT, "why"),
             "value": Column(TEXT, "what was found, letters as x and digits as 9", empty=True),
             "amount": Column(MONEY, "money of the line, if readable", empty=True),
         },
     ),
+    "profiles": _as_read("customers", ("customer_id",)),
+    "interactions": _as_read("interactions"),
+    "feedback": _as_read("feedback"),
+    "campaigns": _as_read("campaigns"),
+    "products": _as_read("products", ("product",)),
     "customers": Contract(
         "a customer as of the day of the picture",
         ("customer_id",),
@@ -72,12 +235,12 @@ TABLES = {
             "frequency": Column(INTEGER, "repeat order days: orders less one"),
             "recency_days": Column(INTEGER, "days from the last order to the day of the picture", empty=True),
             "age_days": Column(INTEGER, "days from the first order to the day of the picture", empty=True),
-            "revenue": Column(NUMBER, "net money of all history, returns deducted"),
+            "revenue": Column(NUMBER, "net money of all history, returns deducted", empty=True),
             "order_value": Column(NUMBER, "mean money of an order day, returns not deducted", empty=True),
             "repeat_value": Column(NUMBER, "the same over repeat order days above zero", empty=True),
             "repeat_valued": Column(INTEGER, "number of repeat order days above zero"),
             "window_orders": Column(INTEGER, "order days within the value window"),
-            "window_revenue": Column(NUMBER, "net money within the value window"),
+            "window_revenue": Column(NUMBER, "net money within the value window", empty=True),
         },
     ),
     "segments": Contract(
@@ -153,11 +316,20 @@ TABLES = {
             "month_end": Column(DAY, "last day of the month, or the day of the picture"),
             "tier": Column(TEXT, "tier by value to date"),
             "window_orders": Column(INTEGER, "order days within the value window"),
-            "window_revenue": Column(NUMBER, "net money within the value window"),
-            "full_window": Column(pa.bool_(), "whether the log reaches back over the whole window"),
+            "window_revenue": Column(NUMBER, "net money within the value window", empty=True),
+            "full_window": Column(FLAG, "whether the log reaches back over the whole window"),
         },
     ),
 }
+
+
+# The table that keeps each kind of records; `customers` is another, of one row per customer as of a day.
+KEPT_AS = {name: "profiles" if name == "customers" else name for name in RECORDS if name != "transactions"}
+
+
+def empty(name: str) -> pa.Table:
+    """A table without rows, with all columns of its contract."""
+    return pa.schema([(c, spec.type) for c, spec in TABLES[name].columns.items()]).empty_table()
 
 
 def conform(name: str, found: pd.DataFrame | pa.Table) -> pa.Table:

