@@ -294,11 +294,16 @@ def test_a_missing_file_is_named(company, tmp_path):
             read()
 
 
-def test_filling_in_the_file_reads_the_records_anew(shop_of, judge_all):
-    settings = shop_of("8,7,")
-    assert ids(judge_all(settings))["customers"] == ["7", "8", "9"]
+def test_filling_in_the_file_reads_the_records_anew(company, tmp_path):
+    files = {"o.csv": ORDERS, "same.csv": "customer_id,same_as,accept\n8,7,\n"}
+    settings = company(files, {"transactions": TABLES["transactions"]}, same_customers="same.csv")
+    first = records.gather(settings, tmp_path)
     (settings.file.parent / "same.csv").write_text("customer_id,same_as,accept\n8,7,yes\n", "utf-8")
-    assert ids(judge_all(settings))["customers"] == ["7", "7", "9"]
+    second = records.gather(settings, tmp_path)
+    assert [ids({"o": records.typed(folder, "transactions")})["o"] for folder in (first, second)] == [
+        ["07", "7", "8", "9"],
+        ["07", "7", "7", "9"],
+    ]
 
 
 def test_suggestions_for_the_invented_company_accepted_join_all_its_tables(crm_demo, tmp_path):

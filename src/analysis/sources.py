@@ -37,10 +37,9 @@ BLOCK_BYTES = 1 << 24  # of a text file that are read at once: enough to be fast
 BATCH_ROWS = 50_000  # that stream through Python at once
 ENCODINGS = ("utf-8-sig", "gb18030")  # tried in this order where no byte order mark says it
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-SURELY = 30  # bytes beyond ASCII that are right UTF-8 make the next that are not a damage, not another encoding
+SURELY = 30  # bytes beyond ASCII that are right UTF-8: a wrong one after them is damage, and no other encoding
 LONGEST_LINE = 1 << 26  # bytes; a longer one is no line of records
 MEGABYTE = 1_000_000
-QUIET = "SET enable_progress_bar = false"  # else DuckDB draws one into the output of what takes long
 
 # A row of what is no CSV file: its line (the first is 1) and its fields.
 Row = tuple[int, list[str]]
@@ -590,7 +589,8 @@ def _as_said_by(database: str, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        raise InputError(f"{database} says: {_one_line(error)}; correct path, table or query") from None
+        place = "connection" if database == "PostgreSQL" else "path"
+        raise InputError(f"{database} says: {_one_line(error)}; correct {place}, table or query") from None
 
 
 def sqlite_tables(path: Path) -> list[str]:
@@ -610,7 +610,7 @@ def _sqlite(piece: Piece) -> Rows:
     if found.description is None:
         raise InputError("the query gives no rows; write a SELECT")
     header = [column[0] for column in found.description]
-    return Rows(header, lambda wanted: _row_batches(_sqlite_rows(found), _names(header), wanted))
+    return Rows(header, lambda wanted: _row_batches(_sqlite_rows(found), header, wanted))
 
 
 def _sqlite_rows(found: sqlite3.Cursor) -> Iterator[Row]:
@@ -634,6 +634,12 @@ def _parquet(piece: Piece) -> Rows:
     return _engine_rows(base, _select(piece.file) if piece.file.query else f"FROM read_parquet({_literal(str(path))})")
 
 
+def quiet(base: Any) -> None:
+    """Let DuckDB draw no progress bar into the output of what takes long. In a notebook it draws none, and must not be told."""
+    if base.execute("SELECT current_setting('enable_progress_bar')").fetchall()[0][0]:
+        base.execute("SET enable_progress_bar = false")
+
+
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
@@ -643,7 +649,7 @@ def _engine_rows(base: Any, query: str) -> Rows:
 
     asked = f"({query}\n)"  # in brackets it can only read, and may end with a comment
     with _as_said_by("DuckDB", duckdb.Error):
-        base.execute(QUIET)
+        quiet(base)
         found = base.sql(f"FROM {asked}")
     kinds = dict(zip(found.columns, map(str, found.types), strict=True))
 
