@@ -1,6 +1,7 @@
 """What several test files need: a shop's files on the disk, order lines as a table, and the CDNOW logs."""
 
 import datetime as dt
+import gc
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,8 @@ from analysis.tables import RECORDS
 
 COLUMNS = {"customer_id": "id", "date": "day", "amount": "eur"}
 CDNOW_END = dt.date(1998, 6, 30)
+
+gc.set_threshold(50_000, 20, 50)  # expressions are many small objects: looking for garbage took a fifth of the time
 
 # A busy machine is no fault of the code: no test fails because it took long.
 hypothesis_settings.register_profile("unhurried", deadline=None)

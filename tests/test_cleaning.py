@@ -301,6 +301,33 @@ def test_a_text_that_is_no_day_gives_nothing():
     assert moments(texts, "iso") == moments(texts, "%Y-%m-%d") == [None] * len(texts)
 
 
+@given(st.lists(st.tuples(st.integers(1970, 2099), st.integers(0, 13), st.integers(0, 32)), min_size=1, max_size=60))
+@settings(max_examples=6)
+def test_only_days_of_the_calendar_are_days(parts):
+    def by_hand(year, month, day):
+        try:
+            return dt.datetime(year, month, day)
+        except ValueError:
+            return None
+
+    expected = [by_hand(*part) for part in parts]
+    assert moments(["{}-{:02}-{:02}".format(*part) for part in parts], "iso") == expected
+    assert moments(["{2}/{1}/{0}".format(*part) for part in parts], "%d/%m/%Y") == expected
+    assert moments(["{}{:02}{:02}".format(*part) for part in parts], "%Y%m%d") == expected
+
+
+def test_each_column_of_dates_has_its_own_format():
+    form = {"birthday": "%d.%m.%Y", "updated": "excel", "first_contact": "epoch_ms"}
+    rows = parsed(
+        [("7", "31.01.1980", "45322", "1706659200000", "2024-01-31")],
+        ["customer_id", "birthday", "updated", "first_contact", "contract_end"],
+        "customers",
+        date_format=form,
+    )
+    found = rows.select("birthday", "updated", "first_contact", "contract_end").to_pyarrow().to_pylist()[0]
+    assert list(found.values()) == [dt.date(1980, 1, 31), *[dt.date(2024, 1, 31)] * 3]
+
+
 def test_fault_15_an_offset_in_the_text_is_minded():
     texts = {
         "2024-01-05 23:59:00+08:00": dt.datetime(2024, 1, 5, 23, 59),
@@ -722,9 +749,10 @@ def test_blanks_around_an_order_key_do_not_hide_a_repeated_line(judge):
     assert [outcome for outcome, *_ in outcomes(judged)] == ["kept", "merged"]
 
 
-def test_copies_are_found_in_a_log_without_amounts():
-    rows = [("7", "2024-01-05", "A"), ("7", "2024-01-05", "A"), ("7", "2024-01-05", "B")]
-    judged = judged_lines(rows, ["customer_id", "date", "order_id"], order_key=["order_id"])
+@pytest.mark.parametrize("key", [["order_id"], ["order_id", "date"], ["order_id", "customer_id", "quantity", "status"]])
+def test_copies_are_found_in_a_log_without_amounts_by_any_key(key):
+    rows = [("7", "2024-01-05", order, "1", "done") for order in ("A", "A", "B")]
+    judged = judged_lines(rows, ["customer_id", "date", "order_id", "quantity", "status"], order_key=key)
     assert [outcome for outcome, *_ in outcomes(judged)] == ["kept", "merged", "kept"]
 
 
@@ -1006,7 +1034,7 @@ def test_every_row_and_every_cent_of_a_dirty_log_is_accounted_for(judge, rows, k
 
 
 @given(ROWS, st.randoms(use_true_random=False))
-@settings(max_examples=4)
+@settings(max_examples=3)
 def test_order_of_the_files_rows_does_not_change_what_is_kept(rows, random):
     def content(rows):
         texts = [[field.strip() or None for field in row] for row in rows]
@@ -1048,6 +1076,13 @@ def test_fault_34_rejects_hold_no_personal_data(people):
 def test_last_complete_day_is_the_newest_possible_day(shop):
     days = [("7", day) for day in ("2024-01-05", "9999-01-01", "soon")]
     assert cleaning.last_complete_day(parsed(days, ["customer_id", "date"]), shop(HEADER)) == dt.date(2024, 1, 5)
+
+
+@pytest.mark.xfail(strict=True, reason="the newest day is taken as it stands, however far it lies from all others")
+def test_one_mistyped_year_does_not_move_the_day_of_the_picture(shop):
+    days = [dt.date(2024, 1, 1) + dt.timedelta(days=n) for n in range(100)]
+    log = parsed([("7", str(day)) for day in [*days, dt.date(2042, 1, 5)]], ["customer_id", "date"])
+    assert cleaning.last_complete_day(log, shop(HEADER)) == days[-1]
 
 
 def test_with_clock_times_the_newest_day_may_be_cut_short(shop):

@@ -98,7 +98,7 @@ def test_the_manifest_says_what_was_run(inside: Path) -> None:
     manifest = runs.published("shop")
     assert manifest is not None
     assert manifest["status"] == "published" and manifest["as_of"] == AS_OF
-    assert manifest["data"]["pieces"]["transactions"] == [{"name": "shop.csv", "rows": len(shop_log())}]
+    assert manifest["data"]["pieces"]["transactions"] == [{"name": "shop.csv", "rows": len(shop_log()), "encoding": "UTF-8"}]
     assert all(stage["peak_mb"] > 0 and stage["seconds"] > 0 for stage in manifest["stages"].values())
     assert {"pandas", "duckdb", "Python"} <= set(manifest["versions"])
 

@@ -184,8 +184,11 @@ def test_rows_are_counted_by_piece(shop, tmp_path):
     facts = records.facts(folder)
     assert folder.name == f"records-{facts['sha256'][:12]}"
     assert facts["pieces"] == {table: [] for table in RECORDS} | {
-        "transactions": [{"name": "a-1.csv", "rows": 2}, {"name": "a-2.csv", "rows": 3}],
-        "customers": [{"name": "c.csv", "rows": 1}],
+        "transactions": [
+            {"name": "a-1.csv", "rows": 2, "encoding": "UTF-8"},
+            {"name": "a-2.csv", "rows": 3, "encoding": "UTF-8"},
+        ],
+        "customers": [{"name": "c.csv", "rows": 1, "encoding": "UTF-8"}],
     }
     assert records.typed(folder, "transactions").count().execute() == 5
 
@@ -346,3 +349,15 @@ def test_a_file_of_300_megabytes_is_read_in_little_memory(tmp_path: Path):
     (tmp_path / "orders.csv").unlink()
     measured = json.loads(done.stdout)  # and nothing else is said: no bar of progress
     assert measured["rows"] == 5_500_000 and measured["peak_mb"] < 1_500
+
+
+@pytest.mark.parametrize(
+    ("codec", "said"), [("gb18030", "GB18030"), ("utf-8-sig", "UTF-8"), ("utf-16", "UTF-16"), ("cp1252", "cp1252")]
+)
+def test_the_encoding_is_said(shop, tmp_path, codec, said):
+    city = "Zürich" if codec == "cp1252" else "北京"
+    found = shop(f"id,day,eur\n{city},2024-01-05,5\n".encode(codec), table={"encoding": codec} if codec == "cp1252" else None)
+    lines = []
+    folder = records.gather(found, tmp_path, lines.append)
+    assert records.facts(folder)["pieces"]["transactions"][0]["encoding"] == said
+    assert lines[0].endswith(said)

@@ -195,7 +195,7 @@ def _order_lines(typed: Table, file: TableFile, dataset: Dataset) -> Table:
         known["void"] = _one_of(typed, "status", file.void_status)
     lines = typed.mutate(returned=returned, foreign=currency.nullif(dataset.currency), **known)
     if file.order_key:
-        lines = lines.mutate(mark=_mark(lines, file.order_key))
+        lines = lines.mutate(mark=_mark(lines, ["day" if name == "date" else name for name in file.order_key]))
     done = ("unit_price", "found_unit_price", "profit", "found_profit", "status", "sign", "currency")
     return lines.drop([c for c in done if c in lines.columns])
 

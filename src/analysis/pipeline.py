@@ -293,9 +293,9 @@ def _page_facts(this: Run, say: Say, stage: str = "") -> dict[str, Any]:
         for name in ("horizon_days", "value_window_days", "value_days", "annual_discount_rate", "margin", "seed")
     ]
     own = [f"{name} = {value}" for name, value in this.chosen.get(stage, {}).items()]
-    read = [
-        f"{p['name']} ({say.form('int', p['rows'])} {say('words.rows')})" for some in this.read["pieces"].values() for p in some
-    ]
+    pieces = [piece for some in this.read["pieces"].values() for piece in some]
+    said = [[f"{say.form('int', piece['rows'])} {say('words.rows')}", piece["encoding"]] for piece in pieces]
+    read = [f"{piece['name']} ({', '.join(filter(None, about))})" for piece, about in zip(pieces, said, strict=True)]
     lines = [
         (say("page.data"), f"{'; '.join(read)}; {this.read['sha256'][:12]}"),
         (say("page.as_of"), say.form("date", this.as_of)),

@@ -24,6 +24,7 @@ from analysis.tables import RECORDS
 
 BATCH_ROWS = 20_000  # that are written, and later read, at once
 ENGINE_MEMORY = "500MB"  # beyond it the engine works on the disk, so that any log fits a laptop
+ENCODING_NAMES = {"utf-8-sig": "UTF-8", "utf-16": "UTF-16", "gb18030": "GB18030"}  # of those that are found, for people
 MODULES = ("cleaning.py", "dataset.py", "identity.py", "records.py", "sources.py", "tables.py")  # that decide what is read
 
 
@@ -70,14 +71,17 @@ def _settle(part: Path, target: Path) -> Path:
 
 def _read(piece: Piece, table: str, dataset: Dataset, part: Path, number: int, echo: Callable[[str], None]) -> dict[str, Any]:
     said: list[InputError] = []
+    lines = sources.stream(piece, table, dataset.file)
+    found = lines.schema.metadata[b"encoding"].decode()
+    encoding = ENCODING_NAMES.get(found, found)
     try:
-        count = _write(_overheard(sources.stream(piece, table, dataset.file), said), piece, table, dataset, part, number)
+        count = _write(_overheard(lines, said), piece, table, dataset, part, number)
     except Exception:
         if said:
             raise said[0] from None
         raise
-    echo(f"{piece.name:<40} {count:12,} rows  {table}")
-    return {"name": piece.name, "rows": count}
+    echo(f"{piece.name:<40} {count:12,} rows  {table:<12}  {encoding}".rstrip())
+    return {"name": piece.name, "rows": count, "encoding": encoding}
 
 
 def _overheard(lines: pa.RecordBatchReader, said: list[InputError]) -> pa.RecordBatchReader:
@@ -108,7 +112,7 @@ def _write(lines: pa.RecordBatchReader, piece: Piece, table: str, dataset: Datas
 
 
 def facts(folder: Path) -> dict[str, Any]:
-    """What was read: sha256, and pieces by table with name and rows."""
+    """What was read: sha256, and pieces by table with name, rows and encoding (of text files)."""
     return json.loads((folder / "records.json").read_text("utf-8"))
 
 

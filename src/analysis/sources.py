@@ -59,6 +59,7 @@ class Rows(NamedTuple):
 
     header: list[str]
     batches: Callable[[list[str]], Iterator[pa.RecordBatch]]
+    encoding: str = ""  # of a text file
 
 
 def sample_path(name: str) -> Path:
@@ -128,7 +129,11 @@ def rows_of(piece: Piece) -> Rows:
     with _named(piece.name):
         opened = SOURCES[piece.file.kind](piece)
         header = _names(opened.header)
-    return Rows(header, lambda wanted: _told(piece.name, opened.batches([opened.header[header.index(w)] for w in wanted])))
+
+    def told(wanted: list[str]) -> Iterator[pa.RecordBatch]:
+        return _told(piece.name, opened.batches([opened.header[header.index(w)] for w in wanted]))
+
+    return Rows(header, told, opened.encoding)
 
 
 def stream(piece: Piece, table: str, dataset_file: Path) -> pa.RecordBatchReader:
@@ -154,7 +159,7 @@ def stream(piece: Piece, table: str, dataset_file: Path) -> pa.RecordBatchReader
         )
         for batch in rows.batches(wanted)
     )
-    return pa.RecordBatchReader.from_batches(schema, batches)
+    return pa.RecordBatchReader.from_batches(schema.with_metadata({"encoding": rows.encoding}), batches)
 
 
 def _trimmed(texts: pa.Array, narrow: bool) -> pa.Array:
@@ -286,13 +291,17 @@ class _Capped:
         self.file.close()
 
 
-def _blocks(piece: Piece) -> Iterator[bytes]:
-    """The file as UTF-8, in blocks that end with a line."""
+def _encoding(piece: Piece) -> str:
+    """The encoding that is named for a piece, if it is that, or the one found."""
     path, file = cast(Path, piece.path), piece.file
-    encoding = file.encoding or encoding_of(path, file.max_unpacked_mb)
-    if file.encoding and (line := _broken_line(path, encoding, file.max_unpacked_mb)[0]):
-        raise InputError(f"line {line} is not {encoding}; correct encoding, or leave it out so that it is found")
-    with _unpacked(path, file.max_unpacked_mb) as raw:
+    if file.encoding and (line := _broken_line(path, file.encoding, file.max_unpacked_mb)[0]):
+        raise InputError(f"line {line} is not {file.encoding}; correct encoding, or leave it out so that it is found")
+    return file.encoding or encoding_of(path, file.max_unpacked_mb)
+
+
+def _blocks(piece: Piece, encoding: str) -> Iterator[bytes]:
+    """The file as UTF-8, in blocks that end with a line."""
+    with _unpacked(cast(Path, piece.path), piece.file.max_unpacked_mb) as raw:
         chunks = iter(lambda: raw.read(BLOCK_BYTES), b"")
         yield from _whole_lines(_utf8(chunks, encoding))
 
@@ -330,7 +339,8 @@ class _Unclosed(Exception):
 
 def _csv(piece: Piece) -> Rows:
     separator = piece.file.separator or ("\t" if ".tsv" in piece.name.lower() else ",")
-    return _csv_rows(_blocks(piece), separator, piece.file.header)
+    encoding = _encoding(piece)
+    return _csv_rows(_blocks(piece, encoding), separator, piece.file.header)._replace(encoding=encoding)
 
 
 def _csv_rows(blocks: Iterator[bytes], separator: str, header_line: int) -> Rows:
@@ -501,11 +511,12 @@ def _headed(rows: Iterator[Row], header_line: int) -> tuple[list[str], Iterator[
 
 
 def _whitespace(piece: Piece) -> Rows:
-    lines = itertools.chain.from_iterable(block.splitlines() for block in _blocks(piece))
+    encoding = _encoding(piece)
+    lines = itertools.chain.from_iterable(block.splitlines() for block in _blocks(piece, encoding))
     rows = ((number, fields) for number, line in enumerate(lines, start=1) if (fields := line.decode().split()))
     names, rest = _headed(rows, piece.file.header)
     header = _names(names)
-    return Rows(header, lambda wanted: _row_batches(rest, header, wanted))
+    return Rows(header, lambda wanted: _row_batches(rest, header, wanted), encoding)
 
 
 def sheets(path: Path) -> list[str]:
