@@ -81,7 +81,6 @@ def test_records_are_kept_as_they_are_read(kind):
     assert {"source", "line"} <= set(columns)
 
 
-@pytest.mark.xfail(strict=True, reason="the contract of records that are handed on says that no moment is empty")
 @pytest.mark.parametrize("kind", ["interactions", "feedback"])
 def test_a_contact_without_a_clock_time_may_stand_beside_one_with_it(kind):
     rows = {"customer_id": "7", "day": dt.date(2024, 1, 5), "moment": [dt.datetime(2024, 1, 5, 9), None], "source": "a"}

@@ -27,6 +27,7 @@ MONEY = "decimal(38, 12)"
 PRICE, PIECES = "decimal(22, 6)", "decimal(16, 6)"
 ABROAD, RATE = "decimal(24, 8)", "decimal(14, 8)"
 EARLIEST, LATEST = dt.date(1970, 1, 1), dt.date(2100, 1, 1)  # a date outside is a typing error
+STRAY_DAYS, STRAY_SHARE = 180, 0.01  # a day so long after the one before, with so few lines from there on, is mistyped
 EXCEL_EPOCH = dt.datetime(1899, 12, 30)  # day 0 of Excel's serial numbers, its 29 February 1900 included
 # What a currency is written as beside its ISO code. A sign that several share is taken as the dataset's own.
 SIGNS = {
@@ -40,6 +41,7 @@ SIGNS = {
     "₹": ("INR",),
     "RMB": ("CNY",),
 }
+NO_MONEY = {"XXX", "XTS"}  # codes that stand for none, and for tests
 YES = ("true", "yes", "y", "1", "t", "x", "是", "有", "已")
 NO = ("false", "no", "n", "0", "f", "否", "无", "未")
 
@@ -148,7 +150,9 @@ def _bare(text: StringValue) -> StringValue:
     return whole.re_replace("[,'’ ]", "")
 
 
-_CURRENCY = "|".join([*(f"[{sign}]" if len(sign) == 1 else sign for sign in SIGNS), *sorted(get_global("all_currencies"))])
+_CURRENCY = "|".join(
+    [*(f"[{sign}]" if len(sign) == 1 else sign for sign in SIGNS), *sorted(set(get_global("all_currencies")) - NO_MONEY)]
+)
 
 
 def currency_in(text: StringValue, home: str) -> StringValue:
@@ -416,22 +420,31 @@ def records(judged: Table) -> Table:
 
 def last_complete_day(typed: Table, dataset: Dataset) -> dt.date:
     """The last day with an order; where the log has clock times the day before it, which may be cut short."""
-    newest = typed.filter(_.day.between(EARLIEST, LATEST)).day.max().execute()
-    if pd.isna(newest):
+    if (span := _span(typed)) is None:
         file = dataset.files("transactions")[0]
         example = typed.found_date.first().execute()
         raise InputError(
             f"{dataset.file}: no date in column {file.columns.get('date')} reads as {file.format_of('date')}"
             f" (found e.g. {example!r}, digits masked); correct tables.transactions.date_format"
         )
-    day = pd.Timestamp(newest).date()
-    return day - dt.timedelta(days=1) if has_clock(typed) else day
+    return span[1] - dt.timedelta(days=1) if has_clock(typed) else span[1]
+
+
+def _span(typed: Table) -> tuple[dt.date, dt.date] | None:
+    """The first and the last day with lines; a few far beyond all others are mistyped, and do not move the last."""
+    lines = typed.filter(_.day.between(EARLIEST, LATEST)).group_by("day").agg(lines=_.count()).order_by("day").to_pandas()
+    if lines.empty:
+        return None
+    days = pd.to_datetime(lines.day)
+    share_from_here = lines.lines[::-1].cumsum()[::-1] / lines.lines.sum()
+    stray = (days.diff().dt.days > STRAY_DAYS) & (share_from_here < STRAY_SHARE)
+    last = days[~stray.cummax()].iloc[-1]
+    return days.iloc[0].date(), last.date()
 
 
 def check_as_of(typed: Table, dataset: Dataset, as_of: dt.date) -> None:
     """Refuse a day before the data begins (InputError) or so far beyond that everyone seems to leave (RunError)."""
-    days = typed.filter(_.day.between(EARLIEST, LATEST)).day
-    oldest, newest = (pd.Timestamp(day).date() for day in ibis.array([days.min(), days.max()]).execute())
+    oldest, newest = _span(typed) or (as_of, as_of)
     if as_of < oldest:
         raise InputError(f"as-of {as_of} lies before the data, which begins on {oldest}; choose a later day")
     if (stale := (as_of - newest).days) > dataset.max_staleness_days:

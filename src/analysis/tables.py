@@ -177,7 +177,7 @@ def _as_read(table: str, key: tuple[str, ...] = ("source", "line")) -> Contract:
     date = kept.pop("date", None)
     dated = {"day": Column(DAY, date.words)} if date else {}
     if date and date.reads_as == "moment":
-        dated["moment"] = Column(MOMENT, f"{date.words}, with the time of day", optional=True)
+        dated["moment"] = Column(MOMENT, f"{date.words}, with the time of day where it is said", empty=True, optional=True)
     columns = {
         name: Column(_TYPES[meaning.reads_as], meaning.words, empty=not meaning.needed, optional=not meaning.needed)
         for name, meaning in kept.items()
