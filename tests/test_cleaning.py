@@ -495,6 +495,7 @@ REJECTED = {
     "7,2024-01-05,nan": ("amount_unreadable", "amount"),
     "7,2024-01-05,TBD": ("amount_unreadable", "amount"),
     "7,2024-01-05,five": ("amount_unreadable", "amount"),
+    "7,2024-01-05,about 5 EUR": ("amount_unreadable", "amount"),  # and no line in another currency
     "7,2024-01-05": ("wrong_field_count", ""),
     "7,2024-01-05,5,6": ("wrong_field_count", ""),
     ",never,none": ("no_customer", "customer_id"),  # the first rule that holds
@@ -1082,10 +1083,23 @@ def test_last_complete_day_is_the_newest_possible_day(shop):
     assert cleaning.last_complete_day(parsed(days, ["customer_id", "date"]), shop(HEADER)) == dt.date(2024, 1, 5)
 
 
+def log_on(*days):
+    return parsed([("7", str(day)) for day in days], ["customer_id", "date"])
+
+
 def test_one_mistyped_year_does_not_move_the_day_of_the_picture(shop):
-    days = [dt.date(2024, 1, 1) + dt.timedelta(days=n) for n in range(100)]
-    log = parsed([("7", str(day)) for day in [*days, dt.date(2042, 1, 5)]], ["customer_id", "date"])
-    assert cleaning.last_complete_day(log, shop(HEADER)) == days[-1]
+    days = [dt.date(2024, 1, 1) + dt.timedelta(days=n // 10) for n in range(1_500)]
+    log = log_on(*days, dt.date(2042, 1, 5), dt.date(2062, 1, 5)), shop(HEADER)
+    assert cleaning.last_complete_day(*log) == days[-1]
+    with pytest.raises(RunError, match=rf"8 days after the newest order \({days[-1]}\)"):
+        cleaning.check_as_of(*log, days[-1] + dt.timedelta(days=8))
+
+
+def test_days_that_many_orders_share_are_no_mistyping(shop):
+    early, late = [dt.date(2020, 1, 1)] * 5, [dt.date(2024, 1, n) for n in (1, 2, 3)]
+    assert cleaning.last_complete_day(log_on(*early, *late), shop(HEADER)) == late[-1]
+    assert cleaning.last_complete_day(log_on(dt.date(1970, 1, 1), *late), shop(HEADER)) == late[-1]
+    assert cleaning.last_complete_day(log_on(*late, dt.date(2024, 6, 1)), shop(HEADER)) == dt.date(2024, 6, 1)
 
 
 def test_with_clock_times_the_newest_day_may_be_cut_short(shop):

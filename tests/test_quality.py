@@ -269,6 +269,17 @@ def test_few_false_alarms_on_counts_of_pure_chance(rate):
     assert alarms <= 0.01, f"{alarms:.1%} of the days"
 
 
+def test_a_shop_with_nearly_the_same_lines_each_day_has_no_jumps():
+    """Without any scatter every change is infinitely many standard deviations; counts scatter by their root at least."""
+    counts = np.full(200, 60)
+    counts[[50, 51, 120]] = 62, 57, 80
+    found = quality.daily(log_of(counts, dt.date(2024, 1, 1)), dt.date(2024, 1, 1) + dt.timedelta(days=199))
+    assert set(found.oddity) == {""}
+    counts[120] = 90  # 3.5 roots of 60 are 27
+    found = quality.daily(log_of(counts, dt.date(2024, 1, 1)), dt.date(2024, 1, 1) + dt.timedelta(days=199))
+    assert found.index[found.oddity == "jump"].tolist() == [120]
+
+
 def test_every_day_to_the_day_of_the_picture_is_there_with_its_money(ledger):
     log = ledger([("7", dt.date(2024, 1, 1), "5"), ("7", dt.date(2024, 1, 1), "-2"), ("8", dt.date(2024, 1, 1), "1.5"),
                   ("8", dt.date(2024, 1, 3), "4")])  # fmt: skip

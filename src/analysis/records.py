@@ -23,7 +23,7 @@ from analysis.sources import Piece, quiet
 from analysis.tables import RECORDS
 
 BATCH_ROWS = 20_000  # that are written, and later read, at once
-ENGINE_MEMORY = "500MB"  # beyond it the engine works on the disk, so that any log fits a laptop
+ENGINE_MEMORY = "400MB"  # beyond it the engine works on the disk, so that any log fits a laptop
 ENCODING_NAMES = {"utf-8-sig": "UTF-8", "utf-16": "UTF-16", "gb18030": "GB18030"}  # of those that are found, for people
 MODULES = ("cleaning.py", "dataset.py", "identity.py", "records.py", "sources.py", "tables.py")  # that decide what is read
 
