@@ -1,4 +1,5 @@
 import datetime as dt
+import io
 import re
 import unicodedata
 from collections import Counter
@@ -6,6 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
 import ibis
+import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -141,6 +143,17 @@ def test_numbers_too_large_for_money_give_nothing():
 
 
 CURRENCIES = ["$", "€", "¥", "£", "元", "RMB", "USD", "eur", "CHF"]
+
+
+@pytest.mark.xfail(strict=True, reason="numbers that a workbook holds as numbers are read with the decimal mark of its texts")
+def test_fault_10_a_number_in_a_workbook_needs_no_decimal_mark(company, judge_all):
+    book, packed = openpyxl.Workbook(), io.BytesIO()
+    for row in (["id", "day", "eur"], ["7", dt.datetime(2024, 1, 5), 123.456], ["7", dt.datetime(2024, 1, 5), "1.234,50"]):
+        book.active.append(row)
+    book.save(packed)
+    table = SALES | {"path": "o.xlsx", "decimal": ","}
+    judged = judge_all(company({"o.xlsx": packed.getvalue()}, {"transactions": table}))["transactions"]
+    assert kept_lines(judged, "amount") == [[Decimal("123.456")], [Decimal("1234.50")]]
 
 
 @st.composite
@@ -679,17 +692,19 @@ def test_fault_18_a_sign_in_the_amount_is_a_currency_too(company, tmp_path):
         records.gather(company(files, {"transactions": SALES}, currency="CNY"), tmp_path)
 
 
-def test_fault_18_with_a_rate_lines_are_converted(company, judge_all):
-    files = {
-        "a.csv": "id,day,eur,cur,cost\n7,2024-01-05,5,CNY,1\n7,2024-01-05,5,USD,1\n7,2024-01-05,-€5,,1\n7,2024-01-06,5,¥,1\n"
-    }
-    table = SALES | {"columns": SALES["columns"] | {"currency": "cur", "cost": "cost"}}
-    judged = judge_all(company(files, {"transactions": table}, currency="CNY", rates={"USD": 7.2, "EUR": 7.81}))["transactions"]
-    assert kept_lines(judged, "amount", "cost") == [
-        [Decimal(5), Decimal(1)],
-        [Decimal(36), Decimal("7.2")],
-        [Decimal("-39.05"), Decimal("-7.81")],
-        [Decimal(5), Decimal(1)],
+def test_fault_18_with_a_rate_all_money_of_a_line_is_converted(company, judge_all):
+    lines = "7,2024-01-05,5,CNY,1,0.5\n7,2024-01-05,5,USD,1,0.5\n7,2024-01-05,-€5,,1,\n7,2024-01-06,5,¥,1,0\n"
+    money = {"currency": "cur", "cost": "cost", "discount": "off"}
+    table = SALES | {"columns": SALES["columns"] | money}
+    shop = company(
+        {"a.csv": "id,day,eur,cur,cost,off\n" + lines}, {"transactions": table}, currency="CNY", rates={"USD": 7.2, "EUR": 7.81}
+    )
+    found = kept_lines(judge_all(shop)["transactions"], "amount", "cost", "discount")
+    assert found == [
+        [Decimal(5), Decimal(1), Decimal("0.5")],
+        [Decimal(36), Decimal("7.2"), Decimal("3.6")],
+        [Decimal("-39.05"), Decimal("-7.81"), None],
+        [Decimal(5), Decimal(1), Decimal(0)],
     ]
 
 

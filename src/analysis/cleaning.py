@@ -187,6 +187,8 @@ def _order_lines(typed: Table, file: TableFile, dataset: Dataset) -> Table:
         known["quantity"] = _signed(typed.quantity, returned)
     if (cost := _cost(typed, amount)) is not None:
         known["cost"] = _signed(_converted(cost, currency, dataset), returned)
+    if "discount" in typed.columns:
+        known["discount"] = _converted(typed.discount, currency, dataset)
     if file.returns.prefix:
         known["sale_id"] = typed.order_id.re_replace(f"^{re.escape(file.returns.prefix)}", "")
     if money is not None:
