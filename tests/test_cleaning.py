@@ -185,15 +185,15 @@ def test_any_number_with_a_decimal_comma_is_read_back_exactly(written):
     assert dict(zip(texts, numbers(texts, ","), strict=True)) == dict(zip(texts, expected, strict=True))
 
 
-PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.I)
+PLAIN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)[.]?", re.I)  # the engine passes over a last point
 GROUPED = re.compile(r"(?=.*\d)(\d*|[1-9]\d{0,2}((,\d{3})+|('\d{3})+|( \d{3})+))(\.\d+)?")
 HEAD, TAIL = re.compile(r"(¥|€|USD)\s*"), re.compile(r"\s*(¥|€|USD)$")
 
 
 def number_by_hand(text):
     """The number, found by taking off signs, brackets and currencies from the outside, each at most once."""
-    if PLAIN.fullmatch(text):
-        return Decimal(text).quantize(Decimal("1e-12"), ROUND_HALF_UP)
+    if plain := PLAIN.fullmatch(text):
+        return Decimal(plain[1]).quantize(Decimal("1e-12"), ROUND_HALF_UP)
     off, body = [], text
     while True:
         body, before = body.strip(), body
