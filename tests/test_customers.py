@@ -217,7 +217,7 @@ def profiles_of(*ids):
 def test_who_has_a_profile_and_no_order_is_a_prospect(ledger):
     log = ledger([("7", dt.date(2024, 3, 1), "5"), ("9", dt.date(2024, 3, 1), "-5")])
     known = customers.at(log, AS_OF, 30)
-    people = customers.with_prospects(known, profiles_of("8", "7", "07"))
+    people = customers.with_prospects(known, profiles_of("8", "7", "07"), AS_OF)
     assert people.customer_id.tolist() == ["07", "7", "8", "9"]
     new = people[people.customer_id.isin(["07", "8"])]
     assert new[["orders", "frequency", "repeat_valued", "window_orders", "revenue", "window_revenue"]].eq(0).all(axis=None)
@@ -229,12 +229,12 @@ def test_who_has_a_profile_and_no_order_is_a_prospect(ledger):
 
 def test_nobody_is_a_prospect_where_all_with_a_profile_have_bought(ledger):
     known = customers.at(ledger([("7", AS_OF, "5")]), AS_OF)
-    pd.testing.assert_frame_equal(customers.with_prospects(known, profiles_of("7")), known, check_dtype=False)
+    pd.testing.assert_frame_equal(customers.with_prospects(known, profiles_of("7"), AS_OF), known, check_dtype=False)
 
 
 def test_the_revenue_of_prospects_is_unknown_where_all_money_is():
     known = customers.at(without_money([("7", AS_OF)]), AS_OF)
-    people = customers.with_prospects(known, profiles_of("8"))
+    people = customers.with_prospects(known, profiles_of("8"), AS_OF)
     assert people[["revenue", "window_revenue"]].isna().all(axis=None)
     assert people.orders.tolist() == [1, 0]
     tables.conform("customers", people)
@@ -242,7 +242,7 @@ def test_the_revenue_of_prospects_is_unknown_where_all_money_is():
 
 def test_trailing_windows_of_prospects_are_empty_too(ledger):
     known = customers.at(ledger([("7", AS_OF, "5")]), AS_OF, trailing=[30])
-    people = customers.with_prospects(known, profiles_of("8"))
+    people = customers.with_prospects(known, profiles_of("8"), AS_OF)
     assert people[["orders_30", "revenue_30"]].to_numpy().tolist() == [[1, 5], [0, 0]]
 
 
@@ -250,7 +250,7 @@ def test_trailing_windows_of_prospects_are_empty_too(ledger):
 @settings(max_examples=8)
 def test_everybody_known_stands_there_once(ledger, log, names):
     known = customers.at(ledger(log), AS_OF)
-    people = customers.with_prospects(known, profiles_of(*names))
+    people = customers.with_prospects(known, profiles_of(*names), AS_OF)
     assert people.customer_id.tolist() == sorted({*known.customer_id, *names})
     assert people.orders.sum() == known.orders.sum()
     assert people.revenue.sum() == pytest.approx(known.revenue.sum())
@@ -260,7 +260,7 @@ def test_everybody_known_stands_there_once(ledger, log, names):
 def test_the_invented_company_has_its_prospects(crm_demo):
     """Those that the truth says never bought, and everybody else whose lines were all set apart."""
     known = customers.at(crm_demo.transactions, crm_demo.dataset.as_of)
-    people = customers.with_prospects(known, cleaning.records(crm_demo.judged["customers"]))
+    people = customers.with_prospects(known, cleaning.records(crm_demo.judged["customers"]), crm_demo.dataset.as_of)
     truth = pd.read_parquet(sources.sample_path("crm_demo/truth") / "customers.parquet").set_index("customer_id")
     prospects = people[~people.customer_id.isin(known.customer_id)].customer_id
     assert set(truth.index[truth.group == "prospect"]) <= set(prospects)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from analysis.messages import Say, printable
+from analysis.segments import lifecycle
 
 INK, ACCENT, SOFT, WARN, GRID = "#1f2d3a", "#0b6e75", "#9cc9cb", "#c8553d", "#dfe5e8"
 TIER_COLOURS = {"strategic": "#0b6e75", "important": "#57a6a9", "ordinary": "#cfe3e3", "potential": "#e9c46a"}
@@ -39,6 +40,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
 }
 MOST_BARS = 24  # in one picture; more could not be read on a phone
+MOST_OF_A_HABIT = 6  # classes
 MOST_LETTERS = 24  # of a label beside a bar
 Chart = Callable[..., Axes]
 matplotlib.use("agg")
@@ -188,19 +190,49 @@ def rfm_grid(counts: pd.DataFrame, say: Say, ax: Axes) -> Axes:
 
 
 def pareto(shares: pd.DataFrame, say: Say, ax: Axes) -> Axes:
-    """Cumulative shares. Columns: customers, value."""
-    ax.plot(shares.customers, shares.value, color=ACCENT, lw=2)
+    """Cumulative shares. Columns: customers, value; measure where there are several curves."""
+    shares = shares if "measure" in shares else shares.assign(measure="")
+    for (measure, curve), colour in zip(shares.groupby("measure", sort=False), (ACCENT, WARN), strict=False):
+        ax.plot(curve.customers, curve.value, color=colour, lw=2, label=say.word(measure))
     ax.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
-    ax.fill_between(shares.customers, shares.value, shares.customers, color=SOFT, alpha=0.5)
+    if len(ax.lines) > 2:
+        ax.legend(loc="lower right")
     _percents(ax, "x")
     _percents(ax, "y")
     return _label(ax, say, "pareto")
+
+
+def class_grid(counts: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Customers by class of revenue (index) and of profit (columns)."""
+    _heat(ax, counts, say)
+    return _label(ax, say, "class_grid")
 
 
 def stage_sizes(counts: pd.Series, say: Say, ax: Axes) -> Axes:
     """Customers by stage (index)."""
     _bars(ax, counts, say)
     return _label(ax, say, "stage_sizes")
+
+
+def stage_moves(shares: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Shares of those in a stage then (index) by their stage now (columns)."""
+    _heat(ax, shares, say, "whole_percent")
+    return _label(ax, say, "stage_moves")
+
+
+def habits(classes: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Share of customers by class, a block of bars for each habit. Columns: segmentation, group, customers_share."""
+    classes = classes[classes.group != "no_habit"].groupby("segmentation", sort=False).head(MOST_OF_A_HABIT)
+    starts = ~classes.segmentation.duplicated()
+    places = -(np.arange(len(classes)) + 1.4 * starts.cumsum().to_numpy())
+    ax.barh(places, classes.customers_share, 0.8, color=ACCENT)
+    ax.set_yticks(places, [_short(say.word(group)) for group in classes.group])
+    for place, name in zip(places[starts], classes.segmentation[starts], strict=True):
+        ax.text(0, place + 1, say.word(name), weight="bold", va="center")
+    ax.figure.set_figheight(1.1 + 0.2 * (len(classes) + 1.4 * starts.sum()))  # type: ignore[union-attr]
+    ax.grid(False, axis="y")
+    _percents(ax, "x")
+    return _label(ax, say, "habits")
 
 
 def cluster_quality(quality: pd.DataFrame, say: Say, ax: Axes) -> Axes:
@@ -312,10 +344,39 @@ def risk_spread(risk: pd.Series, say: Say, ax: Axes) -> Axes:
 
 
 # 05 strategy
-def matrix(counts: pd.DataFrame, say: Say, ax: Axes) -> Axes:
-    """Customers by tier (index) and stage (columns)."""
-    _heat(ax, counts, say)
+def matrix(cells: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """The cells of the matrix, shaded by value to come: customers, revenue, and the risk where it is above the average.
+
+    Columns: tier, stage, customers, revenue, clv, risk. Stages go down and tiers across, so that a phone shows it all.
+    """
+    tiers = [tier for tier in TIER_COLOURS if (cells.tier == tier).any()]
+    stages = [stage for stage in lifecycle.classes if (cells.stage == stage).any()]
+    grid = cells.pivot(index="stage", columns="tier", values="clv").reindex(index=stages, columns=tiers).to_numpy(float)
+    top = max(np.nanmax(grid, initial=0.0), np.finfo(float).tiny)
+    ax.imshow(np.sqrt(np.nan_to_num(grid) / top), cmap="GnBu", vmin=0, vmax=1.7, aspect="auto", interpolation="nearest")
+    usual = (cells.risk * cells.customers).sum() / max(cells.customers[cells.risk.notna()].sum(), 1)
+    for cell in cells.itertuples():
+        place = (tiers.index(cell.tier), stages.index(cell.stage))
+        _matrix_cell(ax, place, cell, say, warn=bool(cell.risk > usual))
+    ax.set_xticks(range(len(tiers)), [say.word(tier) for tier in tiers])
+    ax.set_yticks(range(len(stages)), [say.word(stage) for stage in stages])
+    ax.xaxis.tick_top()
+    ax.grid(False)
+    ax.figure.set_figheight(1 + 0.55 * len(stages))  # type: ignore[union-attr]
     return _label(ax, say, "matrix")
+
+
+def _matrix_cell(ax: Axes, place: tuple[int, int], cell: Any, say: Say, warn: bool) -> None:
+    lines = [
+        say.form("int", cell.customers),
+        say.form("compact", cell.revenue),
+        f"{say('words.risk')} {say.form('whole_percent', cell.risk)}",
+    ]
+    known = [True, cell.revenue == cell.revenue, cell.risk == cell.risk]
+    for up, line, shown, weight in zip((9, 0, -9), lines, known, ("bold", "normal", "normal"), strict=True):
+        if shown:
+            colour = WARN if warn and up == -9 else INK
+            ax.annotate(line, place, (0, up), textcoords="offset points", ha="center", va="center", weight=weight, color=colour)
 
 
 def action_gain(gain: pd.Series, say: Say, ax: Axes) -> Axes:

@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 
 from analysis.customers import calibration_holdout
+from analysis.intervals import wilson
 
 RISK_BANDS = {"low": 0.5, "medium": 0.8}  # upper limits of the probability; above is high
 MIN_CASES = 30  # customers who left, and who stayed, that a model needs to be learned
@@ -127,13 +128,6 @@ def deciles(risk: np.ndarray, gone: pd.Series) -> pd.DataFrame:
     table.insert(0, "decile", range(1, len(table) + 1))
     table["low"], table["high"] = wilson(table.actual, table.customers)
     return table.assign(lift=table.actual / gone.mean())
-
-
-def wilson(share: pd.Series, n: pd.Series, z: float = 1.96) -> tuple[pd.Series, pd.Series]:
-    """95 % interval of a share (Wilson 1927)."""
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return middle - half, middle + half
 
 
 def measure(risk: np.ndarray, gone: pd.Series) -> dict[str, float]:

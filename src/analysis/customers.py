@@ -21,12 +21,14 @@ def open_transactions(path: Path) -> Table:
 def order_days(transactions: Table, as_of: dt.date) -> Table:
     """One row per customer and day with lines on or before `as_of`: net, sales (money), bought (the day, or empty).
 
-    A line below zero is a return: it lowers net on its own day and is no order. Without amounts net is empty.
+    A line below zero is a return: it lowers net on its own day and is no order. Without amounts net is empty. Where the log
+    has costs there is also profit, of the lines whose cost is known.
     """
+    profit = {"profit": (_.amount - _.cost).sum()} if "cost" in transactions.columns else {}
     days = (
         transactions.filter(_.day <= as_of)
         .group_by("customer_id", "day")
-        .agg(net=_.amount.sum(), sales=ibis.greatest(_.amount, 0).sum(), largest=_.amount.fill_null(0).max())
+        .agg(net=_.amount.sum(), sales=ibis.greatest(_.amount, 0).sum(), largest=_.amount.fill_null(0).max(), **profit)
     )
     return days.mutate(bought=(_.largest >= 0).ifelse(_.day, None)).drop("largest")
 
@@ -39,20 +41,19 @@ def customers(transactions: Table, as_of: dt.date, window_days: int = 0, trailin
     """
     window = _ago(as_of, window_days) if window_days else dt.date.min
     windows = {"window": window} | {str(n): _ago(as_of, n) for n in trailing}
-    facts = (
-        order_days(transactions, as_of)
-        .group_by("customer_id")
-        .agg(
-            orders=_.bought.count(),
-            first_order=_.bought.min(),
-            last_order=_.bought.max(),
-            net=_.net.sum(),
-            sales=_.sales.sum(),
-            first_sales=_.sales.argmin(_.bought).fill_null(0),
-            valued=_.sales.count(where=_.sales > 0),
-            **{f"orders_{name}": _.bought.count(where=_.day > ago) for name, ago in windows.items()},
-            **{f"revenue_{name}": _.net.sum(where=_.day > ago) for name, ago in windows.items()},
-        )
+    days = order_days(transactions, as_of)
+    profit = {"window_profit": _.profit.sum(where=_.day > window)} if "profit" in days.columns else {}
+    facts = days.group_by("customer_id").agg(
+        **profit,
+        orders=_.bought.count(),
+        first_order=_.bought.min(),
+        last_order=_.bought.max(),
+        net=_.net.sum(),
+        sales=_.sales.sum(),
+        first_sales=_.sales.argmin(_.bought).fill_null(0),
+        valued=_.sales.count(where=_.sales > 0),
+        **{f"orders_{name}": _.bought.count(where=_.day > ago) for name, ago in windows.items()},
+        **{f"revenue_{name}": _.net.sum(where=_.day > ago) for name, ago in windows.items()},
     )
     facts = facts.mutate(repeat_valued=_.valued - (_.first_sales > 0).cast("int64"))
     today = ibis.literal(as_of)
@@ -70,6 +71,7 @@ def customers(transactions: Table, as_of: dt.date, window_days: int = 0, trailin
         repeat_valued=_.repeat_valued,
         window_orders=_.orders_window,
         window_revenue=_known(_.revenue_window.fill_null(0), _.net).cast("float64"),
+        **{name: _known(facts[name].fill_null(0), _.net).cast("float64") for name in profit},
         **{f"orders_{n}": _[f"orders_{n}"] for n in trailing},
         **{f"revenue_{n}": _known(_[f"revenue_{n}"].fill_null(0), _.net).cast("float64") for n in trailing},
     ).order_by("customer_id")
@@ -90,12 +92,17 @@ def at(transactions: Table, as_of: dt.date, window_days: int = 0, trailing: Sequ
     return tables.conform("customers", found).to_pandas(date_as_object=False)
 
 
-def with_prospects(known: pd.DataFrame, profiles: Table) -> pd.DataFrame:
-    """The table `customers` with those who have a profile but no order line: zero orders, no days, no money."""
+def with_prospects(known: pd.DataFrame, profiles: Table, as_of: dt.date) -> pd.DataFrame:
+    """The table `customers` with those who have a profile but no order line: zero orders, no days, no money.
+
+    Where profiles say when the first contact was, those of later days are left out.
+    """
+    if "first_contact" in profiles.columns:
+        profiles = profiles.filter(_.first_contact.isnull() | (_.first_contact <= as_of))
     named = profiles.select("customer_id").to_pandas()
     new = named[~named.customer_id.isin(known.customer_id)]
     counts = [c for c in known if c.startswith(("orders", "window_orders")) or c in ("frequency", "repeat_valued")]
-    sums = [c for c in known if "revenue" in c]
+    sums = [c for c in known if "revenue" in c or "profit" in c]
     filled = new.assign(**dict.fromkeys(counts, 0), **dict.fromkeys(sums, float("nan") if known[sums].isna().all(None) else 0.0))
     return pd.concat([known, filled]).sort_values("customer_id", ignore_index=True).astype(known.dtypes[counts])
 

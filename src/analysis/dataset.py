@@ -87,6 +87,8 @@ def _date_formats(found: Any) -> str | dict[str, str]:
 
 DateFormats = Annotated[str | dict[str, str], PlainValidator(_date_formats)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Measure = Literal["recency", "frequency", "money"]
 
 
 class _Strict(BaseModel):
@@ -246,10 +248,38 @@ class Dataset(_Strict):
     value_days: int = Field(1095, ge=1, description="how far ahead lifetime value counts")
     annual_discount_rate: float = Field(0.1, ge=0, lt=1, description="at which future money is discounted")
     margin: float | None = Field(None, gt=0, le=1, description="gross margin on revenue; unknown: value is revenue")
+    rfm_scores: int = Field(5, ge=3, le=10, description="classes of each RFM score")
+    rfm_weights: dict[Measure, Weight] = Field({}, description="of recency, frequency and money; 1 unless given")
+    rfm_cuts: dict[Measure, list[float]] = Field(
+        {}, description="ascending cut points instead of ranks, one less than rfm_scores: days of recency, orders, money"
+    )
+    rfm_segments: list[list[str]] = Field(
+        [],
+        description="names: a row for each recency score, the best first, with one for each of the other two, worst first",
+    )
+    abc_a: float = Field(0.8, gt=0, lt=1, description="share of the total that customers of class A bring")
+    abc_b: float = Field(0.95, gt=0, lt=1, description="share that A and B bring together")
+    silent_days: int = Field(0, ge=0, description="without an order, after which a customer is silent; 0: by own rhythm")
+    lost_days: int = Field(0, ge=0, description="without an order, after which a customer is lost; 0: by own rhythm")
+    segmentations: list[str] = Field([], description="to make besides RFM, ABC and stages; by default all that the columns allow")
+    persons: bool | None = Field(None, description="whether customers are persons; by default where no column names a company")
     profile_max_age_days: int = Field(365, ge=1, description="a profile not updated for longer is on the list to refresh")
     seed: int = Field(1997, ge=0, description="of everything drawn by chance")
     parameters: dict[str, Any] = Field({}, description="of notebooks, as in -p: 02_segments.clusters: 5")
     file: Path = Field(Path(), exclude=True, description="where this was read; set by load")
+
+    @model_validator(mode="after")
+    def _cut_points(self) -> "Dataset":
+        for name, cuts in self.rfm_cuts.items():
+            if len(cuts) != self.rfm_scores - 1 or sorted(set(cuts)) != cuts:
+                raise ValueError(f"rfm_cuts: {name}: {self.rfm_scores} scores need {self.rfm_scores - 1} ascending cut points")
+        if len({len(self.rfm_segments), *map(len, self.rfm_segments)}) > 1:
+            raise ValueError("rfm_segments: needs as many names in each row as there are rows")
+        if self.abc_a >= self.abc_b:
+            raise ValueError(f"abc_b: {self.abc_b:g} must be above abc_a, {self.abc_a:g}")
+        if 0 < self.lost_days < self.silent_days:
+            raise ValueError(f"lost_days: {self.lost_days} must not be below silent_days, {self.silent_days}")
+        return self
 
     def files(self, table: str) -> list[TableFile]:
         """The file descriptions of one of RECORDS; none where the company has no such records."""
@@ -258,6 +288,11 @@ class Dataset(_Strict):
     def has(self, table: str, *columns: str) -> bool:
         """Whether some file of a table fills all these columns."""
         return any(set(columns) <= set(file.meanings) for file in self.files(table))
+
+    @property
+    def of_persons(self) -> bool:
+        """Whether the customers are natural persons, whose small groups reports must not show."""
+        return not self.has("customers", "company") if self.persons is None else self.persons
 
     @property
     def has_money(self) -> bool:

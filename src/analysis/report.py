@@ -57,6 +57,7 @@ class Page:
         self.findings: list[dict[str, str]] = []
         self.cards_shown: dict[str, tuple[str, str]] = {}
         self.pictures: dict[str, dict[str, str]] = {}
+        self.terms: list[str] = []
 
     def cards(self, days: int | None = None, **figures: tuple[str, Any]) -> None:
         """Key figures as cards: name=(form, value); the label is the message cards.<name>, which may say the days."""
@@ -81,6 +82,10 @@ class Page:
         """What to bear in mind: the message caveats.<key>."""
         text = self.say(f"caveats.{key}", **values)
         _show(_fragment("caveat", text), text)
+
+    def explain(self, *segmentations: str) -> None:
+        """Have the glossary explain these segmentations."""
+        self.terms += segmentations
 
     def figure(self, chart: charts.Chart, frame: Any, **options: Any) -> None:
         """A chart; what it shows is also told in words, by the message charts.<name>.alt."""
@@ -109,7 +114,7 @@ class Page:
 
     def save(self, path: Path) -> None:
         """Keep what the index needs, as JSON."""
-        kept = {"findings": self.findings, "cards": self.cards_shown, "pictures": self.pictures}
+        kept = {"findings": self.findings, "cards": self.cards_shown, "pictures": self.pictures, "terms": self.terms}
         path.write_text(json.dumps(kept, ensure_ascii=False), "utf-8")
 
 
@@ -169,6 +174,7 @@ def index_page(
     strategy = kept["05_strategy"]
     texts = {stage: [f["text"] for f in page["findings"]] for stage, page in kept.items()}
     cards = {name: card for page in kept.values() for name, card in page["cards"].items()}
+    explained = [say.catalogue["segmentations"][name] for page in kept.values() for name in page["terms"]]
     decisions = [f["text"] for f in strategy["findings"] if f["key"].startswith("decision")]
     body = (
         _environment()
@@ -182,7 +188,7 @@ def index_page(
             decisions=decisions,
             pages=[{"href": f"{prefix}{stage}.html", "title": titles[stage], "findings": texts[stage][:3]} for stage in kept],
             files=[{"href": prefix + name, "name": name} for name in files],
-            glossary=[(g["term"], g["meaning"]) for g in say.catalogue["glossary"].values()],
+            glossary=[(g["term"], g["meaning"]) for g in [*say.catalogue["glossary"].values(), *explained]],
         )
     )
     return page(say("index.title", company=facts["title"]), body, say, facts)

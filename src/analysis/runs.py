@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from ibis.expr.types import Table
 from pydantic import ValidationError
 
-from analysis import cleaning, exports, records, tables
+from analysis import cleaning, exports, records, segments, tables
 from analysis import dataset as dataset_file
 from analysis.dataset import Dataset
 from analysis.errors import InputError, RunError, did_you_mean
@@ -131,6 +131,12 @@ class Stage:
     def has(self, table: str) -> bool:
         """Whether there is such a table, which not every company has."""
         return table in self.inputs
+
+    def columns(self) -> set[str]:
+        """The columns of the company's records, as transactions.amount; profiles are the table customers of the dataset file."""
+        named = {"transactions": "transactions"} | {kept: name for name, kept in tables.KEPT_AS.items()}
+        found = {name: self.expression(kept).columns for kept, name in named.items() if self.has(kept)}
+        return {f"{name}.{column}" for name, columns in found.items() for column in columns}
 
     def _input(self, table: str) -> Path:
         if table not in self.inputs:

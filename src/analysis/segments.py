@@ -1,178 +1,329 @@
-"""Ways to group customers. Each takes the table `customers` and returns columns keyed by customer_id."""
+"""Ways to group customers, and what their groups come to. Each takes `people` (one row per customer: the table
+customers, and what habits, interests and profiles add) and returns columns keyed by customer_id."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
+
+from analysis import habits
+from analysis.dataset import Dataset
+from analysis.errors import InputError, did_you_mean
+from analysis.intervals import wilson
+from analysis.segmentation import Segmentation, Texts, segmentation
+from analysis.tables import INTEGER, NUMBER, TABLES, TEXT, Column, Contract
 
 SCORES = 5  # quintiles, as RFM is usually done
-ABC_CUTS = {"A": 0.80, "B": 0.95}  # Pareto's usual cuts of cumulative revenue; the rest is C
-TIE = 1e-9  # shares of revenue closer than this are equal: floats differ when the currency is scaled
-SILENT_QUANTILE, LOST_QUANTILE = 0.80, 0.95  # of repeat customers' own mean gaps between orders
+ABC_CUTS = (0.80, 0.95)  # Pareto's usual cuts of the cumulative total; the rest is C
+TIE = 1e-9  # shares of a total closer than this are equal: floats differ when the currency is scaled
+SILENT_CHANCE, LOST_CHANCE = 0.20, 0.05  # of so long a pause, if the customer still bought as before
 LOYAL_ORDERS = 5  # order days that make an active customer loyal
-SILHOUETTE_SAMPLE = 2_000  # customers; the measure compares every pair
-CLUSTER_SAMPLE = 200_000  # customers that place the centres; the rest is assigned to them
-MIN_CLUSTERED = 10  # fewer distinct customers than this make no groups worth naming
+RHYTHM_SAMPLE = 50_000  # customers that the rhythm of all is learned from
+MIN_REPEATERS = 10  # fewer say nothing of how rhythms differ
+STEADIEST = 50.0  # shape of the rhythms beyond which all are alike; it would grow without end where they are
 
 # Named segments by recency score (rows, 5 first) and the mean of frequency and money scores (columns 1 to 5).
-RFM_SEGMENTS = {
-    5: ("new_customers", "potential_loyalists", "potential_loyalists", "champions", "champions"),
-    4: ("promising", "potential_loyalists", "loyal", "loyal", "champions"),
-    3: ("about_to_sleep", "about_to_sleep", "need_attention", "loyal", "loyal"),
-    2: ("hibernating", "hibernating", "at_risk", "at_risk", "cannot_lose"),
-    1: ("lost", "hibernating", "at_risk", "cannot_lose", "cannot_lose"),
-}
+RFM_SEGMENTS = (
+    ("new_customers", "potential_loyalists", "potential_loyalists", "champions", "champions"),
+    ("promising", "potential_loyalists", "loyal", "loyal", "champions"),
+    ("about_to_sleep", "about_to_sleep", "need_attention", "loyal", "loyal"),
+    ("hibernating", "hibernating", "at_risk", "at_risk", "cannot_lose"),
+    ("lost", "hibernating", "at_risk", "cannot_lose", "cannot_lose"),
+)
 STAGES = ("prospect", "new", "repeat", "loyal", "silent", "lost")
-CLUSTER_FEATURES = ("recency_days", "frequency", "age_days", "window_revenue", "order_value")
 
 
-def score(values: pd.Series, scores: int = SCORES) -> pd.Series:
-    """Scores 1 to `scores` by rank, the highest values best; ties take the lowest rank, empty stays empty."""
+def score(values: pd.Series, scores: int = SCORES, cuts: Sequence[float] = ()) -> pd.Series:
+    """Scores 1 to `scores`, the highest values best: by rank, ties taking the lowest, or by ascending cut points,
+    each the least value of the next score. Empty stays empty."""
+    if cuts:
+        found = pd.Series(np.searchsorted(cuts, values, side="right") + 1, values.index)
+        return found.where(values.notna()).astype("Int64")
     rank = values.rank(method="min") - 1
     return (rank * scores // max(values.count(), 1) + 1).astype("Int64")
 
 
-def rfm(customers: pd.DataFrame) -> pd.DataFrame:
+_RFM = Texts(
+    "RFM",
+    "Recency, frequency (order days), money (net): scores by rank among all customers, the highest best; "
+    "the three together name a segment.",
+    {
+        "champions": "Champions",
+        "loyal": "Loyal",
+        "potential_loyalists": "Potential loyalists",
+        "new_customers": "New customers",
+        "promising": "Promising",
+        "need_attention": "Need attention",
+        "about_to_sleep": "About to sleep",
+        "at_risk": "At risk",
+        "cannot_lose": "Cannot lose them",
+        "hibernating": "Hibernating",
+        "lost": "Lost",
+        "prospect": "Prospect",
+    },
+)
+
+
+@segmentation(
+    "rfm_segment",
+    {
+        "r_score": Column(INTEGER, "recency, the highest score bought last", empty=True),
+        "f_score": Column(INTEGER, "order days in the value window, the highest score most", empty=True),
+        "m_score": Column(INTEGER, "money in the value window, the highest score most", empty=True),
+        "rfm_score": Column(NUMBER, "weighted mean of the three scores", empty=True),
+        "rfm_segment": Column(TEXT, "named segment of the scores"),
+    },
+    {"en": _RFM},
+)
+def rfm(
+    people: pd.DataFrame,
+    scores: int = SCORES,
+    weights: Mapping[str, float] | None = None,
+    cuts: Mapping[str, Sequence[float]] | None = None,
+    names: Sequence[Sequence[str]] = RFM_SEGMENTS,
+) -> pd.DataFrame:
     """Recency, frequency (order days) and money (net) scores over the value window, and the named segment.
 
-    Columns: r_score, f_score, m_score (1 to 5, 5 best; empty without an order), rfm_segment.
+    `weights` and `cuts` (ascending, one less than `scores`) go by recency (days), frequency (order days), money.
+    Scores are empty without an order; without money frequency stands for it.
     """
-    bought = customers[customers.orders > 0]
-    scores = pd.DataFrame(
-        {
-            "r_score": score(-bought.recency_days),
-            "f_score": score(bought.window_orders),
-            "m_score": score(bought.window_revenue),
-        }
-    )
-    worth = (scores.f_score + scores.m_score.fillna(scores.f_score) + 1) // 2  # without money frequency stands alone
-    names = [RFM_SEGMENTS[r][fm - 1] for r, fm in zip(scores.r_score, worth, strict=True)]
-    scores["rfm_segment"] = names
-    whole = scores.reindex(customers.index)
-    return whole.fillna({"rfm_segment": "prospect"}).set_index(customers.customer_id)
+    cuts = {"recency": (), "frequency": (), "money": ()} | dict(cuts or {})
+    of = {"recency": 1.0, "frequency": 1.0, "money": 1.0} | dict(weights or {})
+    bought = people[people.orders > 0]
+    r = score(-bought.recency_days, scores, [-cut for cut in reversed(cuts["recency"])])
+    f = score(bought.window_orders, scores, cuts["frequency"])
+    m = score(bought.window_revenue, scores, cuts["money"])
+    known = m.fillna(f)
+    worth = (of["frequency"] * f + of["money"] * known) / (of["frequency"] + of["money"])
+    total = (of["recency"] * r + of["frequency"] * f + of["money"] * known) / sum(of.values())
+    grid = np.array(names, dtype=object)
+    row, column = (_place(s, scores, len(grid)) for s in (r, np.floor(worth + 0.5)))
+    named = pd.Series(grid[len(grid) - 1 - row, column], bought.index, dtype="str")
+    made = pd.DataFrame({"r_score": r, "f_score": f, "m_score": m, "rfm_score": total.astype(float), "rfm_segment": named})
+    return made.reindex(people.index).fillna({"rfm_segment": "prospect"}).set_index(people.customer_id)
 
 
-def abc_classes(values: pd.Series) -> pd.Series:
-    """A, B, C by the share of the total that customers of higher value hold; `none` at or below zero.
+def _place(score: pd.Series, scores: int, rows: int) -> np.ndarray:
+    """The row, from 0, of a grid of fewer or more rows than scores: that in which the middle of the score lies."""
+    return ((score.to_numpy(float) - 0.5) / scores * rows).astype(int)
 
-    Equal values share a class, so it does not depend on the order of rows.
+
+def held_above(values: pd.Series) -> pd.Series:
+    """The share of the positive total that customers of higher value hold: 0 for the highest, 1 at or below zero.
+
+    Equal values hold the same share, so it does not depend on the order of rows.
     """
-    positive = values.where(values > 0)
-    groups = positive.value_counts().sort_index(ascending=False)
-    money = groups.index.to_numpy(float) * groups.to_numpy()
-    share_above = pd.Series((money.cumsum() - money) / max(money.sum(), np.finfo(float).tiny), index=groups.index)
-    before = positive.map(share_above)
-    cuts = [(before < cut - TIE) for cut in ABC_CUTS.values()]
-    classes = np.select([values.le(0) | values.isna(), *cuts], ["none", *ABC_CUTS], default="C")
-    return pd.Series(classes, values.index, dtype="str")
+    found = np.ones(len(values))
+    positive = np.flatnonzero((values > 0).to_numpy(bool))
+    order = positive[np.argsort(-values.to_numpy(float)[positive])]
+    money = values.to_numpy(float)[order]
+    above = (money.cumsum() - money) / max(money.sum(), np.finfo(float).tiny)
+    first = np.flatnonzero(np.diff(money, prepend=np.nan) != 0)  # of each run of equal values
+    found[order] = np.repeat(above[first], np.diff(first, append=len(money)))
+    return pd.Series(found, values.index)
 
 
-def abc(customers: pd.DataFrame) -> pd.DataFrame:
+def abc_classes(values: pd.Series, cuts: Sequence[float] = ABC_CUTS) -> pd.Series:
+    """A, B, C by the share of the total that customers of higher value hold; `none` at or below zero."""
+    above = held_above(values)
+    tests = [~(values > 0), *(above < cut - TIE for cut in cuts)]
+    return pd.Series(np.select(tests, ["none", "A", "B"], default="C"), values.index, dtype="str")
+
+
+_ABC = {"A": "A", "B": "B", "C": "C", "none": "None"}
+_ABC_MEANING = (
+    "A: the customers who together bring the first 80 % of {what} unless set otherwise; B: up to 95 %; C: the rest; {none}."
+)
+
+
+@segmentation(
+    "abc_revenue",
+    {"abc_revenue": Column(TEXT, "A, B, C by revenue in the value window, none at or below zero")},
+    {"en": Texts("ABC by revenue", _ABC_MEANING.format(what="revenue", none="none: at or below zero, returns deducted"), _ABC)},
+)
+def abc(people: pd.DataFrame, cuts: Sequence[float] = ABC_CUTS) -> pd.DataFrame:
     """ABC by net revenue in the value window. Columns: abc_revenue."""
-    return pd.DataFrame({"abc_revenue": abc_classes(customers.set_index("customer_id").window_revenue)})
+    return pd.DataFrame({"abc_revenue": abc_classes(people.set_index("customer_id").window_revenue, cuts)})
+
+
+@segmentation(
+    "abc_profit",
+    {"abc_profit": Column(TEXT, "A, B, C by profit in the value window, loss below zero, none without any", optional=True)},
+    {
+        "en": Texts(
+            "ABC by profit",
+            _ABC_MEANING.format(what="profit", none="loss: cost the company more than they paid; none: neither"),
+            _ABC | {"loss": "Loss"},
+        )
+    },
+    needs=("transactions.cost",),
+)
+def abc_profit(people: pd.DataFrame, cuts: Sequence[float] = ABC_CUTS) -> pd.DataFrame:
+    """ABC by profit in the value window; loss-making customers are a class of their own. Columns: abc_profit."""
+    profit = people.set_index("customer_id").window_profit
+    return pd.DataFrame({"abc_profit": abc_classes(profit, cuts).mask(profit < 0, "loss")})
 
 
 @dataclass(frozen=True)
-class StageLimits:
-    """Days without an order after which a customer is silent, then lost."""
+class Rhythm:
+    """How often the customers order, and how much they differ: each one's rate is drawn from a gamma distribution
+    of this shape and of this scale in days, and the days between two orders are exponential."""
 
-    silent_days: int
-    lost_days: int
+    shape: float
+    days: float
+
+    def pause(self, chance: float, orders: Any = 0, days: Any = 0) -> Any:
+        """The pause, in days, that with this chance is exceeded by who repeated `orders` times within `days` days."""
+        return (self.days + days) * (chance ** (-1 / (self.shape + orders)) - 1)
 
 
-def stage_limits(customers: pd.DataFrame, silent_days: int = 0, lost_days: int = 0) -> StageLimits:
-    """Limits learned from the mean gaps of repeat customers, unless given (0: learn).
+def rhythm(people: pd.DataFrame) -> Rhythm:
+    """Learned by maximum likelihood from the days between the orders of those who repeated.
 
-    With nobody who repeats, the median and the longest silence seen stand in for them.
+    With too few of them, the pauses that all have made so far stand in, as if all were alike.
     """
-    repeaters = customers[customers.frequency > 0]
-    gaps = (repeaters.age_days - repeaters.recency_days) / repeaters.frequency
-    if gaps.empty:
-        gaps = customers.recency_days.dropna()
-    quantiles = gaps.quantile([SILENT_QUANTILE, LOST_QUANTILE]).fillna(0)
-    silent = silent_days or max(1, int(np.ceil(quantiles[SILENT_QUANTILE])))
-    return StageLimits(silent, max(silent, lost_days or int(np.ceil(quantiles[LOST_QUANTILE]))))
+    repeated = people[people.frequency > 0].sort_values(["frequency", "age_days", "recency_days"])
+    if len(repeated) < MIN_REPEATERS:
+        pauses = people.recency_days.dropna()
+        return Rhythm(STEADIEST, STEADIEST * max(1.0, float(pauses.mean()) if len(pauses) else 1.0))
+    sample = repeated.iloc[:: -(-len(repeated) // RHYTHM_SAMPLE)]
+    orders = sample.frequency.to_numpy(float)
+    return _fit_rhythm(orders, (sample.age_days - sample.recency_days).to_numpy(float))
 
 
-def lifecycle(customers: pd.DataFrame, limits: StageLimits | None = None) -> pd.DataFrame:
-    """The stage each customer has reached. Columns: stage (one of STAGES)."""
-    limits = limits or stage_limits(customers)
-    c = customers.set_index("customer_id")
+def _fit_rhythm(orders: np.ndarray, days: np.ndarray) -> Rhythm:
+    from scipy.optimize import minimize
+    from scipy.special import gammaln
+
+    def loss(parameters: np.ndarray) -> float:
+        shape, scale = np.exp(parameters)
+        total = gammaln(shape + orders) - gammaln(shape) + shape * np.log(scale) - (shape + orders) * np.log(scale + days)
+        return float(-total.mean())
+
+    mean = max(days.sum() / orders.sum(), 1e-3)
+    bounds = [(np.log(0.1), np.log(STEADIEST)), (np.log(mean / 100), np.log(mean * 100 * STEADIEST))]
+    found = minimize(loss, [0.0, np.log(mean)], bounds=bounds, method="L-BFGS-B")
+    return Rhythm(*map(float, np.exp(found.x)))
+
+
+def pause_limits(people: pd.DataFrame, learned: Rhythm, silent_days: int = 0, lost_days: int = 0) -> pd.DataFrame:
+    """Days without an order after which each customer is silent, and lost; given ones (not 0) hold for all.
+
+    Silent: beyond a pause that one in five would still make, going by the customer's own orders and those of all. Lost:
+    beyond one in twenty, and not before somebody of whom nothing is known would be.
+    """
+    orders, days = people.frequency.to_numpy(), (people.age_days - people.recency_days).fillna(0).to_numpy()
+    silent = silent_days or np.ceil(learned.pause(SILENT_CHANCE, orders, days))
+    lost = lost_days or np.ceil(np.maximum(learned.pause(LOST_CHANCE, orders, days), learned.pause(LOST_CHANCE)))
+    limits = pd.DataFrame({"silent_after_days": silent, "lost_after_days": np.maximum(silent, lost)}, people.index)
+    return limits.clip(lower=1).where(people.orders > 0).astype("Int64")
+
+
+_STAGE = Texts(
+    "Stage",
+    "Where a customer stands in life. Prospect: no order yet; new: one order; repeat: two to four; loyal: five or more; "
+    "silent: pauses for longer than is usual for this customer; lost: for so long that a return is unlikely.",
+    {
+        "prospect": "Prospect",
+        "new": "New",
+        "repeat": "Repeat",
+        "loyal": "Loyal",
+        "silent": "Silent",
+        "lost": "Lost",
+    },
+)
+
+
+@segmentation(
+    "stage",
+    {
+        "stage": Column(TEXT, "prospect, new, repeat, loyal, silent, lost"),
+        "silent_after_days": Column(INTEGER, "days without an order after which the customer is silent", empty=True),
+        "lost_after_days": Column(INTEGER, "days without an order after which the customer is lost", empty=True),
+    },
+    {"en": _STAGE},
+)
+def lifecycle(people: pd.DataFrame, learned: Rhythm | None = None, silent_days: int = 0, lost_days: int = 0) -> pd.DataFrame:
+    """The stage each customer has reached, and the pauses that make it silent and lost."""
+    limits = pause_limits(people, learned or rhythm(people), silent_days, lost_days)
     tests = {
-        "prospect": c.orders == 0,
-        "lost": c.recency_days > limits.lost_days,
-        "silent": c.recency_days > limits.silent_days,
-        "new": c.orders == 1,
-        "loyal": c.orders >= LOYAL_ORDERS,
+        "prospect": people.orders == 0,
+        "lost": people.recency_days > limits.lost_after_days,
+        "silent": people.recency_days > limits.silent_after_days,
+        "new": people.orders == 1,
+        "loyal": people.orders >= LOYAL_ORDERS,
     }
-    stages = np.select([test.to_numpy(bool) for test in tests.values()], list(tests), default="repeat")
-    return pd.DataFrame({"stage": stages}, c.index, dtype="str")
+    stages = np.select([test.fillna(False).to_numpy(bool) for test in tests.values()], list(tests), default="repeat")
+    return limits.assign(stage=pd.Series(stages, people.index, dtype="str")).set_index(people.customer_id)
 
 
-def _features(customers: pd.DataFrame) -> pd.DataFrame:
-    """Logs, because all are skewed, brought to mean 0 and deviation 1; money over its median, so that the
-    currency does not matter; features that are the same for everyone are left out."""
-    raw = customers[list(CLUSTER_FEATURES)].fillna(0).clip(lower=0)
-    for money in ("window_revenue", "order_value"):
-        raw[money] /= raw[money][raw[money] > 0].median() if (raw[money] > 0).any() else 1
-    logs = np.log1p(raw)
-    varied = logs.loc[:, logs.std(ddof=0) > TIE]
-    return (varied - varied.mean()) / varied.std(ddof=0)
+# Made of every dataset, whatever its columns: later stages rest on them.
+ALWAYS = (rfm, abc, lifecycle)
+SEGMENTATIONS: dict[str, Segmentation] = {entry.name: entry for entry in (*ALWAYS, abc_profit, *habits.HABITS)}
 
 
-def choose_clusters(customers: pd.DataFrame, seed: int, most: int = 8) -> pd.DataFrame:
-    """The mean silhouette for 2 to `most` clusters on a sample. Columns: clusters, silhouette; empty if no groups."""
-    bought = customers[customers.orders > 0].sort_values("customer_id")
-    features = _features(bought)
-    if len(features.drop_duplicates()) < MIN_CLUSTERED or features.empty:
-        return pd.DataFrame({"clusters": [], "silhouette": []})
-    sample = features.sample(min(len(features), SILHOUETTE_SAMPLE), random_state=seed)
-    most = min(most, len(sample.drop_duplicates()) - 1)
-    models = {k: KMeans(k, n_init=4, random_state=seed).fit(sample) for k in range(2, most + 1)}
-    silhouettes = [silhouette_score(sample, model.labels_) for model in models.values()]
-    return pd.DataFrame({"clusters": list(models), "silhouette": silhouettes})
+def _column(entry: Segmentation, column: Column) -> Column:
+    return column if entry in ALWAYS else replace(column, optional=True)
 
 
-def clusters(customers: pd.DataFrame, k: int = 0, seed: int = 0) -> pd.DataFrame:
-    """k-means groups, numbered by their mean money from the highest. Columns: cluster (empty for prospects,
-    or for everyone where the customers are too few or too alike). k = 0: the best silhouette."""
-    bought = customers[customers.orders > 0].sort_values("customer_id")
-    quality = choose_clusters(customers, seed)
-    labels = pd.Series(pd.NA, customers.customer_id, dtype="str")
-    if not quality.empty:
-        k = k or int(quality.clusters[quality.silhouette.idxmax()])
-        features = _features(bought)
-        sample = features.sample(min(len(features), CLUSTER_SAMPLE), random_state=seed)
-        k = min(k, len(sample.drop_duplicates()))
-        found = KMeans(k, n_init=4, random_state=seed).fit(sample).predict(features)
-        worth = bought.window_revenue.fillna(0).groupby(found).mean().rank(ascending=False, method="first")
-        labels[bought.customer_id] = [f"cluster_{int(worth[label])}" for label in found]
-    return pd.DataFrame({"cluster": labels})
+TABLES["segments"] = Contract(
+    "a customer",
+    ("customer_id",),
+    {"customer_id": Column(TEXT, "the customer, as text")}
+    | {name: _column(entry, column) for entry in SEGMENTATIONS.values() for name, column in entry.makes.items()},
+)
 
 
-SEGMENTATIONS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
-    "rfm": rfm,
-    "abc": abc,
-    "lifecycle": lifecycle,
-    "clusters": clusters,
-}
+def chosen(columns: Collection[str], asked: Collection[str] = ()) -> tuple[list[Segmentation], dict[str, list[str]]]:
+    """The segmentations to make of records with these columns (as transactions.cost), and what each other one lacks.
+
+    Asked for are all that the columns allow, unless some are named; RFM, ABC and stages are always made. Raises
+    InputError for a name that is none.
+    """
+    if unknown := sorted(set(asked) - set(SEGMENTATIONS)):
+        raise InputError(f"segmentations: there is no {unknown[0]}; {did_you_mean(unknown[0], SEGMENTATIONS)}")
+    wanted = [entry for entry in SEGMENTATIONS.values() if not asked or entry in ALWAYS or entry.name in asked]
+    lacking = {entry.name: lacks for entry in wanted if (lacks := entry.lacks(columns))}
+    return [entry for entry in wanted if entry.name not in lacking], lacking
 
 
-def segment(customers: pd.DataFrame, **options: dict[str, object]) -> pd.DataFrame:
-    """All segmentations side by side: the table `segments`. Options by name, as clusters={"k": 5}."""
-    columns = [make(customers, **options.get(name, {})) for name, make in SEGMENTATIONS.items()]
+def options(settings: Dataset, k: int = 0) -> dict[str, dict[str, Any]]:
+    """How a dataset wants its segmentations made, by name; `k` clusters, 0: chosen."""
+    cuts = {"cuts": (settings.abc_a, settings.abc_b)}
+    of_rfm = {"scores": settings.rfm_scores, "weights": settings.rfm_weights, "cuts": settings.rfm_cuts}
+    return {
+        "rfm": of_rfm | {"names": settings.rfm_segments or RFM_SEGMENTS},
+        "abc": cuts,
+        "abc_profit": cuts,
+        "lifecycle": {"silent_days": settings.silent_days, "lost_days": settings.lost_days},
+        "clusters": {"k": k, "seed": settings.seed},
+    }
+
+
+def gather(customers: pd.DataFrame, *more: pd.DataFrame) -> pd.DataFrame:
+    """What segmentations work on, `people`: the table customers, and other columns by customer_id."""
+    people = customers
+    for columns in more:
+        people = people.merge(columns, on="customer_id", how="left", validate="one_to_one")
+    return people
+
+
+def segment(
+    people: pd.DataFrame, made: Sequence[Segmentation] = ALWAYS, options: Mapping[str, dict[str, Any]] | None = None
+) -> pd.DataFrame:
+    """Segmentations side by side: the table `segments`. Options by name, as {"clusters": {"k": 5}}."""
+    columns = [entry(people, **(options or {}).get(entry.name, {})) for entry in made]
     return pd.concat(columns, axis=1).reset_index(names="customer_id")
 
 
-def by_group(customers: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
-    """What each group is worth, the highest revenue first.
+def by_group(people: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
+    """What each group is worth, the highest revenue first; `groups` by customer_id.
 
-    Columns: group (index), customers, revenue (value window), revenue_share, orders, recency_days (mean).
+    Columns: group (index), customers, revenue (value window), revenue_share, orders (in the window, mean), recency_days (mean).
     """
-    keyed = customers.set_index("customer_id").assign(group=groups)
+    keyed = people.set_index("customer_id").assign(group=groups)
     size = keyed.groupby("group").agg(
         customers=("orders", "size"),
         revenue=("window_revenue", "sum"),
@@ -184,23 +335,113 @@ def by_group(customers: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
     return size.sort_values(["revenue", "customers"], ascending=False)
 
 
-def score_grid(segments: pd.DataFrame) -> pd.DataFrame:
-    """Customers by r_score (index, 5 first) and f_score (columns); scores nobody has stand at 0."""
-    counts = pd.crosstab(segments.r_score, segments.f_score)
-    return counts.reindex(index=range(SCORES, 0, -1), columns=range(1, SCORES + 1), fill_value=0)
+def overview(people: pd.DataFrame, segmented: pd.DataFrame, made: Sequence[Segmentation]) -> pd.DataFrame:
+    """Every class of every segmentation, in the order of its texts, then the company's own words by revenue.
+
+    Columns: segmentation, group, customers, customers_share, revenue, revenue_share.
+    """
+    keyed = segmented.set_index("customer_id")
+    tables = [_classes_of(people, keyed[entry.class_column], entry) for entry in made]
+    return pd.concat(tables, ignore_index=True)
 
 
-def segment_names() -> pd.DataFrame:
-    """RFM_SEGMENTS as a table: recency, and the name for each mean of the other two scores (fm_1 to fm_5)."""
-    names = pd.DataFrame(RFM_SEGMENTS, index=[f"fm_{n}" for n in range(1, SCORES + 1)]).T
-    return names.rename_axis("recency").reset_index()
+def _classes_of(people: pd.DataFrame, groups: pd.Series, entry: Segmentation) -> pd.DataFrame:
+    found = by_group(people, groups)
+    order = [name for name in entry.classes if name in found.index] + [n for n in found.index if n not in entry.classes]
+    table = found.loc[order].reset_index().assign(segmentation=entry.name)
+    table["customers_share"] = table.customers / len(people)
+    return table[["segmentation", "group", "customers", "customers_share", "revenue", "revenue_share"]]
 
 
-def concentration(values: pd.Series, points: int = 100) -> pd.DataFrame:
-    """Which share of the positive total the most valuable share of customers holds. Columns: customers, value."""
-    positive = values.clip(lower=0).fillna(0).sort_values(ascending=False).to_numpy()
-    if not positive.sum():
+def disagreements(people: pd.DataFrame, segmented: pd.DataFrame) -> pd.DataFrame:
+    """Customers whose class by profit is not their class by revenue, the furthest apart and largest revenue first.
+
+    Columns: customer_id, abc_revenue, abc_profit, window_revenue, window_profit, margin.
+    """
+    rank = {name: number for number, name in enumerate(abc_profit.classes)}
+    both = segmented[["customer_id", "abc_revenue", "abc_profit"]].merge(
+        people[["customer_id", "window_revenue", "window_profit"]], on="customer_id"
+    )
+    apart = (both.abc_revenue.map(rank) - both.abc_profit.map(rank)).abs()
+    found = both.assign(apart=apart, margin=both.window_profit / both.window_revenue.where(both.window_revenue > 0))
+    found = found[found.apart > 0].sort_values(["apart", "window_revenue", "customer_id"], ascending=[False, False, True])
+    return found.drop(columns="apart").reset_index(drop=True)
+
+
+def profit_facts(people: pd.DataFrame, segmented: pd.DataFrame) -> dict[str, float]:
+    """Customers of class A by profit (a), of another class than by revenue (differ), and at a loss (loss; lost: money).
+
+    Empty where profit is not known.
+    """
+    if "abc_profit" not in segmented:
+        return {}
+    at_loss = people.window_profit[people.window_profit < 0]
+    return {
+        "a": int((segmented.abc_profit == "A").sum()),
+        "differ": len(disagreements(people, segmented)),
+        "loss": len(at_loss),
+        "lost": float(-at_loss.sum()),
+    }
+
+
+def class_grid(segmented: pd.DataFrame, rows: Segmentation, columns: Segmentation) -> pd.DataFrame:
+    """Customers by the classes of two segmentations; classes nobody is in stand at 0."""
+    counts = pd.crosstab(segmented[rows.class_column], segmented[columns.class_column])
+    return counts.reindex(index=list(rows.classes), columns=list(columns.classes), fill_value=0)
+
+
+def stage_moves(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+    """Where the customers of each stage (index) at an earlier day are now: shares of them by stage (columns).
+
+    `then` and `now` have customer_id and stage. A stage that nobody was in is left out.
+    """
+    both = then[["customer_id", "stage"]].merge(now[["customer_id", "stage"]], on="customer_id", suffixes=("_then", "_now"))
+    shares = pd.crosstab(both.stage_then, both.stage_now, normalize="index")
+    return shares.reindex(index=[s for s in STAGES if s in shares.index], columns=list(STAGES), fill_value=0.0)
+
+
+def conversion(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+    """Of the customers of each stage at an earlier day, who has ordered since.
+
+    `then` has customer_id, stage and orders, `now` customer_id and orders. Columns: stage (in order), customers, ordered,
+    share, low, high (Wilson's interval at 95 %).
+    """
+    both = then.merge(now[["customer_id", "orders"]], on="customer_id", suffixes=("", "_now"))
+    both["again"] = both.orders_now > both.orders
+    counts = both.groupby("stage").again.agg(customers="size", ordered="sum").reindex(STAGES).dropna().astype(int)
+    share = counts.ordered / counts.customers
+    low, high = wilson(share, counts.customers)
+    return counts.assign(share=share, low=low, high=high).reset_index(names="stage")
+
+
+def score_grid(segmented: pd.DataFrame, scores: int = SCORES) -> pd.DataFrame:
+    """Customers by r_score (index, the highest first) and f_score (columns); scores nobody has stand at 0."""
+    counts = pd.crosstab(segmented.r_score, segmented.f_score)
+    return counts.reindex(index=range(scores, 0, -1), columns=range(1, scores + 1), fill_value=0)
+
+
+def segment_names(names: Sequence[Sequence[str]] = RFM_SEGMENTS) -> pd.DataFrame:
+    """The named segments as a table: recency, and the name for each mean of the other two scores (fm_1, fm_2, …)."""
+    rows = {"recency": range(len(names), 0, -1)}
+    return pd.DataFrame(rows | {f"fm_{n}": column for n, column in enumerate(zip(*names, strict=True), 1)})
+
+
+def concentration(values: pd.Series, points: int = 100, losses: bool = False) -> pd.DataFrame:
+    """Which share of the positive total the most valuable share of customers brings; with `losses` of the net total,
+    which rises above 1 where others cost money. Columns: customers, value. Empty where the total is not above zero.
+    """
+    known = values.fillna(0) if losses else values.clip(lower=0).fillna(0)
+    ordered = known.sort_values(ascending=False).to_numpy()
+    if not ordered.sum() > 0:
         return pd.DataFrame({"customers": [], "value": []})
-    held = np.append(0, positive.cumsum() / positive.sum())
+    held = np.append(0, ordered.cumsum() / ordered.sum())
     shares = np.linspace(0, 1, points + 1)
     return pd.DataFrame({"customers": shares, "value": np.interp(shares, np.linspace(0, 1, len(held)), held)})
+
+
+def concentrations(people: pd.DataFrame) -> pd.DataFrame:
+    """The same for revenue, and for profit where it is known. Columns: measure, customers, value."""
+    curves = [concentration(people.window_revenue).assign(measure="revenue")]
+    if "window_profit" in people:
+        curves.append(concentration(people.window_profit, losses=True).assign(measure="profit"))
+    return pd.concat(curves, ignore_index=True)

@@ -241,20 +241,7 @@ TABLES = {
             "repeat_valued": Column(INTEGER, "number of repeat order days above zero"),
             "window_orders": Column(INTEGER, "order days within the value window"),
             "window_revenue": Column(NUMBER, "net money within the value window", empty=True),
-        },
-    ),
-    "segments": Contract(
-        "a customer",
-        ("customer_id",),
-        _CUSTOMER
-        | {
-            "r_score": Column(INTEGER, "recency, 1 to 5, 5 bought last", empty=True),
-            "f_score": Column(INTEGER, "order days in the value window, 1 to 5", empty=True),
-            "m_score": Column(INTEGER, "money in the value window, 1 to 5", empty=True),
-            "rfm_segment": Column(TEXT, "named segment of the scores"),
-            "abc_revenue": Column(TEXT, "A, B, C by revenue in the value window, none without any"),
-            "stage": Column(TEXT, "prospect, new, repeat, loyal, silent, lost"),
-            "cluster": Column(TEXT, "group found in the data", empty=True),
+            "window_profit": Column(NUMBER, "the same less costs, of lines whose cost is known", empty=True, optional=True),
         },
     ),
     "clv": Contract(
@@ -290,6 +277,9 @@ TABLES = {
             "stage": Column(TEXT, "as in segments"),
             "risk_band": Column(TEXT, "as in churn; none for prospects"),
             "reason": Column(TEXT, "why the customer is in this tier"),
+            "revenue": Column(NUMBER, "net money within the value window", empty=True),
+            "clv": Column(NUMBER, "as in clv; empty for prospects", empty=True),
+            "churn_risk": Column(NUMBER, "as in churn; empty for prospects", empty=True),
         },
     ),
     "plan": Contract(

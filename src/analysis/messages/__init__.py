@@ -13,10 +13,11 @@ import pandas as pd
 import yaml
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
-from babel.numbers import format_currency, format_decimal, format_percent
+from babel.numbers import format_compact_currency, format_currency, format_decimal, format_percent
 
 from analysis.errors import InputError, did_you_mean
 from analysis.privacy import shown_id
+from analysis.segments import SEGMENTATIONS
 
 FOLDER = Path(__file__).parent
 WHOLE_MONEY = 1_000  # from here on cents only distract
@@ -31,9 +32,9 @@ def printable(text: str) -> str:
 class Say:
     """Says a message of the catalogue in one language, its numbers written as that language writes them.
 
-    In a message `{x:form}` names a value and its form: int, number, short, percent, money, exact, date, text, customer
-    (an id), field (a column of the records) and word, which looks the value up among the catalogue's words (tiers,
-    stages, reasons).
+    In a message `{x:form}` names a value and its form: int, number, short, percent, whole_percent, money, compact (money
+    as $1.2M), exact, date, text, customer (an id), field (a column of the records) and word, which looks the value up among
+    the catalogue's words (tiers, stages, reasons).
     """
 
     def __init__(self, language: str, currency: str = "USD", folder: Path = FOLDER) -> None:
@@ -45,7 +46,9 @@ class Say:
             "number": lambda x: format_decimal(x, "#,##0.00", self.locale),
             "short": lambda x: format_decimal(float(f"{x:.3g}"), "#,##0.###", self.locale),
             "percent": lambda x: format_percent(x, "#,##0.0 %", self.locale),
+            "whole_percent": lambda x: format_percent(x, "#,##0 %", self.locale),
             "money": self.money,
+            "compact": lambda x: format_compact_currency(x, self.currency, locale=self.locale, fraction_digits=x >= 1e3),
             "exact": lambda x: format_currency(x, self.currency, locale=self.locale),
             "date": lambda x: format_date(_day(x), "medium", self.locale),
             "text": str,
@@ -87,12 +90,9 @@ class Say:
         return format_currency(amount, self.currency, pattern, self.locale, currency_digits=cents)
 
     def word(self, term: str) -> str:
-        """The catalogue's name of a class (tier, stage, segment, reason; also numbered, as cluster_2), or the term itself."""
-        words = self.catalogue["words"]
-        group, _, number = str(term).rpartition("_")
-        if number.isdigit() and group in words:
-            return f"{words[group]} {number}"
-        return str(words.get(term, term))
+        """The catalogue's name of a class (tier, stage, segment, reason; also several, as lately+often), or the term itself."""
+        words, parts = self.catalogue["words"], str(term).split("+")
+        return ", ".join(words[part] for part in parts) if all(part in words for part in parts) else str(term)
 
     def field(self, name: str) -> str:
         """The catalogue's name of a column of the records (or several with commas), or the name itself."""
@@ -128,4 +128,13 @@ def catalogue(language: str, folder: Path = FOLDER) -> dict[str, Any]:
     path = folder / f"{language}.yml"
     if not path.is_file():
         raise InputError(f"no reports in {language!r}; {did_you_mean(language, (p.stem for p in folder.glob('*.yml')))}")
-    return yaml.safe_load(path.read_text("utf-8"))
+    return _with_segmentations(yaml.safe_load(path.read_text("utf-8")), language)
+
+
+def _with_segmentations(texts: dict[str, Any], language: str) -> dict[str, Any]:
+    """The catalogue with the words that segmentations bring along; in English where they lack the language."""
+    said = {name: entry.texts.get(language, entry.texts["en"]) for name, entry in SEGMENTATIONS.items()}
+    words = {key: word for of in said.values() for key, word in of.classes.items()} | {name: of.term for name, of in said.items()}
+    texts["words"] = words | texts["words"]
+    texts["segmentations"] = {name: {"term": of.term, "meaning": of.meaning} for name, of in said.items()}
+    return texts

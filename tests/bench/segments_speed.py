@@ -1,0 +1,55 @@
+"""RFM, ABC by revenue and profit, stage and tier of five million customers: seconds, and the peak of the process."""
+
+import resource
+import time
+
+import numpy as np
+import pandas as pd
+
+from analysis import playbook, segments
+
+CUSTOMERS = 5_000_000
+
+
+def people(count: int = CUSTOMERS) -> pd.DataFrame:
+    """Customers as of a day, generated with a seed; one in twenty is a prospect."""
+    rng = np.random.default_rng(5)
+    orders = rng.geometric(0.25, count) * (rng.random(count) > 0.05)
+    age = rng.integers(1, 1500, count)
+    recency = (age * rng.beta(1, 1 + orders, count)).astype(int)
+    revenue = rng.lognormal(4, 1, count) * orders
+    bought = orders > 0
+    return pd.DataFrame(
+        {
+            "customer_id": pd.Series(np.arange(count)).astype("str"),
+            "orders": orders,
+            "frequency": np.maximum(orders - 1, 0),
+            "recency_days": np.where(bought, recency, np.nan),
+            "age_days": np.where(bought, age, np.nan),
+            "window_orders": orders,
+            "window_revenue": revenue,
+            "window_profit": revenue * rng.normal(0.3, 0.2, count),
+        }
+    )
+
+
+def main() -> None:
+    known = people()
+    buyers = known[known.orders > 0].customer_id
+    rng = np.random.default_rng(6)
+    clv = pd.DataFrame({"customer_id": buyers, "clv": rng.lognormal(3, 1, len(buyers)), "expected_orders": 1.0})
+    churn = pd.DataFrame({"customer_id": buyers, "churn_risk": rng.random(len(buyers)), "risk_band": "low"})
+    made, started = {}, time.perf_counter()
+    for entry in (segments.rfm, segments.abc, segments.abc_profit, segments.lifecycle):
+        begun = time.perf_counter()
+        made[entry.name] = entry(known)
+        print(f"{entry.name:<12}{time.perf_counter() - begun:6.1f} s", flush=True)
+    begun = time.perf_counter()
+    matrix = playbook.matrix(known, made["lifecycle"].reset_index(), clv, churn, playbook.load(), "en")
+    print(f"{'tier':<12}{time.perf_counter() - begun:6.1f} s")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    print(f"{len(matrix):,} customers: {time.perf_counter() - started:.1f} s, peak {peak:.2f} GB")
+
+
+if __name__ == "__main__":
+    main()
