@@ -4,14 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from scipy.optimize import linprog
 
 from analysis import attributes
-from analysis.attributes import OTHER, THRESHOLD, UNKNOWN
-from analysis.segments import STAGES
+from analysis.disclosure import OTHER, UNKNOWN
 
 TEXTS = ["<script>alert(1)</script>", "NA", "Null", "ＮＡ", "广东", "=1+1", "a\tb"]
-COUNTS = st.lists(st.lists(st.sampled_from([0, 0, 1, 2, 3, 4, 5, 9, 30]), min_size=4, max_size=4), min_size=2, max_size=5)
 
 
 def series(values, name="x"):
@@ -21,12 +18,6 @@ def series(values, name="x"):
 
 def profiles(**columns):
     return pd.DataFrame({"customer_id": series(next(iter(columns.values()))).index} | columns)
-
-
-def crossed(table):
-    """An attribute and an outcome, keyed by customer_id, with these counts by class."""
-    rows, columns = np.indices(table.shape).reshape(2, -1).repeat(table.ravel(), axis=1)
-    return series([f"row {n}" for n in rows]), series([f"column {n}" for n in columns])
 
 
 def buyers(classes, money, stage="loyal"):
@@ -162,96 +153,7 @@ def test_classes_leave_the_profiles_untouched_and_may_be_none():
     assert attributes.classes(known[["customer_id"]]).shape == (8, 0)
 
 
-# Small counts of persons
-def attack(counts, hidden, lowest=0):
-    """The least and most each hidden count can be, by linear programming from all totals."""
-    cells = np.argwhere(hidden)
-    lines = [cells[:, 0] == n for n in range(counts.shape[0])] + [cells[:, 1] == n for n in range(counts.shape[1])]
-    totals = [*(counts * hidden).sum(1), *(counts * hidden).sum(0)]
-    for cell in range(len(cells)):
-        aim = (np.arange(len(cells)) == cell).astype(float)
-        ends = [
-            linprog(sign * aim, A_eq=np.array(lines, float), b_eq=totals, bounds=(lowest, None), method="highs").x[cell]
-            for sign in (1, -1)
-        ]
-        yield np.round(ends, 6)
-
-
-@given(COUNTS.map(np.array))
-@settings(max_examples=20, deadline=None)
-def test_nobody_can_work_out_a_hidden_count_of_persons(table):
-    attribute, outcome = crossed(table)
-    shown = attributes.cross(attribute, outcome, persons=True)
-    if shown.empty:
-        assert table.sum() < THRESHOLD
-        return
-    true = attributes.cross(attribute, outcome, persons=False)
-    kept = shown.drop(columns="customers")
-    visible = kept.to_numpy(float, na_value=np.nan)
-    assert not ((visible > 0) & (visible < THRESHOLD)).any()
-    assert (shown.customers >= THRESHOLD).all()
-    assert shown.customers.sum() == table.sum()
-    groups, outcomes = (attributes._grouped(values, attribute.index, True, THRESHOLD) for values in (attribute, outcome))
-    counts, hidden = pd.crosstab(groups, outcomes).to_numpy(), np.isnan(visible)
-    assert (counts[~hidden] == visible[~hidden]).all()
-    assert all(most - least >= 1 for least, most in attack(counts, hidden))
-    for axis in (0, 1):
-        sums, several = (counts * hidden).sum(axis), hidden.sum(axis)
-        assert (sums[several > 0] >= THRESHOLD).all()
-        assert (several[several > 0] >= 2).all()
-    if not hidden.any() and OTHER not in shown.index and OTHER not in shown.columns:
-        pd.testing.assert_frame_equal(shown, true)
-
-
-def test_what_can_move_is_what_linear_programming_says():
-    rng = np.random.default_rng(5)
-    for _ in range(8):
-        counts, hidden = rng.integers(0, 6, (4, 4)), rng.random((4, 4)) < 0.5
-        hidden &= counts >= attributes.LOWEST
-        moves = attributes._can_move(counts, hidden)[hidden]
-        assert moves.tolist() == [most - least > 0.5 for least, most in attack(counts, hidden, attributes.LOWEST)]
-
-
-def test_counts_of_companies_are_all_shown():
-    attribute, outcome = crossed(np.array([[1, 2], [3, 40]]))
-    assert attributes.cross(attribute, outcome, persons=False).to_numpy().tolist() == [[1, 2, 3], [3, 40, 43]]
-
-
-def test_a_table_without_small_counts_is_shown_whole():
-    table = np.array([[5, 0, 20], [10, 30, 0]])
-    assert attributes.cross(*crossed(table), persons=True).iloc[:, :-1].to_numpy().tolist() == table.tolist()
-
-
-DELINQUENT = np.array([[15, 1, 3, 1], [20, 10, 10, 15], [3, 10, 10, 2], [12, 14, 7, 2]])  # children by county and schooling
-
-
-def test_a_published_table_that_gives_a_count_away_is_seen_through():
-    """Federal Committee on Statistical Methodology, Statistical Policy Working Paper 22 (2005), chapter 2."""
-    hidden = np.array([[0, 1, 1, 1], [0, 1, 1, 0], [1, 0, 0, 1], [1, 0, 0, 1]], bool)
-    assert np.argwhere(hidden & ~attributes._can_move(DELINQUENT, hidden)).tolist() == [[0, 3]]
-
-
-def test_a_published_table_is_protected_with_few_counts_hidden():
-    hidden = attributes.suppressed(DELINQUENT)
-    assert hidden[DELINQUENT < THRESHOLD].all()
-    assert hidden.sum() <= 10
-    assert all(most - least >= 1 for least, most in attack(DELINQUENT, hidden))
-
-
-def test_classes_and_outcomes_keep_their_order_and_unknown_is_a_class():
-    attribute = attributes.classify(series(["65+", "19-24", "25-34"] * 10)).iloc[:27]
-    outcome = series(list(STAGES) * 5).astype(pd.CategoricalDtype(STAGES))
-    shown = attributes.cross(attribute, outcome, persons=False)
-    assert shown.index.tolist() == ["19-24", "25-34", "65+", UNKNOWN]
-    assert shown.columns.tolist() == [*STAGES, "customers"]
-    assert attributes.shares(shown).sum(axis=1).tolist() == pytest.approx([1] * 4)
-
-
-def test_pooling_takes_the_next_smallest_until_nobody_stands_out():
-    values = series(["a"] * 2 + ["b"] * 6 + ["c"] * 9).astype("category")
-    assert attributes.pooled(values, 5).value_counts().to_dict() == {"c": 9, OTHER: 8}
-
-
+# Value by class
 def test_money_of_few_persons_is_not_shown_nor_left_over():
     known, people = buyers(["a"] * 3 + ["b"] * 40 + ["c"] * 7, np.arange(50.0) + 1)
     shown = attributes.value_by(known, people, persons=True)
@@ -261,17 +163,6 @@ def test_money_of_few_persons_is_not_shown_nor_left_over():
     assert attributes.value_by(known, people, persons=False).customers.tolist() == [3, 40, 7]
 
 
-def test_share_of_active_persons_says_no_more_than_the_table_by_stage():
-    stage = ["loyal"] * 38 + ["lost"] * 2 + ["loyal"] * 30 + ["lost"] * 10 + ["loyal"] * 20 + ["lost"] * 20
-    known, people = buyers(np.repeat(["a", "b", "c"], 40), 1.0, stage)
-    shown = attributes.value_by(known, people, persons=True).set_index("group")
-    by_stage = attributes.cross(known.attribute_x, people.set_index("customer_id").stage, persons=True)
-    assert shown.active.isna().tolist() == by_stage.loyal.isna().tolist() == shown.active_low.isna().tolist()
-    assert np.isnan(shown.active["a"])
-    assert attributes.value_by(known, people, persons=False).active.tolist() == [0.95, 0.75, 0.5]
-
-
-# Value by class
 def test_value_adds_up_to_the_whole():
     known, people = buyers(["a", "b", None, "b"] * 50, skewed(200, 1))
     by = attributes.value_by(known, people, persons=False)
@@ -281,14 +172,6 @@ def test_value_adds_up_to_the_whole():
     assert (by.low <= by.revenue_each).all()
     assert (by.revenue_each <= by.high).all()
     assert by[by.group == UNKNOWN].q.isna().all()
-
-
-def test_wilsons_interval_is_scipys():
-    hits, cases = pd.Series([0, 3, 9, 50]), pd.Series([10, 10, 10, 80])
-    low, high = attributes.wilson(hits, cases)
-    for n in range(4):
-        theirs = stats.binomtest(hits[n], cases[n]).proportion_ci(method="wilson")
-        assert (low[n], high[n]) == (pytest.approx(theirs.low, abs=1e-6), pytest.approx(theirs.high, abs=1e-6))
 
 
 @pytest.mark.parametrize("size", [10, 30, 100])
@@ -472,3 +355,13 @@ def test_intervals_of_association_hold_what_is_true(strength):
         _, low, high, _ = attributes.epsilon(a, a * 2 * strength + rng.normal(size=300))
         hits["epsilon"] += low <= truth + 1e-9 and truth - 0.01 <= high
     assert min(hits.values()) >= 72
+
+
+# As a segmentation
+def test_the_attribute_looked_at_is_a_class_of_each_customer():
+    people = pd.DataFrame({"customer_id": ["7", "8"], "attribute_region": ["N", None], "attribute_size": ["1 – 9", "≥ 10"]})
+    made = attributes.attributes(people, name="size")
+    assert made.attribute.to_dict() == {"7": "1 – 9", "8": "≥ 10"}
+    assert set(made.attribute_name) == {"size"}
+    assert attributes.attributes(people).attribute.to_dict() == {"7": "N", "8": UNKNOWN}
+    assert attributes.attributes(people[["customer_id"]]).attribute.tolist() == [UNKNOWN, UNKNOWN]

@@ -51,8 +51,9 @@ def baskets(contents, item="product"):
     order_id = pa.array([order for order, _, _ in numbered], pa.string())
     return lines([(who, AS_OF, what, 5) for _, who, what in numbered], item, order_id=order_id)
 
+    # affinity
 
-# affinity
+
 def test_affinity_by_hand():
     """24 of the 32 purchases are tea. Of the 8 of b, 6 were to be expected; a alone would have been 12 of 16.
 
@@ -155,19 +156,6 @@ def test_who_asks_for_what_by_hand():
         "mugs": {"buyers": 1, "prospects": 0, "contacts": 4, "revenue": 5},
     }
     assert interests.needs_by(people.iloc[3:]).empty
-
-
-def test_what_groups_buy_by_hand():
-    """Of 16 tea and 8 mugs the groups of 12 purchases each should have 8 and 4: (4 + 1) / (8 + 1) and (8 + 1) / (4 + 1).
-    They differ most in mugs: chi-square 2 x 16 / 4 against 2 x 16 / 8."""
-    log = lines([*bought("a", tea=12), *bought("b", tea=4, mugs=8), *bought("c", tea=9)])
-    groups = pd.Series({"a": "new", "b": "loyal", "c": None})
-    made = interests.affinity_by(log, AS_OF, groups, fewest=1)
-    assert made.index.tolist() == ["mugs", "tea"]
-    assert made.loyal.tolist() == pytest.approx([9 / 5, 5 / 9])
-    assert made.new.tolist() == pytest.approx([1 / 5, 13 / 9])
-    assert interests.affinity_by(log, AS_OF, groups, most=1, fewest=1).index.tolist() == ["mugs"]
-    assert interests.affinity_by(log, AS_OF, groups, fewest=2).empty
 
 
 # bundles
@@ -318,7 +306,6 @@ def test_cdnow_knows_no_categories_and_shows_nothing(cdnow):
     assert interests.level(log) == ""
     assert is_empty(interests.at(log, None, dt.date(1998, 6, 30)), 23_570)
     assert interests.bundles(log, dt.date(1998, 6, 30)).columns.tolist() == interests.BUNDLE_COLUMNS
-    assert interests.affinity_by(log, dt.date(1998, 6, 30), pd.Series({"00001": "x"}), fewest=1).empty
 
 
 def test_contacts_without_a_category_are_no_needs(ledger):
@@ -336,7 +323,6 @@ def test_nobody_is_no_crash():
     log, contacts = lines(bought("a", tea=3)), lines(asks("a", mugs=3))
     assert is_empty(interests.at(log, contacts, early), 0)
     assert interests.bundles(log, early).empty
-    assert interests.affinity_by(log, early, pd.Series({"a": "new"}), fewest=1).empty
 
 
 def test_any_text_is_a_category():
@@ -358,10 +344,10 @@ def test_the_products_table_gives_the_missing_categories():
     bare = lines(rows, "product")
     partly = bare.mutate(category=ibis.ifelse(bare["product"] == "p", "own", None))
     for log, kinds in ((bare, ["mugs", "tea"]), (partly, ["mugs", "own"])):
-        made = interests.categorised(log, products).to_pandas()
+        made = cleaning.categorised(log, products).to_pandas()
         assert sorted(made.category.dropna()) == kinds
         assert len(made) == 3
-    assert interests.categorised(lines(rows), products).columns == lines(rows).columns
+    assert cleaning.categorised(lines(rows), products).columns == lines(rows).columns
 
 
 # the invented company

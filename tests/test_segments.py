@@ -11,7 +11,7 @@ from scipy import stats
 from analysis import customers, habits, segments, sources, tables
 from analysis.dataset import Dataset
 from analysis.errors import InputError
-from analysis.segments import SEGMENTATIONS, Rhythm
+from analysis.segments import SEGMENTATIONS, STAGES, Rhythm
 
 AS_OF = dt.date(2024, 3, 31)
 NOW = dt.date(1998, 6, 30)  # end of CDNOW
@@ -70,7 +70,7 @@ def keeps_the_contract(people, entry):
     assert set(made.columns) == set(entry.makes)
     found, contract = set(made[entry.class_column].dropna()), entry.makes[entry.class_column]
     assert made[entry.class_column].isna().sum() == 0 or contract.empty
-    own_words = entry.name in ("buys_through",)
+    own_words = entry.name in ("buys_through", "attributes", "interests", "needs")
     assert own_words or {word for name in found for word in name.split("+")} <= set(entry.classes)
 
 

@@ -6,15 +6,16 @@ corrected for, and where customers are natural persons, counts that could point 
 
 import re
 import unicodedata
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 import pandas as pd
 
-from analysis.tables import RECORDS, TABLES
+from analysis.disclosure import OTHER, THRESHOLD, UNKNOWN, grouped, in_order
+from analysis.segmentation import Texts, segmentation
+from analysis.tables import RECORDS, TABLES, TEXT, Column
 
-UNKNOWN, OTHER = "unknown", "other"  # the only words here that are not the company's; the catalogue translates them
 PREFIX = "attribute_"
 MOST_CLASSES = 24  # of a column, as many as a picture has bars; the rest stands together as `other`
 MOST_NUMBERS = 12  # that stay classes of their own; more are cut
@@ -22,11 +23,6 @@ NUMBER_CLASSES = 5  # that numbers are cut into, of about as many customers each
 LARGEST_HOLD = 1 / 3  # of the customers, at least, stand in a class of their own; else the column is a name, not a class
 NUMBERS_AT_LEAST = 0.9  # of the values, if a column of many values is to be cut; the rest is `other`
 NOT_CLASSES = {"company", "referrer"}  # texts of the profiles that name one customer
-# Fewer customers than this are not counted. Agencies ask for 3 or 5 in a cell (UNECE and Eurostat, Glossary of
-# Statistical Disclosure Control, 2005: threshold rule), and 10 where anybody may read (Brandt and others, 2010).
-THRESHOLD = 5
-LOWEST = 1  # count that may be moved down no more: nobody is to be sure even if nothing hidden is 0
-ACTIVE = ("new", "repeat", "loyal")  # stages
 SURE = 0.95  # of intervals
 Z = 1.959964  # deviations of a normal distribution that hold that share
 ALARM = 0.05  # share of false ones among what is called notable
@@ -40,8 +36,7 @@ SMALL_EXPECTED, MOST_SMALL = 5, 0.2  # Cochran's rule (1954): above this share o
 TABLES_DRAWN = 1_999  # tables drawn where Cochran's rule fails
 
 RATINGS = ("D", "C", "CC", "CCC", "B", "BB", "BBB", "A", "AA", "AAA")  # as the large agencies write them
-VALUE_COLUMNS = ["attribute", "group", "customers", "revenue", "revenue_share", "revenue_each", "low", "high"]
-VALUE_COLUMNS += ["active", "active_low", "active_high", "p"]
+VALUE_COLUMNS = ["attribute", "group", "customers", "revenue", "revenue_share", "revenue_each", "low", "high", "p"]
 
 _UNITS = {"": 1, "k": 1e3, "千": 1e3, "万": 1e4, "m": 1e6, "亿": 1e8}
 # 0012 is no number but an id, and so is one of more than ten digits.
@@ -87,13 +82,6 @@ def _cut(numbers: pd.Series, sizes: pd.Series) -> pd.Categorical:
     names = [f"< {limits[0]:.15g}", *inner, f"≥ {limits[-1]:.15g}"] if limits else ["≥ 0"]
     codes = np.where(numbers.isna(), -1, np.digitize(numbers, limits))
     return pd.Categorical.from_codes(codes, names, ordered=True)
-
-
-def in_order(values: pd.Series, names: Sequence[Hashable], ordered: bool = False) -> pd.Series:
-    """The values as categories in the order of `names`, those that occur; `other` and `unknown` last."""
-    kept = [name for name in names if name not in (OTHER, UNKNOWN)]
-    filled = values.astype(pd.CategoricalDtype([*kept, OTHER, UNKNOWN], ordered)).fillna(UNKNOWN)
-    return filled.cat.remove_unused_categories()
 
 
 def _classes_of(sizes: pd.Series) -> tuple[dict[str, str], list[str], bool]:
@@ -146,116 +134,36 @@ def classes(profiles: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({name: column for name, column in found.items() if column is not None}, keyed.index)
 
 
-def pooled(values: pd.Series, threshold: int) -> pd.Series:
-    """Classes of fewer than `threshold` customers together as `other`, and with them the next smallest until they are enough."""
-    sizes = values.value_counts().loc[lambda size: size > 0].sort_index().sort_values(kind="stable")
-    pool = set(sizes.index[sizes < threshold])
-    pool |= {OTHER} & set(sizes.index) if pool else set()
-    for name in sizes.index:
-        if 0 < sizes[list(pool)].sum() < threshold:
-            pool.add(name)
-    names = list(values.cat.categories)
-    return in_order(values.map({name: OTHER if name in pool else name for name in names}), names)
-
-
-def _grouped(values: pd.Series, customers: pd.Index, persons: bool, threshold: int) -> pd.Series:
-    """The class of each of the customers, in order; small ones pooled where they are natural persons."""
-    names = list(values.cat.categories) if isinstance(values.dtype, pd.CategoricalDtype) else sorted(values.dropna().unique())
-    whole = in_order(values.reindex(customers), names)
-    return pooled(whole, threshold) if persons else whole
-
-
-def _can_move(counts: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-    """Which hidden cells could hold another count under the same totals of rows and columns.
-
-    A cell moves along with others around a closed path of hidden cells, up and down in turn; what can be reached from
-    where is asked of the graph of rows and columns, without the cell itself.
-    """
-    rows, size = counts.shape[0], sum(counts.shape)
-    moves = np.zeros(counts.shape, bool)
-    for row, column in np.argwhere(hidden):
-        open_ = hidden.copy()
-        open_[row, column] = False
-        reach = np.eye(size, dtype=bool)
-        reach[:rows, rows:] |= open_  # up: from the row to the column
-        reach[rows:, :rows] |= (open_ & (counts > LOWEST)).T  # down: from the column to the row
-        for _ in range(size.bit_length()):
-            reach = reach @ reach
-        down = counts[row, column] > LOWEST and reach[row, rows + column]
-        moves[row, column] = down or reach[rows + column, row]
-    return moves
-
-
-def _telling(counts: np.ndarray, hidden: np.ndarray, threshold: int) -> np.ndarray:
-    """The rows, as a column, that give away what is hidden in them: one count, or counts that are too few together."""
-    few = (hidden.sum(1) < 2) | ((counts * hidden).sum(1) < threshold)
-    return (hidden.any(1) & few)[:, None]
-
-
-def _candidates(counts: np.ndarray, hidden: np.ndarray, threshold: int) -> np.ndarray:
-    """The cells one of which is to be hidden next: in a line that tells, else beside a cell that cannot move."""
-    stuck = hidden & ~_can_move(counts, hidden)
-    beside = stuck.any(1)[:, None] | stuck.any(0)
-    found = (_telling(counts, hidden, threshold), _telling(counts.T, hidden.T, threshold).T, beside, stuck.any())
-    return next((cells for cells in (~hidden & cells for cells in found) if cells.any()), np.zeros(hidden.shape, bool))
-
-
-def suppressed(counts: np.ndarray, threshold: int = THRESHOLD) -> np.ndarray:
-    """Which counts not to show, so that the totals of rows and columns do not give away one that is small.
-
-    Counts from 1 to threshold - 1; then, one by one, those that keep each line from telling: two or more are hidden in
-    it, together at least `threshold`, and each could hold another count. The cheapest is hidden first: where the
-    crossing line hides something already, and small; a 0, which may be known, only at last.
-    Source: Hundepool and others, Statistical Disclosure Control (2012), chapter 4, cell suppression.
-    """
-    hidden = (counts > 0) & (counts < threshold)
-    while (choice := _candidates(counts, hidden, threshold)).any():
-        crossed = np.add.outer(hidden.any(1).astype(int), hidden.any(0))
-        cells = [tuple(cell) for cell in np.argwhere(choice)]
-        hidden[min(cells, key=lambda cell: (counts[cell] == 0, -crossed[cell], counts[cell], cell))] = True
-    return hidden
-
-
-def _counted(rows: pd.Series, columns: pd.Series, persons: bool, threshold: int) -> pd.DataFrame:
-    """Customers by two groupings, with the total of each row; of persons the small counts are empty."""
-    names, others = rows.cat.categories, columns.cat.categories
-    cells = rows.cat.codes.to_numpy(int) * len(others) + columns.cat.codes.to_numpy(int)
-    counts = np.bincount(cells, minlength=len(names) * len(others)).reshape(len(names), len(others))
-    hidden = suppressed(counts, threshold) if persons and min(counts.shape) > 1 else np.zeros(counts.shape, bool)
-    shown = pd.DataFrame(counts, pd.Index(list(names), name="group"), list(others)).astype("Int64").mask(hidden)
-    return shown.assign(customers=counts.sum(axis=1))
-
-
-def cross(attribute: pd.Series, outcome: pd.Series, persons: bool, threshold: int = THRESHOLD) -> pd.DataFrame:
-    """Customers by class of an attribute (index) and of an outcome (columns), with the total of each row in `customers`.
-
-    Both keyed by customer_id; the customers are those of `outcome`, and who has no class is `unknown`. Where they are
-    natural persons (`persons`), classes under the threshold stand together as `other` and small counts are empty
-    (`suppressed`); nothing is shown of fewer than `threshold` customers. Each table is safe by itself. Two that share a
-    class, or sums of classes, may give each other away: of persons show few, and no outcome that is part of another.
-    """
-    if persons and len(outcome) < threshold:
-        return pd.DataFrame({"customers": pd.Series(dtype="int64")}, pd.Index([], name="group"))
-    rows, columns = (_grouped(values, outcome.index, persons, threshold) for values in (attribute, outcome))
-    return _counted(rows, columns, persons, threshold)
-
-
-def shares(counts: pd.DataFrame) -> pd.DataFrame:
-    """What share of its row each count of `cross` is; empty where the count is not shown."""
-    return counts.drop(columns="customers").astype(float).div(counts.customers.astype(float), axis=0)
-
-
-def wilson(hits: pd.Series, cases: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """The interval of a share that keeps its promise in small groups (Wilson, 1927)."""
-    centre = (hits + Z**2 / 2) / (cases + Z**2)
-    half = Z / (cases + Z**2) * np.sqrt(hits * (cases - hits) / cases + Z**2 / 4)
-    return centre - half, centre + half
-
-
 def _student(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
     """Means in units of their standard error; without any spread infinitely many, or none."""
     without = np.where(abs(mean) > LEVEL, np.sign(mean), 0.0) * np.finfo(float).max
     return np.where(variance > LEVEL, mean / np.sqrt(np.maximum(variance, LEVEL)), without)
+
+
+@segmentation(
+    "attribute",
+    {
+        "attribute": Column(TEXT, "class by the column of the profiles that is looked at closely; unknown without one"),
+        "attribute_name": Column(TEXT, "that column"),
+    },
+    {
+        "en": Texts(
+            "Attribute",
+            "What a company knows of its customers besides their orders, as region, industry, size or credit rating.",
+            {OTHER: "Other", UNKNOWN: "Unknown"},
+        )
+    },
+    needs=("customers.customer_id",),
+)
+def attributes(people: pd.DataFrame, name: str = "") -> pd.DataFrame:
+    """Each customer's class by one of the columns attribute_<name> of `people`, the first unless named.
+
+    Columns: attribute (in the company's words, other or unknown), attribute_name.
+    """
+    column = f"{PREFIX}{name}" if name else next((c for c in people if c.startswith(PREFIX)), "")
+    found = people[column].astype("str") if column in people else pd.Series(index=people.index, dtype="str")
+    made = pd.DataFrame({"attribute": found.fillna(UNKNOWN), "attribute_name": column.removeprefix(PREFIX)})
+    return made.set_index(people.customer_id)
 
 
 class _Draws:
@@ -314,31 +222,21 @@ def _means(groups: pd.Series, money: pd.Series, draws: _Draws) -> pd.DataFrame:
     return sayable.assign(p=_p_against_others(by.drop(UNKNOWN, errors="ignore"), draws))
 
 
-def _active(counts: pd.DataFrame, stages: pd.Series) -> pd.Series:
-    """Active customers by class, of the counts by stage that are shown; empty where one of those is not."""
-    asked_for = [stage for stage in ACTIVE if (stages == stage).any()]
-    return counts.reindex(columns=asked_for).astype(float).sum(axis=1, skipna=False)
-
-
-def _value_of(groups: pd.Series, counts: pd.DataFrame, keyed: pd.DataFrame, draws: _Draws | None) -> pd.DataFrame:
-    customers, hits = counts.customers, _active(counts, keyed.stage)
-    revenue = keyed.money.groupby(groups, observed=True).sum(min_count=1).reindex(counts.index)
-    none = pd.DataFrame(np.nan, counts.index, ["low", "high", "p"])
-    means = _means(groups, keyed.deviation, draws).reindex(counts.index) if draws else none
+def _value_of(groups: pd.Series, keyed: pd.DataFrame, draws: _Draws | None) -> pd.DataFrame:
+    by = keyed.money.groupby(groups, observed=True)
+    customers, revenue = by.size(), by.sum(min_count=1)
+    none = pd.DataFrame(np.nan, customers.index, ["low", "high", "p"])
+    means = _means(groups, keyed.deviation, draws).reindex(customers.index) if draws else none
     limits = means[["low", "high"]] * keyed.money.std(ddof=0) + keyed.money.mean()
-    low, high = wilson(hits, customers)
     return pd.DataFrame(
         {
-            "group": counts.index,
+            "group": customers.index.astype("str"),
             "customers": customers,
             "revenue": revenue,
             "revenue_share": revenue / (keyed.money.sum() or np.nan),
             "revenue_each": revenue / customers,
             "low": limits.low.clip(lower=min(0.0, keyed.money.min())),
             "high": limits.high,
-            "active": hits / customers,
-            "active_low": low,
-            "active_high": high,
             "p": means.p,
         }
     )
@@ -347,30 +245,25 @@ def _value_of(groups: pd.Series, counts: pd.DataFrame, keyed: pd.DataFrame, draw
 def value_by(
     attributes: pd.DataFrame, people: pd.DataFrame, persons: bool, seed: int = 0, threshold: int = THRESHOLD
 ) -> pd.DataFrame:
-    """What the customers of each class are worth and how many are active, for all attributes, one below the other.
+    """What the customers of each class are worth, for all attributes, one below the other.
 
-    `attributes` as of `classes`; `people` with customer_id, window_revenue and stage. Columns: attribute (its name), group,
+    `attributes` as of `classes`; `people` with customer_id and window_revenue. Columns: attribute (its name), group,
     customers, revenue (value window), revenue_share (of all), revenue_each (per customer), low, high (95 % interval of it;
-    empty where the class cannot say), active (share of customers), active_low, active_high (95 %, Wilson), p (of
-    revenue_each against all others whose class is known), q (p after Benjamini-Hochberg over all classes of all
-    attributes), differs (q under ALARM). Benjamini-Hochberg, not Holm, because the reader looks for leads: of those
-    marked at most one in twenty is expected to be chance.
+    empty where the class cannot say), p (of revenue_each against all others whose class is known), q (p after
+    Benjamini-Hochberg over all classes of all attributes), differs (q under ALARM). Benjamini-Hochberg, not Holm, because
+    the reader looks for leads: of those marked at most one in twenty is expected to be chance.
 
-    For natural persons (`persons`) small classes stand together as in `cross`, and a share of active ones is shown
-    only where the table by stage shows the counts it is made of.
+    For natural persons (`persons`) small classes stand together as in `disclosure.cross`.
     """
-    keyed = people.sort_values("customer_id").set_index("customer_id")[["window_revenue", "stage"]]
+    keyed = people.sort_values("customer_id").set_index("customer_id")[["window_revenue"]]
     known = keyed.window_revenue.notna().any()
     keyed["money"] = keyed.window_revenue.astype(float).fillna(0) if known else np.nan
     spread = keyed.money.std(ddof=0)
     keyed["deviation"] = (keyed.money - keyed.money.mean()) / spread
     draws = _Draws(keyed.deviation.to_numpy(), seed) if spread > 0 else None
-    stages = _grouped(keyed.stage, keyed.index, persons, threshold)
-    found = []
-    for name, column in attributes.reindex(keyed.index).items() if len(keyed) >= (threshold if persons else 1) else ():
-        groups = _grouped(column, keyed.index, persons, threshold)
-        counts = _counted(groups, stages, persons, threshold)
-        found.append(_value_of(groups, counts, keyed, draws).assign(attribute=str(name).removeprefix(PREFIX)))
+    shown = attributes.reindex(keyed.index) if len(keyed) >= (threshold if persons else 1) else pd.DataFrame()
+    groups = {name: grouped(column, keyed.index, persons, threshold) for name, column in shown.items()}
+    found = [_value_of(of, keyed, draws).assign(attribute=str(name).removeprefix(PREFIX)) for name, of in groups.items()]
     whole = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=VALUE_COLUMNS, dtype=float)
     q = _adjusted(whole.p)
     return whole[VALUE_COLUMNS].assign(q=q, differs=q < ALARM)
@@ -469,3 +362,47 @@ def associations(attributes: pd.DataFrame, outcomes: pd.DataFrame, seed: int = 0
     table = table.assign(q=q, notable=(q < ALARM) & (table.strength.astype(float).abs() > NEGLIGIBLE))
     table[["a", "b"]] = table[["a", "b"]].map(lambda name: str(name).removeprefix(PREFIX))
     return table.sort_values("strength", key=lambda s: -s.astype(float).abs(), kind="stable", ignore_index=True)
+
+
+def again(classes: pd.Series | None) -> pd.Series | None:
+    """Classes that were read back from a table, as `classify` made them; none where nobody has one."""
+    return None if classes is None else classify(classes)
+
+
+def riskiest(by_risk: pd.DataFrame) -> dict[str, object]:
+    """Of `disclosure.cross` with the bands of risk: the class with the largest share at high risk; nan where not shown."""
+    high = (by_risk.get("high", pd.Series(dtype="Int64")).astype(float) / by_risk.customers).drop(
+        [UNKNOWN, OTHER], errors="ignore"
+    )
+    every = by_risk.high.astype(float).sum(skipna=False) / by_risk.customers.sum() if "high" in by_risk else np.nan
+    group = high.idxmax() if high.notna().any() else ""
+    return {"group": group, "share": high.max(), "all": every}
+
+
+def outcomes(customers: pd.DataFrame, segmented: pd.DataFrame) -> pd.DataFrame:
+    """What attributes are compared with, keyed by customer_id. Columns: revenue (value window), stage."""
+    stages = segmented.set_index("customer_id").stage.astype("category")
+    return (
+        customers.set_index("customer_id")[["window_revenue"]].rename(columns={"window_revenue": "revenue"}).assign(stage=stages)
+    )
+
+
+def foremost(attributes: pd.DataFrame, customers: pd.DataFrame, seed: int = 0) -> str:
+    """The attribute that goes most with revenue in the value window; the first where none does, "" where there is none."""
+    revenue = customers.set_index("customer_id")[["window_revenue"]]
+    links = associations(attributes, revenue, seed).dropna(subset="strength")
+    names = [*links.a, *(str(name).removeprefix(PREFIX) for name in attributes)]
+    return names[0] if names else ""
+
+
+def strongest(links: pd.DataFrame) -> dict[str, object]:
+    """Of `associations`: how many are notable, and the strongest of those, or of all."""
+    first = (links[links.notable] if links.notable.any() else links).iloc[0]
+    return {"notable": int(links.notable.sum()), **first[["a", "b", "strength"]]}
+
+
+def best(by: pd.DataFrame) -> dict[str, object]:
+    """Of one attribute of `value_by`: the known class whose customers bring most, how many differ, of how many."""
+    top = by[by.group != UNKNOWN].sort_values("revenue_each", kind="stable").iloc[-1]
+    counts = {"marked": int(by.differs.sum()), "groups": int(by.q.count())}
+    return {"group": top.group, "each": top.revenue_each, "low": top.low, "high": top.high} | counts

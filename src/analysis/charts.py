@@ -2,6 +2,8 @@
 
 import io
 import re
+import textwrap
+import unicodedata
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -12,8 +14,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, DateFormatter
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
+from analysis.disclosure import UNKNOWN
 from analysis.messages import Say, printable
 from analysis.segments import lifecycle
 
@@ -41,6 +45,10 @@ STYLE: dict[Any, Any] = {
 }
 MOST_BARS = 24  # in one picture; more could not be read on a phone
 MOST_OF_A_HABIT = 6  # classes
+MOST_ITEMS = 12  # of the company's categories in one picture; the others are one bar
+LABEL_WIDTH = 22  # of a company's own words, in latin letters; a Chinese one is as wide as two
+WHISKERS = 2.5  # times the largest mean; an interval may reach further than a picture can show
+LOWER_IS_BETTER = ("davies_bouldin",)
 MOST_LETTERS = 24  # of a label beside a bar
 Chart = Callable[..., Axes]
 matplotlib.use("agg")
@@ -166,6 +174,12 @@ def _tall(ax: Axes, bars: int) -> None:
     ax.figure.set_figheight(1.1 + 0.22 * bars)  # type: ignore[union-attr]
 
 
+def _own(name: str) -> str:
+    """A company's own name, cut at the end where it is too wide for a label."""
+    widths = np.cumsum([2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in name])
+    return name if not len(widths) or widths[-1] <= LABEL_WIDTH else f"{name[: int((widths < LABEL_WIDTH).sum())].rstrip()}…"
+
+
 def _short(name: str) -> str:
     return name if len(name) <= MOST_LETTERS else f"…{name[1 - MOST_LETTERS :]}"
 
@@ -226,7 +240,7 @@ def habits(classes: pd.DataFrame, say: Say, ax: Axes) -> Axes:
     starts = ~classes.segmentation.duplicated()
     places = -(np.arange(len(classes)) + 1.4 * starts.cumsum().to_numpy())
     ax.barh(places, classes.customers_share, 0.8, color=ACCENT)
-    ax.set_yticks(places, [_short(say.word(group)) for group in classes.group])
+    ax.set_yticks(places, [_own(say.word(group)) for group in classes.group])
     for place, name in zip(places[starts], classes.segmentation[starts], strict=True):
         ax.text(0, place + 1, say.word(name), weight="bold", va="center")
     ax.figure.set_figheight(1.1 + 0.2 * (len(classes) + 1.4 * starts.sum()))  # type: ignore[union-attr]
@@ -235,13 +249,148 @@ def habits(classes: pd.DataFrame, say: Say, ax: Axes) -> Axes:
     return _label(ax, say, "habits")
 
 
+def associations(links: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """How strongly attributes go with outcomes. Columns: a, b, strength, low, high, notable."""
+    shown = links.dropna(subset="strength").head(MOST_BARS).iloc[::-1]
+    headings = say.catalogue["columns"]
+    names = [f"{_own(say.field(a))} – {headings.get(b, say.field(b))}" for a, b in zip(shown.a, shown.b, strict=True)]
+    places, size = np.arange(len(shown)), shown.strength.abs()
+    limits = shown[["low", "high"]].abs().to_numpy().T
+    ends = np.where(shown.low * shown.high < 0, [np.zeros(len(shown)), limits.max(axis=0)], np.sort(limits, axis=0))
+    for marked, colour, word in ((True, ACCENT, "notable"), (False, SOFT, "within_chance")):
+        some = (shown.notable == marked).to_numpy()
+        if some.any():
+            ax.barh(places[some], size[some], 0.7, color=colour, label=say(f"words.{word}"))
+    ax.hlines(places, *ends, color=INK, lw=0.8)
+    ax.set_yticks(places, names)
+    ax.set_xlim(0, max(0.3, 1.05 * ends.max()))
+    ax.grid(False, axis="y")
+    ax.figure.legend(ncols=2, loc="outside lower center")
+    _tall(ax, len(shown) + 2)
+    _numbers(ax, say, "short", "x")
+    return _label(ax, say, "associations")
+
+
+def value_by_class(by: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Revenue per customer by class of one attribute. Columns: group, revenue_each, low, high, differs, customers."""
+    places, right = np.arange(len(by))[::-1], WHISKERS * max(by.revenue_each.max(), 0) or 1.0
+    ax.hlines(places, by.low, by.high.clip(upper=2 * right), color=INK, lw=1)
+    known = by.group != UNKNOWN
+    for some, colour, word in ((by.differs, WARN, "differs"), (known & ~by.differs, ACCENT, "within_chance"), (~known, SOFT, "")):
+        if some.any():
+            ax.plot(by.revenue_each[some], places[some], "o", ms=6, color=colour, label=say(f"words.{word}") if word else None)
+    average = by.revenue[known].sum() / max(by.customers[known].sum(), 1)
+    ax.axvline(average, color=INK, lw=0.8, ls=":", label=say("words.average_known"))
+    ax.set_yticks(
+        places, [f"{_own(say.word(name))} ({say.form('int', n)})" for name, n in zip(by.group, by.customers, strict=True)]
+    )
+    ax.set_xlim(min(0, by.low.min(skipna=True)) if by.low.notna().any() else 0, right)
+    ax.set_ylim(-0.6, len(by) - 0.4)
+    ax.xaxis.set_major_locator(MaxNLocator(4))
+    ax.grid(False, axis="y")
+    ax.figure.legend(loc="outside lower center")
+    _tall(ax, len(by) + 4)
+    _numbers(ax, say, "money", "x")
+    return _label(ax, say, "value_by_class")
+
+
+def stage_by_class(shares: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Share of each class (index) in each stage (columns); empty where the count is not shown."""
+    return _label(_by_class(shares, say, ax), say, "stage_by_class")
+
+
+def _by_class(shares: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Shares of each class (index) by another grouping (columns), hatched where the count is not shown."""
+    _heat(ax, shares, say, "whole_percent")
+    for row, column in np.argwhere(shares.isna().to_numpy()):
+        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="////", ec=GRID, lw=0))
+    ax.set_yticks(range(len(shares)), [_own(say.word(name)) for name in shares.index])
+    if shares.isna().any(axis=None):
+        hatched = Patch(fill=False, hatch="////", ec=GRID, label=say("words.not_shown"))
+        ax.figure.legend(handles=[hatched], loc="outside lower center")
+    _tall(ax, len(shares) + 2)
+    return ax
+
+
+def interest_sizes(groups: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Share of customers and of revenue by interest. Index: interest; columns: customers, revenue_share.
+
+    The MOST_ITEMS with most customers, then the others together, then those without.
+    """
+    named = groups.drop(index="no_interest", errors="ignore").sort_values("customers", ascending=False, kind="stable")
+    rest = {
+        say("words.other_items"): named.iloc[MOST_ITEMS:],
+        say("words.no_interest"): groups[groups.index == "no_interest"],
+    }
+    shown = named.head(MOST_ITEMS).rename(index=_own)[["customers", "revenue_share"]]
+    for name, rows in rest.items():
+        if len(rows):
+            shown = pd.concat([shown, rows[["customers", "revenue_share"]].sum().to_frame(name).T])
+    places = np.arange(len(shown))[::-1]
+    ax.barh(places + 0.2, shown.customers / groups.customers.sum(), 0.38, color=SOFT, label=say("words.customers"))
+    ax.barh(places - 0.2, shown.revenue_share.fillna(0), 0.38, color=ACCENT, label=say("words.revenue"))
+    ax.set_yticks(places, list(shown.index))
+    _tall(ax, int(1.6 * len(shown)))
+    ax.grid(False, axis="y")
+    ax.figure.legend(ncols=2, loc="outside lower center")
+    _percents(ax, "x")
+    return _label(ax, say, "interest_sizes")
+
+
+def open_needs(table: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Who asks for what without having it. Index: need; columns: buyers, prospects."""
+    shown = table.head(MOST_ITEMS)
+    places = np.arange(len(shown))[::-1]
+    total = shown.buyers + shown.prospects
+    ax.barh(places, shown.buyers, 0.7, color=ACCENT, label=say("words.buyers"))
+    ax.barh(places, shown.prospects, 0.7, left=shown.buyers, color=SOFT, label=say("words.prospects"))
+    for place, count in zip(places, total, strict=True):
+        ax.annotate(say.form("int", count), (count, place), (3, 0), textcoords="offset points", va="center")
+    ax.set_yticks(places, [_own(name) for name in shown.index])
+    ax.margins(x=0.1)
+    _tall(ax, 2 * len(shown))
+    ax.grid(False, axis="y")
+    _numbers(ax, say, axis="x")
+    ax.figure.legend(ncols=2, loc="outside lower center")
+    return _label(ax, say, "open_needs")
+
+
 def cluster_quality(quality: pd.DataFrame, say: Say, ax: Axes) -> Axes:
-    """Columns: clusters, silhouette."""
-    ax.plot(quality.clusters, quality.silhouette, color=ACCENT, marker="o")
-    best = quality.silhouette.idxmax()
-    ax.plot(quality.clusters[best], quality.silhouette[best], color=WARN, marker="o", ms=10, ls="none")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    """The criteria by number of groups, the darker the better, the chosen number framed.
+
+    Columns: k, silhouette, calinski_harabasz, davies_bouldin, stability, chosen.
+    """
+    criteria = quality.set_index("k")[["silhouette", "calinski_harabasz", "davies_bouldin", "stability"]].T
+    better = criteria.mul([-1 if name in LOWER_IS_BETTER else 1 for name in criteria.index], axis=0)
+    span = better.max(axis=1) - better.min(axis=1)
+    shade = better.sub(better.min(axis=1), axis=0).div(span.where(span > 0), axis=0).fillna(0.5)
+    _cells(ax, shade, criteria.map(lambda value: say.form("short", value)), cmap="GnBu", vmin=0, vmax=1.25, white=0.9)
+    ax.set_yticks(range(len(criteria)), [say(f"columns.{name}") for name in criteria.index])
+    ax.set_xticks(range(len(quality)), [str(k) for k in quality.k])
+    for place in np.flatnonzero(quality.chosen):
+        ax.axvspan(place - 0.5, place + 0.5, fill=False, edgecolor=WARN, lw=2.5, clip_on=False)
     return _label(ax, say, "cluster_quality")
+
+
+def cluster_features(apart: pd.DataFrame, say: Say, ax: Axes, medians: pd.DataFrame, forms: dict[str, str]) -> Axes:
+    """Groups (index) by features (columns): the shade is the group's distance from the mean of all, in standard
+    deviations (`apart`); in the cells its `medians`, each feature in its form."""
+    apart = apart.reindex(index=medians.index)
+    texts = pd.DataFrame({f: [say.form(forms[f], value) for value in medians[f]] for f in apart}, apart.index)
+    _cells(ax, apart, texts, cmap="BrBG", vmin=-2, vmax=2, white=1.4)
+    ax.set_xticks(range(apart.shape[1]), [textwrap.fill(say(f"columns.{feature}"), 11) for feature in apart])
+    ax.set_yticks(range(len(apart)), [textwrap.fill(say.word(name), 18) for name in apart.index])
+    ax.tick_params(length=0)
+    _tall(ax, 2 * len(apart))  # a name takes two lines or three
+    return _label(ax, say, "cluster_features")
+
+
+def _cells(ax: Axes, shade: pd.DataFrame, texts: pd.DataFrame, white: float, **colours: object) -> None:
+    """Cells with a text each, shaded by another table; the text is white where the shade is beyond `white`."""
+    ax.imshow(shade.to_numpy(float), aspect="auto", interpolation="nearest", **colours)  # type: ignore[arg-type]
+    for (row, column), value in np.ndenumerate(shade.to_numpy(float)):
+        ax.text(column, row, texts.iloc[row, column], ha="center", va="center", color="white" if abs(value) > white else INK)
+    ax.grid(False)
 
 
 # 03 lifetime value
@@ -377,6 +526,11 @@ def _matrix_cell(ax: Axes, place: tuple[int, int], cell: Any, say: Say, warn: bo
         if shown:
             colour = WARN if warn and up == -9 else INK
             ax.annotate(line, place, (0, up), textcoords="offset points", ha="center", va="center", weight=weight, color=colour)
+
+
+def risk_by_class(shares: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Share of each class (index) in each band of risk (columns); empty where the count is not shown."""
+    return _label(_by_class(shares, say, ax), say, "risk_by_class")
 
 
 def action_gain(gain: pd.Series, say: Say, ax: Axes) -> Axes:

@@ -360,9 +360,7 @@ def _mark_copies(typed: Table, as_of: dt.date, table: str) -> Table:
 
 def transactions(judged: Table, products: Table | None = None) -> Table:
     """The kept lines as the table `transactions`; `products` (kept rows) gives the category where the log has none."""
-    kept = judged.filter(_.outcome == "kept")
-    if products is not None and "category" in products.columns and "product" in kept.columns and "category" not in kept.columns:
-        kept = kept.left_join(products.select("product", "category"), "product").drop("product_right")
+    kept = categorised(judged.filter(_.outcome == "kept"), products)
     linked = link_returns(kept)
     clock = ["moment"] if has_clock(judged) else []
     wanted = [*clock, "quantity", "cost", "discount", "order_id", "product", "category", "channel"]
@@ -375,6 +373,17 @@ def transactions(judged: Table, products: Table | None = None) -> Table:
         sale_day=linked.sale_day,
         source=linked.source,
         line=linked.line,
+    )
+
+
+def categorised(log: Table, products: Table | None) -> Table:
+    """The log with the category of the product where a row names none; `products` has one row per product."""
+    if products is None or "product" not in log.columns or "category" not in products.columns:
+        return log
+    joined = log.left_join(products.select("product", product_category=_.category), "product")
+    said = joined.category if "category" in log.columns else ibis.null("string")
+    return joined.mutate(category=ibis.coalesce(said, joined.product_category)).select(
+        *log.columns, *({"category"} - {*log.columns})
     )
 
 

@@ -145,6 +145,11 @@ def verdict(quality: pd.DataFrame, k: int = 0) -> tuple[str, dict[str, float]]:
     return "clusters", quality[quality.chosen].iloc[0].to_dict()
 
 
+def stability(quality: pd.DataFrame, k: int) -> dict[str, float]:
+    """How surely k groups come out again: stability, low and high of `choose`; nan where that was not measured."""
+    return dict(quality[quality.k == k].iloc[:1][["stability", "low", "high"]].mean())
+
+
 def _name(means: pd.Series, level: int) -> str:
     clearly, very = LEVELS[level]
     told = {FEATURES[str(feature)][mean > 0]: abs(mean) for feature, mean in means.items() if abs(mean) >= clearly}

@@ -29,7 +29,6 @@ MANY_PRODUCTS = 10_000  # a supermarket's: the frequent ones are milk and banana
 MOST_ITEMS = 200  # the most frequent, of which pairs are counted: there are as many pairs as half its square
 SIZES = (4, 8, 16, 32, 64)  # distinct items of an order; orders between two of these are compared with each other
 MIN_TOGETHER, MIN_BUYERS = 10, 5  # orders and customers that make a bundle: one customer's habit is none
-MIN_GROUP = 30  # customers; the taste of a few would outshine all others
 INTEREST_COLUMNS = ["interest", "affinity", "interest_share"]
 BUNDLE_COLUMNS = ["a", "b", "together", "customers", "expected", "lift", "lift_low", "lift_high", "confidence"]
 NEED_COLUMNS = ["need", "need_contacts", "last_asked"]
@@ -42,17 +41,6 @@ def level(*logs: Table | None) -> str:
 
 def _item(log: Table, name: str) -> Value:
     return log[name] if name else ibis.null("string")
-
-
-def categorised(log: Table, products: Table) -> Table:
-    """The log with the category of the product where a row names none; `products` has one row per product."""
-    if "product" not in log.columns or "category" not in products.columns:
-        return log
-    joined = log.left_join(products.select("product", product_category=_.category), "product")
-    said = joined.category if "category" in log.columns else ibis.null("string")
-    return joined.mutate(category=ibis.coalesce(said, joined.product_category)).select(
-        *log.columns, *({"category"} - {*log.columns})
-    )
 
 
 def sales(transactions: Table, as_of: dt.date) -> Table:
@@ -220,22 +208,6 @@ def needs_by(people: pd.DataFrame) -> pd.DataFrame:
     return table.loc[order.index]
 
 
-def affinity_by(transactions: Table, as_of: dt.date, groups: pd.Series, most: int = 8, fewest: int = MIN_GROUP) -> pd.DataFrame:
-    """What groups of customers buy against the mix of all of them: affinity by item and group.
-
-    Index: the `most` items in which the groups differ most, by chi-square; columns: the groups by name. `groups`: the
-    group by customer_id; those of fewer customers than `fewest` are left out.
-    """
-    large = groups[groups.map(groups.value_counts()) >= fewest]
-    named = ibis.memtable(pd.DataFrame({"customer_id": large.index, "of_group": large.to_numpy()}).astype("str"))
-    joined = purchases(transactions, as_of).join(named, "customer_id")
-    counts = joined.group_by("item", "of_group").agg(n=_.purchases.sum().cast("int64")).to_pandas()
-    table = counts.pivot(index="item", columns="of_group", values="n").fillna(0)
-    expected = np.outer(table.sum(axis=1), table.sum()) / max(table.to_numpy().sum(), 1)
-    differing = ((table - expected) ** 2 / expected).sum(axis=1).round(9).sort_values(ascending=False, kind="stable")
-    return ((table + PRIOR) / (expected + PRIOR)).loc[differing.index[:most]]
-
-
 def _in_orders(transactions: Table, as_of: dt.date, name: str) -> Table:
     """One row per order and item in it: customer_id, order (its id; without one the day), item."""
     sold = sales(transactions, as_of)
@@ -321,3 +293,22 @@ def _names(products: Table | None, name: str) -> pd.Series:
         return pd.Series(dtype="str")
     named = products.filter(_.product_name.notnull()).select("product", "product_name").to_pandas()
     return named.set_index("product").product_name
+
+
+def most_liked(groups: pd.DataFrame) -> dict[str, object]:
+    """Of customers by interest (index): how many have one (customers, share), and the most frequent (item, count)."""
+    named = groups.drop(index="no_interest", errors="ignore").customers
+    top = {"item": named.idxmax(), "count": int(named.max())} if len(named) else {"item": "", "count": 0}
+    return {"customers": int(named.sum()), "share": named.sum() / max(groups.customers.sum(), 1)} | top
+
+
+def most_asked(asking: pd.DataFrame) -> dict[str, object]:
+    """Of `needs_by`: how many ask (customers, prospects), and what most ask for (item, count)."""
+    totals = asking.buyers + asking.prospects
+    top = {"item": totals.index[0], "count": int(totals.iloc[0])} if len(totals) else {"item": "", "count": 0}
+    return {"customers": int(totals.sum()), "prospects": int(asking.prospects.sum())} | top
+
+
+def surest(together: pd.DataFrame) -> dict[str, object]:
+    """The first of `bundles`, by column; nothing where there is none."""
+    return together.iloc[0].to_dict() if len(together) else {}

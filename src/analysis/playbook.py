@@ -302,6 +302,12 @@ def cells(matrix: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def risks(matrix: pd.DataFrame) -> pd.Series:
+    """The risk band of everybody with an order, by customer_id, as categories from high to unknown."""
+    ordered = matrix[matrix.risk_band != "none"].set_index("customer_id").risk_band
+    return ordered.astype(pd.CategoricalDtype(RISKS)).cat.remove_unused_categories()
+
+
 def why(matrix: pd.DataFrame) -> pd.DataFrame:
     """Every reason for a tier, tier by tier. Columns: tier, reason, customers, revenue (value window), clv, known (share)."""
     ordered = matrix.assign(tier=pd.Categorical(matrix.tier, TIERS))

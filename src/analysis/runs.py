@@ -12,6 +12,7 @@ import resource
 import shutil
 import sys
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import pyarrow.parquet as pq
 from ibis.expr.types import Table
 from pydantic import ValidationError
 
-from analysis import cleaning, exports, records, segments, tables
+from analysis import cleaning, exports, records, tables
 from analysis import dataset as dataset_file
 from analysis.dataset import Dataset
 from analysis.errors import InputError, RunError, did_you_mean
@@ -123,9 +124,10 @@ class Stage:
     def save_records(self, judged: dict[str, Table]) -> None:
         """Write the kept rows of each table, and all others as `rejects`."""
         kept = {tables.KEPT_AS[name]: cleaning.records(rows) for name, rows in judged.items() if name != "transactions"}
+        products = kept.get("products")
         for name, rows in kept.items():
-            self.save(name, rows)
-        self.save("transactions", cleaning.transactions(judged["transactions"], kept.get("products")))
+            self.save(name, cleaning.categorised(rows, products) if name == "interactions" else rows)
+        self.save("transactions", cleaning.transactions(judged["transactions"], products))
         self.save("rejects", ibis.union(*(cleaning.rejects(rows, name) for name, rows in judged.items())))
 
     def has(self, table: str) -> bool:
@@ -146,10 +148,15 @@ class Stage:
         return Path(self.inputs[table])
 
     def expression(self, table: str) -> Table:
-        """A table as an expression on the embedded engine, for work on records; without rows where the company has none."""
+        """A table as an expression on the stage's engine, for work on records; without rows where the company has none."""
         if table in OPTIONAL and not self.has(table):
             return ibis.memtable(tables.empty(table))
-        return records.connect().read_parquet(self._input(table))
+        return self._engine.read_parquet(self._input(table))
+
+    @cached_property
+    def _engine(self) -> Any:
+        """One engine for all tables, so that they can be joined."""
+        return records.connect()
 
     def read(self, table: str) -> pd.DataFrame:
         """A table of an earlier stage as a checked frame, for work on customers."""

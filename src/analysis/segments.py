@@ -9,8 +9,11 @@ import numpy as np
 import pandas as pd
 
 from analysis import habits
+from analysis.attributes import attributes
+from analysis.clusters import clusters
 from analysis.dataset import Dataset
 from analysis.errors import InputError, did_you_mean
+from analysis.interests import interests, needs
 from analysis.intervals import wilson
 from analysis.segmentation import Segmentation, Texts, segmentation
 from analysis.tables import INTEGER, NUMBER, TABLES, TEXT, Column, Contract
@@ -261,7 +264,9 @@ def lifecycle(people: pd.DataFrame, learned: Rhythm | None = None, silent_days: 
 
 # Made of every dataset, whatever its columns: later stages rest on them.
 ALWAYS = (rfm, abc, lifecycle)
-SEGMENTATIONS: dict[str, Segmentation] = {entry.name: entry for entry in (*ALWAYS, abc_profit, *habits.HABITS)}
+SEGMENTATIONS: dict[str, Segmentation] = {
+    entry.name: entry for entry in (*ALWAYS, abc_profit, *habits.HABITS, attributes, interests, needs, clusters)
+}
 
 
 def _column(entry: Segmentation, column: Column) -> Column:
@@ -289,8 +294,8 @@ def chosen(columns: Collection[str], asked: Collection[str] = ()) -> tuple[list[
     return [entry for entry in wanted if entry.name not in lacking], lacking
 
 
-def options(settings: Dataset, k: int = 0) -> dict[str, dict[str, Any]]:
-    """How a dataset wants its segmentations made, by name; `k` clusters, 0: chosen."""
+def options(settings: Dataset, k: int = 0, attribute: str = "") -> dict[str, dict[str, Any]]:
+    """How a dataset wants its segmentations made, by name; `k` clusters (0: chosen), the attribute to look at."""
     cuts = {"cuts": (settings.abc_a, settings.abc_b)}
     of_rfm = {"scores": settings.rfm_scores, "weights": settings.rfm_weights, "cuts": settings.rfm_cuts}
     return {
@@ -299,6 +304,7 @@ def options(settings: Dataset, k: int = 0) -> dict[str, dict[str, Any]]:
         "abc_profit": cuts,
         "lifecycle": {"silent_days": settings.silent_days, "lost_days": settings.lost_days},
         "clusters": {"k": k, "seed": settings.seed},
+        "attributes": {"name": attribute},
     }
 
 
@@ -353,11 +359,25 @@ def _classes_of(people: pd.DataFrame, groups: pd.Series, entry: Segmentation) ->
     return table[["segmentation", "group", "customers", "customers_share", "revenue", "revenue_share"]]
 
 
+def most_frequent(overview: pd.DataFrame, **segmentations: str) -> dict[str, Any]:
+    """The class that most customers are in, habits that do not show left out; a segmentation by each name given."""
+    shown = overview[overview.group != "no_habit"].sort_values("customers", ascending=False, kind="stable")
+    return {key: next(iter(shown.group[shown.segmentation == name]), np.nan) for key, name in segmentations.items()}
+
+
+def left_out(lacking: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """What `chosen` leaves out. Columns: segmentation, table, lacks (columns of that table)."""
+    rows = [(name, *column.split(".")) for name, columns in lacking.items() for column in columns]
+    return pd.DataFrame(rows, columns=["segmentation", "table", "lacks"])
+
+
 def disagreements(people: pd.DataFrame, segmented: pd.DataFrame) -> pd.DataFrame:
     """Customers whose class by profit is not their class by revenue, the furthest apart and largest revenue first.
 
     Columns: customer_id, abc_revenue, abc_profit, window_revenue, window_profit, margin.
     """
+    if "abc_profit" not in segmented:
+        return pd.DataFrame(columns=["customer_id", "abc_revenue", "abc_profit", "window_revenue", "window_profit", "margin"])
     rank = {name: number for number, name in enumerate(abc_profit.classes)}
     both = segmented[["customer_id", "abc_revenue", "abc_profit"]].merge(
         people[["customer_id", "window_revenue", "window_profit"]], on="customer_id"
