@@ -94,7 +94,7 @@ def test_day_of_week_by_hand(days, found):
     [
         ([1, 8, 15, 22, 29], "regular"),
         ([1, 2, 3, 4, 25], "in_bursts"),
-        ([1, 2, 8, 10, 20], "as_it_comes"),
+        ([1, 2, 8, 10, 20], "irregular"),
         ([1, 8, 15, 22], "no_habit"),
     ],
 )

@@ -379,14 +379,6 @@ def riskiest(by_risk: pd.DataFrame) -> dict[str, object]:
     return {"group": group, "share": high.max(), "all": every}
 
 
-def outcomes(customers: pd.DataFrame, segmented: pd.DataFrame) -> pd.DataFrame:
-    """What attributes are compared with, keyed by customer_id. Columns: revenue (value window), stage."""
-    stages = segmented.set_index("customer_id").stage.astype("category")
-    return (
-        customers.set_index("customer_id")[["window_revenue"]].rename(columns={"window_revenue": "revenue"}).assign(stage=stages)
-    )
-
-
 def foremost(attributes: pd.DataFrame, customers: pd.DataFrame, seed: int = 0) -> str:
     """The attribute that goes most with revenue in the value window; the first where none does, "" where there is none."""
     revenue = customers.set_index("customer_id")[["window_revenue"]]
@@ -406,3 +398,11 @@ def best(by: pd.DataFrame) -> dict[str, object]:
     top = by[by.group != UNKNOWN].sort_values("revenue_each", kind="stable").iloc[-1]
     counts = {"marked": int(by.differs.sum()), "groups": int(by.q.count())}
     return {"group": top.group, "each": top.revenue_each, "low": top.low, "high": top.high} | counts
+
+
+def most_active(by_stage: pd.DataFrame, active: Sequence[str]) -> dict[str, object]:
+    """Of `disclosure.cross` with stages: the class with the largest share in the `active` ones; nan where not shown."""
+    hits = by_stage.reindex(columns=[stage for stage in active if stage in by_stage]).astype(float).sum(axis=1, skipna=False)
+    shares = (hits / by_stage.customers).drop([UNKNOWN, OTHER], errors="ignore")
+    group = shares.idxmax() if shares.notna().any() else ""
+    return {"group": group, "active": shares.max(), "all": hits.sum(skipna=False) / by_stage.customers.sum()}

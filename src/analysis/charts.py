@@ -243,6 +243,7 @@ def habits(classes: pd.DataFrame, say: Say, ax: Axes) -> Axes:
     ax.set_yticks(places, [_own(say.word(group)) for group in classes.group])
     for place, name in zip(places[starts], classes.segmentation[starts], strict=True):
         ax.text(0, place + 1, say.word(name), weight="bold", va="center")
+    ax.set_ylim(places.min() - 0.7, -0.8)
     ax.figure.set_figheight(1.1 + 0.2 * (len(classes) + 1.4 * starts.sum()))  # type: ignore[union-attr]
     ax.grid(False, axis="y")
     _percents(ax, "x")
@@ -521,7 +522,7 @@ def _matrix_cell(ax: Axes, place: tuple[int, int], cell: Any, say: Say, warn: bo
         say.form("compact", cell.revenue),
         f"{say('words.risk')} {say.form('whole_percent', cell.risk)}",
     ]
-    known = [True, cell.revenue == cell.revenue, cell.risk == cell.risk]
+    known = [True, cell.revenue == cell.revenue and cell.stage != "prospect", cell.risk == cell.risk]
     for up, line, shown, weight in zip((9, 0, -9), lines, known, ("bold", "normal", "normal"), strict=True):
         if shown:
             colour = WARN if warn and up == -9 else INK

@@ -148,8 +148,8 @@ def day_of_week(people: pd.DataFrame) -> pd.DataFrame:
     "regularity",
     "Regularity",
     "How alike the pauses between a customer's orders are. Regular: their deviation is less than half of their mean; "
-    "in bursts: more than 1.3 times; as it comes: between.",
-    {"regular": "regularly", "as_it_comes": "as it comes", "in_bursts": "in bursts"},
+    "in bursts: more than 1.3 times; irregular: between.",
+    {"regular": "regularly", "irregular": "irregularly", "in_bursts": "in bursts"},
 )
 def regularity(people: pd.DataFrame) -> pd.DataFrame:
     """How regularly the customer buys. Columns: regularity."""
@@ -158,7 +158,7 @@ def regularity(people: pd.DataFrame) -> pd.DataFrame:
         "regular": people.pause_deviation_days < STEADY * people.pause_days,
         "in_bursts": people.pause_deviation_days > BURSTS * people.pause_days,
     }
-    return _classes(people, "regularity", tests, "as_it_comes")
+    return _classes(people, "regularity", tests, "irregular")
 
 
 @_entry(

@@ -36,6 +36,7 @@ RFM_SEGMENTS = (
     ("lost", "hibernating", "at_risk", "cannot_lose", "cannot_lose"),
 )
 STAGES = ("prospect", "new", "repeat", "loyal", "silent", "lost")
+ACTIVE = ("new", "repeat", "loyal")
 
 
 def score(values: pd.Series, scores: int = SCORES, cuts: Sequence[float] = ()) -> pd.Series:
@@ -408,6 +409,12 @@ def class_grid(segmented: pd.DataFrame, rows: Segmentation, columns: Segmentatio
     """Customers by the classes of two segmentations; classes nobody is in stand at 0."""
     counts = pd.crosstab(segmented[rows.class_column], segmented[columns.class_column])
     return counts.reindex(index=list(rows.classes), columns=list(columns.classes), fill_value=0)
+
+
+def outcomes(people: pd.DataFrame, segmented: pd.DataFrame) -> pd.DataFrame:
+    """What attributes are compared with, keyed by customer_id. Columns: revenue (value window), stage (in order)."""
+    stages = segmented.set_index("customer_id").stage.astype(pd.CategoricalDtype(STAGES)).cat.remove_unused_categories()
+    return pd.DataFrame({"revenue": people.set_index("customer_id").window_revenue, "stage": stages})
 
 
 def stage_moves(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
