@@ -288,6 +288,7 @@ def kept_by_stage():
             "findings": [{"key": f"k{n}", "text": f"Finding {n} of {stage} <b>"} for n in range(5)],
             "cards": {},
             "pictures": {},
+            "terms": [],
         }
         for stage in STAGES
     }

@@ -45,8 +45,8 @@ class Say:
             "int": lambda x: format_decimal(round(x), "#,##0", self.locale),
             "number": lambda x: format_decimal(x, "#,##0.00", self.locale),
             "short": lambda x: format_decimal(float(f"{x:.3g}"), "#,##0.###", self.locale),
-            "percent": lambda x: format_percent(round(x, 3) + 0.0, "#,##0.0 %", self.locale),  # no minus before a zero
-            "whole_percent": lambda x: format_percent(x, "#,##0 %", self.locale),
+            "percent": lambda x: format_percent(round(x, 3) + 0.0, "#,##0.0\u00a0%", self.locale),  # no minus before a zero
+            "whole_percent": lambda x: format_percent(x, "#,##0\u00a0%", self.locale),
             "money": self.money,
             "compact": lambda x: format_compact_currency(x, self.currency, locale=self.locale, fraction_digits=x >= 1e3),
             "exact": lambda x: format_currency(x, self.currency, locale=self.locale),
