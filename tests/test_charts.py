@@ -20,6 +20,9 @@ TIERS = ["strategic", "important", "ordinary"]
 TRACKED = pd.DataFrame({"week": WEEKS, "actual": [3, 2, 4], "expected": [2.5, 2.4, 2.3]})
 BY_REPEATS = {"repeats": [0, 1, 2], "actual": [9.0, 4.0, 2.0]}
 DECILES = pd.DataFrame({"decile": [1, 2], "predicted": [0.8, 0.3], "actual": [0.7, 0.4], "low": [0.5, 0.2], "high": [0.9, 0.6]})
+CELLS = pd.DataFrame(
+    {"tier": ["strategic", "ordinary", "potential"], "stage": ["loyal", "lost", "prospect"], "customers": [1, 30, 4]}
+).assign(revenue=[1200.0, 5, 0], clv=[900.0, 1, np.nan], risk=[0.1, 0.9, np.nan])
 # Each chart with the smallest frame that its docstring asks for.
 CHARTS = {
     "outcomes": (
@@ -36,7 +39,44 @@ CHARTS = {
     "rfm_grid": (pd.DataFrame([[1, 0], [2, 3]], index=[5, 4], columns=[1, 2]), {}),
     "pareto": (pd.DataFrame({"customers": [0, 0.5, 1], "value": [0, 0.8, 1]}), {}),
     "stage_sizes": (pd.Series({"new": 3, "lost": 0}), {}),
-    "cluster_quality": (pd.DataFrame({"clusters": [2, 3], "silhouette": [0.3, 0.4]}), {}),
+    "class_grid": (pd.DataFrame([[1, 0], [2, 3]], index=["A", "none"], columns=["A", "loss"]), {}),
+    "stage_moves": (pd.DataFrame([[0.5, 0.5]], index=["new"], columns=["repeat", "lost"]), {}),
+    "habits": (
+        pd.DataFrame({"segmentation": ["basket", "regularity"], "group": ["large_orders", "irregular"], "customers_share": 0.5}),
+        {},
+    ),
+    "associations": (
+        pd.DataFrame({"a": "region", "b": ["revenue", "stage"], "strength": [0.3, -0.1], "notable": [True, False]}).assign(
+            low=[0.2, -0.2], high=[0.4, 0.1]
+        ),
+        {},
+    ),
+    "value_by_class": (
+        pd.DataFrame({"group": ["客户", "unknown"], "customers": 9, "revenue": 90.0, "revenue_each": 10.0, "low": 5.0}).assign(
+            high=[20.0, np.nan], differs=[True, False]
+        ),
+        {},
+    ),
+    "stage_by_class": (pd.DataFrame([[0.5, np.nan]], index=["客户"], columns=["new", "lost"]), {}),
+    "risk_by_class": (pd.DataFrame([[0.5, 0.5]], index=["客户"], columns=["high", "low"]), {}),
+    "interest_sizes": (
+        pd.DataFrame({"customers": [3, 2], "revenue_share": [0.4, 0.6]}, index=["客户", "no_interest"]),
+        {},
+    ),
+    "open_needs": (pd.DataFrame({"buyers": [3], "prospects": [1]}, index=["客户"]), {}),
+    "cluster_quality": (
+        pd.DataFrame({"k": [2, 3], "silhouette": [0.3, 0.4], "calinski_harabasz": [9.0, 5], "davies_bouldin": [1.0, 2]}).assign(
+            stability=[0.9, 0.8], chosen=[True, False]
+        ),
+        {},
+    ),
+    "cluster_features": (
+        pd.DataFrame([[1.0, -1.0]], index=["often+much_money"], columns=["frequency", "order_value"]),
+        {
+            "medians": pd.DataFrame([[9.0, 5.0]], index=["often+much_money"], columns=["frequency", "order_value"]),
+            "forms": {"frequency": "int", "order_value": "money"},
+        },
+    ),
     "repeat_frequency": (pd.DataFrame(BY_REPEATS | {"model": [8.0, 5.0, 2.0]}), {}),
     "tracking_weekly": (TRACKED, {"origin": WEEKS[1]}),
     "tracking_cumulative": (TRACKED, {"origin": WEEKS[1]}),
@@ -45,7 +85,7 @@ CHARTS = {
     "calibration": (DECILES, {}),
     "leavers_by_decile": (DECILES, {"base": 0.5}),
     "risk_spread": (pd.Series([0.1, 0.5, 0.9]), {}),
-    "matrix": (pd.DataFrame([[1, 0], [2, 30]], index=["strategic", "ordinary"], columns=["new", "lost"]), {}),
+    "matrix": (CELLS, {}),
     "value_by_standing": (pd.DataFrame({"clv": [90.0, 10.0]}, index=["many_repeats", "one_time"]), {}),
     "action_gain": (pd.Series({"welcome": 12.5, "let_go": -3.0}), {}),
     "tier_history": (pd.DataFrame([[1, 2, 7]] * 3, index=ENDS, columns=TIERS), {"full_from": ENDS[1]}),
@@ -72,7 +112,9 @@ def texts(svg):
 def test_every_public_chart_is_drawn_here():
     tree = ast.parse(Path(charts.__file__).read_text("utf-8"))
     takes_say = [
-        n.name for n in tree.body if isinstance(n, ast.FunctionDef) and [a.arg for a in n.args.args[1:3]] == ["say", "ax"]
+        n.name
+        for n in tree.body
+        if isinstance(n, ast.FunctionDef) and n.name[0] != "_" and [a.arg for a in n.args.args[1:3]] == ["say", "ax"]
     ]
     assert set(takes_say) == set(CHARTS)
 
@@ -117,7 +159,7 @@ def test_chart_is_the_same_whatever_the_style_outside():
         ("action_gain", pd.Series(1.0, NASTY)),
         ("stage_sizes", pd.Series(1.0, NASTY)),
         ("segment_sizes", pd.DataFrame({"customers": 1, "revenue_share": 0.1}, NASTY)),
-        ("matrix", pd.DataFrame(1, NASTY, ["new"])),
+        ("class_grid", pd.DataFrame(1, NASTY, ["A"])),
         ("migration", pd.DataFrame(1, ["new"], NASTY)),
         ("rfm_grid", pd.DataFrame(1, NASTY, NASTY)),
     ],
@@ -139,21 +181,42 @@ def test_chart_says_nothing_that_another_language_cannot_translate(name, tmp_pat
     def wrapped(node):
         return {key: wrapped(inside) for key, inside in node.items()} if isinstance(node, dict) else f"⟦{node}⟧"
 
-    english = yaml.safe_load((FOLDER / "en.yml").read_text("utf-8"))
+    english = Say("en").catalogue
     (tmp_path / "eo.yml").write_text(yaml.safe_dump(wrapped(english), allow_unicode=True), "utf-8")
-    for text in texts(draw(name, Say("eo", "EUR", tmp_path))):
-        assert not re.search(r"[A-Za-z]", re.sub(r"⟦.*?⟧", "", text)), text
+    said = " ".join(texts(draw(name, Say("eo", "EUR", tmp_path))))
+    assert not re.search(r"[A-Za-z]", re.sub(r"⟦.*?⟧|1,2K", "", said)), said  # K is how Babel shortens thousands
 
 
 # What the pictures show
 def test_cells_show_their_counts():
-    assert {"1", "0", "2", "30", "Strategic", "Lost"} <= set(texts(drawn("matrix")))
+    assert {"1", "0", "2", "3", "A", "Loss"} <= set(texts(drawn("class_grid")))
 
 
 def test_cells_of_nothing_but_zeros_or_unknowns_are_drawn():
     for value in (0, float("nan")):
-        svg = draw("matrix", frame=pd.DataFrame([[value]], index=["strategic"], columns=["new"]))
+        svg = draw("class_grid", frame=pd.DataFrame([[value]], index=["A"], columns=["loss"]))
         assert ("–" if np.isnan(value) else "0") in texts(svg)
+
+
+def test_cells_of_the_matrix_say_customers_revenue_and_risk_and_warn_above_the_average():
+    """The average risk of the 31 is (0.1 + 30 x 0.9) / 31; prospects have neither revenue nor risk."""
+    ax = axes_of("matrix")
+    words = {text.get_text().replace("\N{NO-BREAK SPACE}", " "): text.get_color() for text in ax.texts}
+    assert list(words) == ["1", "$1.2K", "risk 10 %", "30", "$5", "risk 90 %", "4"]
+    assert [said for said, colour in words.items() if colour == charts.WARN] == ["risk 90 %"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["Prospect", "Loyal", "Lost"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["Strategic", "Ordinary", "Potential"]
+
+
+def test_the_matrix_of_one_cell_and_without_money_is_drawn():
+    draw("matrix", frame=CELLS.head(1))
+    assert "30" in texts(draw("matrix", frame=CELLS.assign(revenue=np.nan, clv=np.nan)))
+
+
+def test_a_companys_long_names_are_cut_where_they_end():
+    assert charts._own("x" * 30) == "x" * 21 + "…"
+    assert charts._own("客户" * 8) == "客户" * 5 + "…"
+    assert charts._own("Region") == "Region"
 
 
 def test_bars_show_their_number_and_a_dash_for_an_unknown_one():
@@ -177,9 +240,10 @@ def axes_of(name, **options):
     return getattr(charts, name)(frame, Say("en"), ax, **(needed | options))
 
 
-def test_best_number_of_clusters_is_marked():
-    marked = axes_of("cluster_quality").lines[1]
-    assert (marked.get_xdata().tolist(), marked.get_ydata().tolist()) == ([3], [0.4])
+def test_the_number_of_groups_taken_is_framed():
+    """It stands in the first column."""
+    [frame] = axes_of("cluster_quality").patches
+    assert (frame.get_x(), frame.get_width()) == (-0.5, 1)
 
 
 def test_cumulative_tracking_adds_up():

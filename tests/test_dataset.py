@@ -197,6 +197,16 @@ value_window_days: 0
 value_days: 365
 annual_discount_rate: 0
 margin: 1
+rfm_scores: 3
+rfm_weights: {recency: 2}
+rfm_cuts: {money: [10, 20]}
+rfm_segments: [[a, b, c], [d, e, f], [g, h, i]]
+abc_a: 0.7
+abc_b: 0.9
+silent_days: 30
+lost_days: 60
+segmentations: [rfm]
+persons: true
 profile_max_age_days: 1
 seed: 0
 parameters: {02_segments.clusters: 5}

@@ -413,7 +413,7 @@ def test_without_customers_there_is_no_file(update, crm):
 
 def test_every_class_is_said_in_the_catalogues_words():
     n = len(playbook.RISKS) * len(playbook.TIERS)
-    names = [*{name for row in segments.RFM_SEGMENTS.values() for name in row}, "prospect"]
+    names = [*{name for row in segments.RFM_SEGMENTS for name in row}, "prospect"]
     ids = [f"{i:02d}" for i in range(n)]
     matrix = pd.DataFrame({"customer_id": ids, "tier": [*playbook.TIERS] * 5, "risk_band": [*playbook.RISKS] * 4})
     listed = updates(

@@ -19,7 +19,7 @@ from analysis.errors import InputError
 from analysis.messages import FOLDER, Say
 
 PACKAGE = Path(analysis.__file__).parent
-ENGLISH = yaml.safe_load((FOLDER / "en.yml").read_text("utf-8"))
+ENGLISH = Say("en").catalogue  # with what segmentations bring along
 NOTEBOOKS = sorted((PACKAGE.parents[1] / "notebooks").glob("*.ipynb"))
 SAMPLES = {
     "text": "007",
@@ -29,6 +29,8 @@ SAMPLES = {
     "number": 2.5,
     "short": 0.25,
     "percent": 0.5,
+    "whole_percent": 0.5,
+    "compact": 1234567.0,
     "money": 10.0,
     "exact": Decimal("10.00"),
     "date": dt.date(2026, 11, 1),
@@ -61,20 +63,35 @@ def strings(node):
 
 
 def keys_of(argument, tree):
-    """The message keys that an argument may be: a text, one of two, or a name given such a text."""
+    """The message keys that an argument may be: a text, one of two, or a name given such a text or a function's texts."""
     if isinstance(argument, ast.Constant):
         return [argument.value]
     if isinstance(argument, ast.IfExp):
         return [key for side in (argument.body, argument.orelse) for key in keys_of(side, tree)]
-    [name] = [argument.id]
-    given = [n for n in ast.walk(tree) if isinstance(n, ast.Assign) and name in [getattr(t, "id", "") for t in n.targets]]
-    return [key for assign in given for key in keys_of(assign.value, tree)]
+    values = assigned(argument.id, tree)
+    return [key for value in values for key in (said_by(value) if isinstance(value, ast.Call) else keys_of(value, tree))]
+
+
+def assigned(name, tree):
+    """What a name is given: the value of an assignment or of a loop, to it alone or to it and others."""
+    for node in ast.walk(tree):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.For) else []
+        if name in {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}:
+            yield node.value if isinstance(node, ast.Assign) else node.iter
+
+
+def said_by(call):
+    """The keys of findings among the texts of a function of the package, as habits.telling(…)."""
+    module, _, name = ast.unparse(call.func).partition(".")
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text("utf-8"))
+    [made] = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name]
+    return [text for text in strings(made) if text in ENGLISH["findings"]]
 
 
 def forms_of(argument, tree):
     """The columns and forms of a table: a literal, or a name in capitals given one."""
-    given = [n for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].__dict__.get("id", "").isupper()]
-    constants = {n.targets[0].id: eval(ast.unparse(n.value)) for n in given}
+    given_ = [n for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].__dict__.get("id", "").isupper()]
+    constants = {n.targets[0].id: eval(ast.unparse(n.value)) for n in given_}
     return eval(ast.unparse(argument), constants)
 
 
@@ -86,18 +103,12 @@ def page_calls(kind):
                 yield notebook.stem, tree, node
 
 
-def decision_keys():
-    tree = ast.parse((PACKAGE / "playbook.py").read_text("utf-8"))
-    [made] = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "decisions"]
-    return [text for text in strings(made) if text.startswith("decision_")]
-
-
 @pytest.mark.parametrize("kind", ["finding", "caveat"])
 def test_sentences_of_the_notebooks_stand_in_the_catalogue_and_get_their_values(kind):
     calls = list(page_calls(kind))
     assert calls
     for where, tree, call in calls:
-        keys = keys_of(call.args[0], tree) or decision_keys()
+        keys = keys_of(call.args[0], tree)
         assert keys, f"{where}: {ast.unparse(call)}"
         for key in keys:
             assert key in ENGLISH[f"{kind}s"], f"{where}: {key}"
@@ -118,7 +129,7 @@ def test_decisions_get_the_values_their_sentences_name():
     }
     actions = pd.DataFrame([row, row | {"gain": -1.0}], index=["welcome", "remind"])
     said = playbook.decisions(actions)
-    assert {key for key, _ in said} == set(decision_keys())
+    assert {key for key, _ in said} == {"decision_pays", "decision_does_not_pay"}
     for key, values in said:
         assert "{" not in Say("en")(f"findings.{key}", **values)
 
@@ -171,7 +182,7 @@ def test_every_fixed_key_in_the_package_and_its_templates_is_a_message():
 
 def test_every_class_has_a_word():
     terms = {*playbook.TIERS, *playbook.RISKS, *segments.STAGES}
-    terms |= {name for row in segments.RFM_SEGMENTS.values() for name in row}
+    terms |= {name for row in segments.RFM_SEGMENTS for name in row}
     terms |= {rule.reason for rule in cleaning.RULES} | {rule.outcome for rule in cleaning.RULES}
     terms |= {rule.id for rule in playbook.load().rules}
     terms |= {"kept", "mended", "left_empty", "jump", "silent_day", *quality.PARTS}
@@ -218,7 +229,8 @@ def test_a_language_that_is_only_a_file_says_only_its_own_text(folder):
 def test_classes_are_said_in_the_language(folder):
     say = Say("eo", "EUR", folder)
     assert say.word("strategic") == "⟦Strategic⟧"
-    assert say.word("cluster_3") == "⟦Group⟧ 3"
+    assert say.word("often+much_money") == "⟦often⟧, ⟦much money⟧"
+    assert say.word("often+whatever") == "often+whatever"
     assert say.word("something of the data") == "something of the data"
 
 
@@ -259,8 +271,13 @@ def test_a_language_with_a_file_is_said_or_refused_plainly(tmp_path, language):
         ("en", "USD", "number", 2, "2.00"),
         ("en", "USD", "short", 0.18456, "0.185"),
         ("en", "USD", "short", 1236.7, "1,240"),
-        ("en", "USD", "percent", 0.1234, "12.3 %"),
-        ("en", "USD", "percent", -0.05, "-5.0 %"),
+        ("en", "USD", "percent", 0.1234, "12.3\N{NO-BREAK SPACE}%"),
+        ("en", "USD", "percent", -0.05, "-5.0\N{NO-BREAK SPACE}%"),
+        ("en", "USD", "percent", -0.0001, "0.0\N{NO-BREAK SPACE}%"),
+        ("en", "USD", "whole_percent", 0.126, "13\N{NO-BREAK SPACE}%"),
+        ("en", "USD", "compact", 1234567, "$1.2M"),
+        ("en", "USD", "compact", 123.4, "$123"),
+        ("zh", "CNY", "compact", 12345678, "¥1234.6万"),
         ("en", "USD", "money", 0, "$0"),
         ("en", "USD", "money", 5.5, "$5.50"),
         ("en", "USD", "money", 5.0, "$5"),
@@ -275,7 +292,7 @@ def test_a_language_with_a_file_is_said_or_refused_plainly(tmp_path, language):
         ("en", "USD", "date", pd.Timestamp("2026-11-01 23:59"), "Nov 1, 2026"),
         ("zh", "CNY", "int", 1234567, "1,234,567"),
         ("zh", "CNY", "number", 1234.567, "1,234.57"),
-        ("zh", "CNY", "percent", 0.1234, "12.3 %"),
+        ("zh", "CNY", "percent", 0.1234, "12.3\N{NO-BREAK SPACE}%"),
         ("zh", "CNY", "money", 5.5, "¥5.50"),
         ("zh", "CNY", "money", 1234.4, "¥1,234"),
         ("zh", "CNY", "exact", Decimal("-0.1"), "-¥0.10"),
@@ -314,7 +331,7 @@ def test_a_sentence_with_an_unknown_number_is_noticed():
 
 def test_a_sentence_by_hand():
     said = Say("en")("findings.customers", customers=1200, repeaters=300, share=0.25)
-    assert said == "1,200 customers have ordered, 300 of them (25.0 %) on more than one day."
+    assert said == "1,200 customers have ordered, 300 of them (25.0\N{NO-BREAK SPACE}%) on more than one day."
 
 
 @settings(max_examples=50)

@@ -260,7 +260,7 @@ def test_an_empty_log_is_refused(tmp_path: Path) -> None:
 def test_params_lists_every_parameter_with_its_comment() -> None:
     code, printed = say("params")
     assert code == 0
-    assert "k: int = 0" in printed and "number of clusters; 0: chosen by the silhouette" in printed
+    assert "k: int = 0" in printed and "number of clusters; 0: chosen by four criteria" in printed
 
 
 def test_a_path_outside_the_run_is_refused(shop: Path, inside: Path, tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def test_a_table_shows_its_first_rows_in_the_forms_given():
     _, soup = shown(lambda page: page.table(frame, "x", {"a": "word", "b": "percent"}))
     rows = [[cell.get_text() for cell in row.find_all("td")] for row in soup.find("tbody").find_all("tr")]
     assert len(rows) == report.MAX_TABLE_ROWS
-    assert rows[:2] == [["New", "50.0 %"], ["New", "100.0 %"]]
+    assert rows[:2] == [["New", "50.0\N{NO-BREAK SPACE}%"], ["New", "100.0\N{NO-BREAK SPACE}%"]]
     assert [cell.get("class") for cell in soup.find("tbody").find("tr").find_all("td")] == [None, ["n"]]
 
 

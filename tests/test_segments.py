@@ -239,12 +239,14 @@ def test_a_companys_own_segment_names():
     names = [["low now", "mid now", "top now"], ["low", "mid", "top"], ["low ago", "mid ago", "top ago"]]
     made = segments.rfm(people, scores=3, names=names)
     assert made.rfm_segment.tolist() == ["top now", "mid", "low ago"]
-    assert segments.segment_names(names).to_dict("list") == {
-        "recency": [3, 2, 1],
-        "fm_1": ["low now", "low", "low ago"],
-        "fm_2": ["mid now", "mid", "mid ago"],
-        "fm_3": ["top now", "top", "top ago"],
-    }
+    assert segments.segment_names([["a", "b", "b"], ["c", "c", "c"], ["d", "e", "f"]]).to_numpy().tolist() == [
+        [3, "a", 1, 1],
+        [3, "b", 2, 3],
+        [2, "c", 1, 3],
+        [1, "d", 1, 1],
+        [1, "e", 2, 2],
+        [1, "f", 3, 3],
+    ]
 
 
 def test_all_eleven_usual_names_are_used_and_explained():
@@ -458,10 +460,9 @@ def test_a_segmentation_that_is_none_is_named():
 
 @pytest.mark.parametrize("entry", SEGMENTATIONS.values(), ids=list(SEGMENTATIONS))
 def test_each_entry_says_what_it_is(entry):
-    for said in entry.texts.values():
-        assert said.term
-        assert said.meaning.endswith(".")
-        assert tuple(said.classes) == entry.classes
+    assert entry.texts.term
+    assert entry.texts.meaning.endswith(".")
+    assert entry.lacks([]) == list(entry.needs)
     assert entry.class_column in entry.makes
     assert set(entry.makes) <= set(tables.TABLES["segments"].columns)
 
@@ -469,7 +470,7 @@ def test_each_entry_says_what_it_is(entry):
 def test_two_entries_never_call_the_same_class_differently():
     said = {}
     for entry in SEGMENTATIONS.values():
-        for name, words in entry.texts["en"].classes.items():
+        for name, words in entry.texts.classes.items():
             assert said.setdefault(name, words) == words
 
 

@@ -146,13 +146,11 @@ def _student(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
         "attribute": Column(TEXT, "class by the column of the profiles that is looked at closely; unknown without one"),
         "attribute_name": Column(TEXT, "that column"),
     },
-    {
-        "en": Texts(
-            "Attribute",
-            "What a company knows of its customers besides their orders, as region, industry, size or credit rating.",
-            {OTHER: "Other", UNKNOWN: "Unknown"},
-        )
-    },
+    Texts(
+        "Attribute",
+        "What a company knows of its customers besides their orders, as region, industry, size or credit rating.",
+        {OTHER: "Other", UNKNOWN: "Unknown"},
+    ),
     needs=("customers.customer_id",),
 )
 def attributes(people: pd.DataFrame, name: str = "") -> pd.DataFrame:

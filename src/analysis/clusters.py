@@ -173,7 +173,7 @@ def name(means: pd.DataFrame) -> pd.Series:
 @segmentation(
     class_column="cluster",
     makes={"cluster": Column(TEXT, "group found in the data, named by what marks it", empty=True)},
-    texts={"en": TEXTS},
+    texts=TEXTS,
 )
 def clusters(people: pd.DataFrame, k: int = 0, seed: int = 0) -> pd.DataFrame:
     """k-means groups, named by what marks them. k = 0: the number that `choose` chooses.

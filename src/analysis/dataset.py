@@ -248,7 +248,7 @@ class Dataset(_Strict):
     value_days: int = Field(1095, ge=1, description="how far ahead lifetime value counts")
     annual_discount_rate: float = Field(0.1, ge=0, lt=1, description="at which future money is discounted")
     margin: float | None = Field(None, gt=0, le=1, description="gross margin on revenue; unknown: value is revenue")
-    rfm_scores: int = Field(5, ge=3, le=10, description="classes of each RFM score")
+    rfm_scores: int = Field(5, ge=3, le=10, description="levels of each RFM score")
     rfm_weights: dict[Measure, Weight] = Field({}, description="of recency, frequency and money; 1 unless given")
     rfm_cuts: dict[Measure, list[float]] = Field(
         {}, description="ascending cut points instead of ranks, one less than rfm_scores: days of recency, orders, money"
@@ -257,8 +257,8 @@ class Dataset(_Strict):
         [],
         description="names: a row for each recency score, the best first, with one for each of the other two, worst first",
     )
-    abc_a: float = Field(0.8, gt=0, lt=1, description="share of the total that customers of class A bring")
-    abc_b: float = Field(0.95, gt=0, lt=1, description="share that A and B bring together")
+    abc_a: float = Field(0.8, gt=0, lt=1, description="share of the total that the A customers bring")
+    abc_b: float = Field(0.95, gt=0, lt=1, description="share of the total that A and B bring together")
     silent_days: int = Field(0, ge=0, description="without an order, after which a customer is silent; 0: by own rhythm")
     lost_days: int = Field(0, ge=0, description="without an order, after which a customer is lost; 0: by own rhythm")
     segmentations: list[str] = Field([], description="to make besides RFM, ABC and stages; by default all that the columns allow")

@@ -105,7 +105,7 @@ def _classes(people: pd.DataFrame, column: str, tests: dict[str, pd.Series], oth
 def _entry(column: str, term: str, meaning: str, classes: dict[str, str], *needs: str) -> Callable[..., Segmentation]:
     """A habit is one column of classes, of which `no_habit` says that too few orders show none."""
     texts = Texts(term, meaning, classes | {"no_habit": "no habit shown"})
-    return segmentation(column, {column: Column(TEXT, meaning, optional=bool(needs))}, {"en": texts}, needs)
+    return segmentation(column, {column: Column(TEXT, meaning, optional=bool(needs))}, texts, needs)
 
 
 @_entry(
@@ -209,3 +209,10 @@ def prices(people: pd.DataFrame) -> pd.DataFrame:
 
 
 HABITS = (time_of_day, day_of_week, regularity, basket, buys_through, prices)
+
+
+def telling(classes: pd.DataFrame) -> list[tuple[str, dict[str, float]]]:
+    """What stands out among the classes of habits (columns: group, customers, revenue_share), as message keys with values."""
+    found = classes.set_index("group")[["customers", "revenue_share"]].rename(columns={"revenue_share": "share"})
+    keys = {"night": "night", "several_channels": "channels", "discount_hunters": "discounts"}
+    return [(key, found.loc[group].to_dict()) for group, key in keys.items() if group in found.index]

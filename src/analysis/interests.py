@@ -156,13 +156,11 @@ def _typed(people: pd.DataFrame) -> pd.DataFrame:
         "affinity": Column(NUMBER, "purchases of it over those expected, one added to both", empty=True),
         "interest_share": Column(NUMBER, "its share of the customer's purchases (a category on a day is one)", empty=True),
     },
-    texts={
-        "en": Texts(
-            "Interest",
-            "The kind of product that a customer buys further above the company's mix than chance would have it.",
-            {"no_interest": "No clear interest"},
-        )
-    },
+    texts=Texts(
+        "Interest",
+        "The kind of product that a customer buys further above the company's mix than chance would have it.",
+        {"no_interest": "No clear interest"},
+    ),
     needs=("transactions.category",),  # a class for each of thousands of products would be no segmentation
 )
 def interests(people: pd.DataFrame) -> pd.DataFrame:
@@ -179,13 +177,11 @@ def interests(people: pd.DataFrame) -> pd.DataFrame:
         "need_contacts": Column(INTEGER, "days with contacts about it"),
         "last_asked": Column(DAY, "last of these days", empty=True),
     },
-    texts={
-        "en": Texts(
-            "Need",
-            "The kind of product that a customer asks about again and again, or asks money for, and has never bought.",
-            {"no_need": "No open need"},
-        )
-    },
+    texts=Texts(
+        "Need",
+        "The kind of product that a customer asks about again and again, or asks money for, and has never bought.",
+        {"no_need": "No open need"},
+    ),
     needs=("interactions.category", "transactions.category"),
 )
 def needs(people: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,8 @@ from analysis.tables import Column
 
 @dataclass(frozen=True)
 class Texts:
-    """What a segmentation and its classes are called, in one language. Classes stand in the order of the reports."""
+    """What a segmentation and its classes are called in English; another language's file says it under `segmentations`
+    and `words`. Classes stand in the order of the reports."""
 
     term: str
     meaning: str  # for the glossary
@@ -29,7 +30,7 @@ class Segmentation:
     make: Callable[..., pd.DataFrame]
     class_column: str  # of those it makes: holds the one class of each customer
     makes: dict[str, Column]
-    texts: dict[str, Texts]  # by language
+    texts: Texts
     needs: tuple[str, ...]  # columns of the company's records, as transactions.channel
 
     @property
@@ -38,7 +39,7 @@ class Segmentation:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return tuple(self.texts["en"].classes)
+        return tuple(self.texts.classes)
 
     def lacks(self, columns: Collection[str]) -> list[str]:
         """Which of the columns it needs are not among those there are."""
@@ -49,7 +50,7 @@ class Segmentation:
 
 
 def segmentation(
-    class_column: str, makes: dict[str, Column], texts: dict[str, Texts], needs: tuple[str, ...] = ()
+    class_column: str, makes: dict[str, Column], texts: Texts, needs: tuple[str, ...] = ()
 ) -> Callable[[Callable[..., pd.DataFrame]], Segmentation]:
     """Make a function of `people` an entry of SEGMENTATIONS."""
     return lambda make: Segmentation(make, class_column, makes, texts, needs)

@@ -79,7 +79,7 @@ _RFM = Texts(
         "rfm_score": Column(NUMBER, "weighted mean of the three scores", empty=True),
         "rfm_segment": Column(TEXT, "named segment of the scores"),
     },
-    {"en": _RFM},
+    _RFM,
 )
 def rfm(
     people: pd.DataFrame,
@@ -145,7 +145,7 @@ _ABC_MEANING = (
 @segmentation(
     "abc_revenue",
     {"abc_revenue": Column(TEXT, "A, B, C by revenue in the value window, none at or below zero")},
-    {"en": Texts("ABC by revenue", _ABC_MEANING.format(what="revenue", none="none: at or below zero, returns deducted"), _ABC)},
+    Texts("ABC by revenue", _ABC_MEANING.format(what="revenue", none="none: at or below zero, returns deducted"), _ABC),
 )
 def abc(people: pd.DataFrame, cuts: Sequence[float] = ABC_CUTS) -> pd.DataFrame:
     """ABC by net revenue in the value window. Columns: abc_revenue."""
@@ -155,13 +155,11 @@ def abc(people: pd.DataFrame, cuts: Sequence[float] = ABC_CUTS) -> pd.DataFrame:
 @segmentation(
     "abc_profit",
     {"abc_profit": Column(TEXT, "A, B, C by profit in the value window, loss below zero, none without any", optional=True)},
-    {
-        "en": Texts(
-            "ABC by profit",
-            _ABC_MEANING.format(what="profit", none="loss: cost the company more than they paid; none: neither"),
-            _ABC | {"loss": "Loss"},
-        )
-    },
+    Texts(
+        "ABC by profit",
+        _ABC_MEANING.format(what="profit", none="loss: cost the company more than they paid; none: neither"),
+        _ABC | {"loss": "Loss"},
+    ),
     needs=("transactions.cost",),
 )
 def abc_profit(people: pd.DataFrame, cuts: Sequence[float] = ABC_CUTS) -> pd.DataFrame:
@@ -247,7 +245,7 @@ _STAGE = Texts(
         "silent_after_days": Column(INTEGER, "days without an order after which the customer is silent", empty=True),
         "lost_after_days": Column(INTEGER, "days without an order after which the customer is lost", empty=True),
     },
-    {"en": _STAGE},
+    _STAGE,
 )
 def lifecycle(people: pd.DataFrame, learned: Rhythm | None = None, silent_days: int = 0, lost_days: int = 0) -> pd.DataFrame:
     """The stage each customer has reached, and the pauses that make it silent and lost."""
@@ -448,9 +446,11 @@ def score_grid(segmented: pd.DataFrame, scores: int = SCORES) -> pd.DataFrame:
 
 
 def segment_names(names: Sequence[Sequence[str]] = RFM_SEGMENTS) -> pd.DataFrame:
-    """The named segments as a table: recency, and the name for each mean of the other two scores (fm_1, fm_2, …)."""
-    rows = {"recency": range(len(names), 0, -1)}
-    return pd.DataFrame(rows | {f"fm_{n}": column for n, column in enumerate(zip(*names, strict=True), 1)})
+    """The named segments as a table. Columns: recency (score, the best first), segment, fm_low, fm_high (from which to
+    which mean of the other two scores)."""
+    cells = [(len(names) - n, name, fm) for n, row in enumerate(names) for fm, name in enumerate(row, 1)]
+    ranges = pd.DataFrame(cells, columns=["recency", "segment", "fm"]).groupby(["recency", "segment"], sort=False).fm
+    return ranges.agg(fm_low="min", fm_high="max").reset_index()
 
 
 def concentration(values: pd.Series, points: int = 100, losses: bool = False) -> pd.DataFrame:

@@ -48,7 +48,7 @@ class Say:
             "percent": lambda x: format_percent(round(x, 3) + 0.0, "#,##0.0\u00a0%", self.locale),  # no minus before a zero
             "whole_percent": lambda x: format_percent(x, "#,##0\u00a0%", self.locale),
             "money": self.money,
-            "compact": lambda x: format_compact_currency(x, self.currency, locale=self.locale, fraction_digits=x >= 1e3),
+            "compact": self.compact,
             "exact": lambda x: format_currency(x, self.currency, locale=self.locale),
             "date": lambda x: format_date(_day(x), "medium", self.locale),
             "text": str,
@@ -89,6 +89,12 @@ class Say:
         pattern.frac_prec = pattern.frac_prec if cents else (0, 0)
         return format_currency(amount, self.currency, pattern, self.locale, currency_digits=cents)
 
+    def compact(self, amount: float) -> str:
+        """An amount with its currency in few letters, as $1.2M; whole units below a thousand."""
+        if abs(amount) < WHOLE_MONEY:
+            return self.money(round(amount))
+        return format_compact_currency(amount, self.currency, locale=self.locale, fraction_digits=1)
+
     def word(self, term: str) -> str:
         """The catalogue's name of a class (tier, stage, segment, reason; also several, as lately+often), or the term itself."""
         words, parts = self.catalogue["words"], str(term).split("+")
@@ -128,13 +134,14 @@ def catalogue(language: str, folder: Path = FOLDER) -> dict[str, Any]:
     path = folder / f"{language}.yml"
     if not path.is_file():
         raise InputError(f"no reports in {language!r}; {did_you_mean(language, (p.stem for p in folder.glob('*.yml')))}")
-    return _with_segmentations(yaml.safe_load(path.read_text("utf-8")), language)
+    return _with_segmentations(yaml.safe_load(path.read_text("utf-8")))
 
 
-def _with_segmentations(texts: dict[str, Any], language: str) -> dict[str, Any]:
-    """The catalogue with the words that segmentations bring along; in English where they lack the language."""
-    said = {name: entry.texts.get(language, entry.texts["en"]) for name, entry in SEGMENTATIONS.items()}
-    words = {key: word for of in said.values() for key, word in of.classes.items()} | {name: of.term for name, of in said.items()}
-    texts["words"] = words | texts["words"]
-    texts["segmentations"] = {name: {"term": of.term, "meaning": of.meaning} for name, of in said.items()}
+def _with_segmentations(texts: dict[str, Any]) -> dict[str, Any]:
+    """The catalogue with what segmentations bring along; where another language does not say it, in English."""
+    entries = SEGMENTATIONS.items()
+    words = {key: word for _, entry in entries for key, word in entry.texts.classes.items()}
+    terms = {name: {"term": entry.texts.term, "meaning": entry.texts.meaning} for name, entry in entries}
+    texts["segmentations"] = terms | texts.get("segmentations", {})
+    texts["words"] = words | {name: said["term"] for name, said in texts["segmentations"].items()} | texts["words"]
     return texts
