@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from analysis import clusters, customers
-from analysis.clusters import CRITERIA, FEATURES, LEVELS, TEXTS, TYPICAL
+from analysis.clusters import CRITERIA, LEVELS, SHARES, TEXTS, TYPICAL
+
+FEATURES = {name: words for name, words in clusters.FEATURES.items() if name not in SHARES}
 
 MONEY = ["window_revenue", "order_value"]
 VALUES = st.sampled_from([0, 0, 1, 5, 30, 31, 1_000, 1e9])
@@ -141,7 +143,7 @@ def test_planted_kinds_are_found_all_and_no_more(count):
 def test_groups_are_called_what_they_are(four):
     assert four.groupby(kinds_of(FOUR)).unique().str[0].tolist() == [
         "recently+often+much_money",
-        "recently+rarely+briefly_known+small_orders",
+        "recently+briefly_known",
         "long_ago+little_money+small_orders",
         "long_ago+little_money+large_orders",
     ]
@@ -278,7 +280,7 @@ def test_only_what_the_finest_words_do_not_tell_apart_shares_a_name(rows):
 
 
 def test_every_word_of_a_name_has_its_words():
-    plain = [word for ends in FEATURES.values() for word in ends]
+    plain = [word for ends in clusters.FEATURES.values() for word in ends]
     assert list(TEXTS.classes) == [*plain, *(f"very_{word}" for word in plain), TYPICAL]
     assert len(set(TEXTS.classes.values())) == len(TEXTS.classes)
     assert not any("+" in word for word in TEXTS.classes)
@@ -357,3 +359,35 @@ def test_conditions_in_words():
     assert clusters.said([("frequency", ">", 2.0), ("frequency", "<=", 9.0)], say) == (
         "rules.frequency.above {'x': 2.0}, rules.frequency.up_to {'x': 9.0}"
     )
+
+
+# Shares of habits
+def with_habits(people, night, discount):
+    """The same with shares of orders at night, and of money taken off, of ten orders or a thousand each."""
+    habits = {"timed_orders": 10, "night_orders": 10 * night, "undiscounted": 1000.0, "discount": 1000 * discount}
+    return people.assign(orders=10, **habits)
+
+
+def test_night_buyers_and_discount_hunters_are_groups_where_habits_are_known():
+    each, kinds = 40, [BEST, GONE_LARGE, BEST, BEST]
+    people = planted(*kinds)
+    kind = kinds_of(people)
+    found = clusters.clusters(with_habits(people, np.where(kind == 2, 0.9, 0), np.where(kind == 3, 0.3, 0))).cluster
+    assert metrics.adjusted_rand_score(kind, found) == 1
+    assert {"by_night", "many_discounts"} <= set(found)
+    assert len(found) == 4 * each
+
+
+def test_one_order_at_night_makes_no_night_buyer():
+    """Of 40 with one order, and 40 with 30, half buy at night: the single orders weigh a quarter, the 30 ten elevenths."""
+    night = np.tile([0, 1], 40)
+    orders = np.repeat([1, 30], 40)
+    people = planted(BEST, BEST).assign(orders=orders, timed_orders=orders, night_orders=orders * night)
+    scaled = clusters.standardised(people).night_share.to_numpy()
+    assert scaled[41] / scaled[1] == pytest.approx((30 / 33) / (1 / 4))
+    assert clusters.raw_features(people).night_share.tolist() == night.tolist()
+
+
+def test_where_no_habit_is_known_the_groups_are_the_same():
+    unknown = dict.fromkeys(["timed_orders", "night_orders", "undiscounted", "discount"], np.nan)
+    pd.testing.assert_frame_equal(clusters.clusters(FOUR.assign(**unknown)), clusters.clusters(FOUR))

@@ -21,8 +21,12 @@ FEATURES = {
     "age_days": ("briefly_known", "long_known"),
     "window_revenue": ("little_money", "much_money"),
     "order_value": ("small_orders", "large_orders"),
+    "night_share": ("by_day", "by_night"),
+    "discount_share": ("few_discounts", "many_discounts"),
 }
-COUNTED = ("recency_days", "frequency", "age_days")  # whole numbers; the others are money
+SHARES = {"night_share": ("night_orders", "timed_orders"), "discount_share": ("discount", "undiscounted")}  # of habits
+FEW_ORDERS = 3.0  # order days of the average customer that are added to a share: one order at night makes no night buyer
+COUNTED = ("recency_days", "frequency", "age_days")  # whole numbers; the others are money or shares
 MEASURED = 2_000  # customers on whom the numbers of groups are compared; the silhouette looks at every pair
 CLUSTERED = 200_000  # customers that place the centres; the rest is assigned to them
 FEWEST = 10  # different customers; among fewer no group is worth a name
@@ -32,12 +36,14 @@ DRAWS = 10  # halves of the sample that are grouped anew, to see whether the sam
 STABLE = 0.8  # adjusted Rand that Steinley (2004, Psychological Methods 9, 386) calls good; less is chance
 TIE = 1e-9  # below this a feature is the same for all
 LEAST_SPREAD = 0.125  # of the logs, about 25 %: ages of 462 to 545 days must not divide customers as ten and a thousand do
+LEAST_SPREAD_OF_SHARES = 0.03  # three of a hundred orders
 FARTHEST = 3.0  # deviations from the mean: one very rich customer is no group
 DIGITS = 9  # money in another unit differs in the last digits of a float, which must not move anybody
 # From how many deviations off the mean of all a group's mean is named, and named "very". High at first, because few
 # words are read more easily and change less from day to day; the next is for groups left without a word, and all the
 # others for groups that would otherwise bear the same name.
 LEVELS = ((0.6, np.inf), (0.4, np.inf), (0.2, 1.5), (0.1, 1.0), (0.0, 0.5))
+BESIDE = 0.5  # of the largest deviation; what is less is not said beside it, unless names need finer words
 TYPICAL = "typical"
 DEPTH = 3  # questions to ask about a customer; more are no rule of thumb
 LEAST_LEAF = 0.02  # of the customers; a rule for fewer is not worth remembering
@@ -55,22 +61,29 @@ TEXTS = Texts(
 
 
 def raw_features(people: pd.DataFrame) -> pd.DataFrame:
-    """FEATURES of all who ordered, in days, orders and money, sorted by customer_id (index).
+    """FEATURES of all who ordered, in days, orders, money and shares, sorted by customer_id (index).
 
     A feature that nobody has is left out; one customer's unknown value counts as the median.
     """
     ordered = people[people.orders > 0].sort_values("customer_id").set_index("customer_id")
-    raw = ordered[list(FEATURES)].astype("float64").dropna(axis=1, how="all")
+    shares = {name: ordered[part] / ordered[of].where(ordered[of] > 0) for name, (part, of) in SHARES.items() if part in ordered}
+    known = ordered.assign(**shares)
+    raw = known[[name for name in FEATURES if name in known]].astype("float64").dropna(axis=1, how="all")
     return raw.fillna(raw.median())
 
 
 def standardised(people: pd.DataFrame) -> pd.DataFrame:
-    """The same made comparable: over their median (so that no unit matters), logs (because all are skewed), mean 0
-    and deviation 1, at most FARTHEST from it. What is the same for all is left out."""
+    """The same made comparable: shares drawn to their mean the more the fewer the orders; all else over its median (so
+    that no unit matters) and in logs (because all are skewed). Mean 0 and deviation 1, at most FARTHEST from it; what is
+    the same for all is left out."""
     raw = raw_features(people).clip(lower=0)
-    logs = np.log1p(raw / raw[raw > 0].median())
+    shares = raw.columns.intersection(list(SHARES))
+    orders = people.set_index("customer_id").orders.reindex(raw.index)
+    drawn = raw[shares].sub(raw[shares].mean()).mul(orders / (orders + FEW_ORDERS), axis=0)
+    logs = np.log1p(raw / raw[raw > 0].median()).assign(**drawn)
     varied = logs.loc[:, logs.std(ddof=0) > TIE]
-    scaled = (varied - varied.mean()) / varied.std(ddof=0).clip(lower=LEAST_SPREAD)
+    least = pd.Series(LEAST_SPREAD, varied.columns).mask(varied.columns.isin(shares), LEAST_SPREAD_OF_SHARES)
+    scaled = (varied - varied.mean()) / np.maximum(varied.std(ddof=0), least)
     return scaled.clip(-FARTHEST, FARTHEST).round(DIGITS)
 
 
@@ -152,7 +165,8 @@ def stability(quality: pd.DataFrame, k: int) -> dict[str, float]:
 
 def _name(means: pd.Series, level: int) -> str:
     clearly, very = LEVELS[level]
-    told = {FEATURES[str(feature)][mean > 0]: abs(mean) for feature, mean in means.items() if abs(mean) >= clearly}
+    least = max(clearly, 0.0 if level > 1 else BESIDE * means.abs().max())
+    told = {FEATURES[str(feature)][mean > 0]: abs(mean) for feature, mean in means.items() if abs(mean) >= least}
     return "+".join(("very_" if far >= very else "") + word for word, far in told.items()) or TYPICAL
 
 
@@ -194,14 +208,15 @@ def clusters(people: pd.DataFrame, k: int = 0, seed: int = 0) -> pd.DataFrame:
 def profile(people: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
     """What each group (index: cluster) is like, the one with most revenue in the value window first.
 
-    Columns: customers, share (of those in a group), and the median of each of FEATURES in its own unit.
+    Columns: customers, share (of those in a group), and the median of each of FEATURES that is known, in its own unit.
     """
-    keyed = people.set_index("customer_id").reindex(columns=list(FEATURES)).astype("float64")
-    groups = keyed.groupby(labels.rename("cluster"))
+    raw = raw_features(people)
+    groups = raw.groupby(labels.rename("cluster").reindex(raw.index))
     made = groups.median()
     made.insert(0, "customers", groups.size())
     made.insert(1, "share", made.customers / made.customers.sum())
-    worth = pd.DataFrame({"revenue": groups.window_revenue.sum(), "customers": made.customers})
+    revenue = groups.window_revenue.sum() if "window_revenue" in raw else made.customers
+    worth = pd.DataFrame({"revenue": revenue, "customers": made.customers})
     return made.loc[worth.sort_values(["revenue", "customers"], ascending=False, kind="stable").index]
 
 

@@ -99,9 +99,11 @@ class Page:
         _show(_fragment("figure", picture, alt), alt)
 
     def table(self, frame: pd.DataFrame, name: str, forms: dict[str, str]) -> None:
-        """The first rows of a frame, each column in a form of the catalogue; caption tables.<name>, headings columns.*."""
+        """The first rows of a frame, each column in a form of the catalogue; caption tables.<name>, headings columns.*.
+        Columns that the frame lacks are left out."""
         if len(frame) == 0:
             return
+        forms = {column: form for column, form in forms.items() if column in frame}
         shown = frame.head(MAX_TABLE_ROWS)
         numeric = [is_numeric_dtype(frame[column]) or forms[column] in ("money", "exact") for column in forms]
         rows = [
