@@ -34,11 +34,14 @@ lint: $(READY) ## check style, types and the notebooks' form
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
 
-bench: $(READY) ## measure the default run, reading, summary and fitters against their peers
+bench: $(READY) ## measure the default run, reading, fitters, forecasts and groups against their peers and the truth
 	$(BIN)/python tests/bench/default_run.py
 	$(BIN)/python tests/bench/reading.py
 	$(BIN)/python tests/bench/btyd_speed.py
 	$(BIN)/python tests/bench/accuracy.py
+	$(BIN)/python tests/bench/segments_speed.py
+	$(BIN)/customer-matrix run data/crm_demo.yml
+	$(BIN)/python tests/bench/planted.py
 
 outputs: $(READY) ## refresh the checked summaries kept in the notebooks
 	$(BIN)/jupyter execute --inplace notebooks/0*.ipynb

@@ -1,4 +1,5 @@
-"""The default run, CDNOW master, against what lifetimes' file itself says when pandas reads it."""
+"""The default run, CDNOW master, against what lifetimes' file itself says when pandas reads it; and the run of the
+invented company, which has everything that a company can have."""
 
 import re
 import subprocess
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis import runs, sources, tables
+from analysis.segments import SEGMENTATIONS
 from tests.test_pipeline import command
 
 
@@ -71,6 +73,29 @@ def test_every_page_has_its_pictures_and_no_request_to_anywhere(published: Path)
         assert all(link.startswith("data:image/png") or (page.parent / link).is_file() for link in links), page
 
 
+def test_groupings_that_lack_a_column_are_named_with_it(published: Path) -> None:
+    page = text(published / "reports" / "cdnow" / "1998-06-30" / "02_segments.html")
+    lacking = page[page.index("Groupings left out") :]
+    for grouping, column in {
+        "ABC by profit": "Cost",
+        "Time of day": "Time of day",
+        "Channel": "Channel",
+        "Interest": "Category",
+    }.items():
+        assert f"{grouping} Order lines {column}" in lacking, grouping
+
+
+def test_the_matrix_on_the_index_counts_every_customer(table, published: Path) -> None:  # type: ignore[no-untyped-def]
+    matrix = table("matrix")
+    counts = matrix.groupby(["tier", "stage"]).size()
+    assert counts.sum() == 23_570
+    index = (published / "reports" / "cdnow" / "index.html").read_text("utf-8")
+    assert all(f">{count:,}</text>" in index for count in counts)
+    pd.testing.assert_series_equal(
+        matrix.set_index("customer_id").revenue, table("customers").set_index("customer_id").window_revenue, check_names=False
+    )
+
+
 def test_the_plan_is_exported_whole(table, published: Path) -> None:  # type: ignore[no-untyped-def]
     folder = published / "reports" / "cdnow" / "1998-06-30"
     csv = pd.read_csv(folder / "plan.csv", dtype={"customer_id": str}, encoding="utf-8-sig")
@@ -84,3 +109,38 @@ def test_no_generated_file_is_tracked() -> None:
         ["git", "ls-files", "data", "models", "reports"], cwd=runs.ROOT, capture_output=True, text=True
     ).stdout
     assert {Path(line).suffix for line in tracked.split()} <= {".yml", ""}
+
+
+# The invented company
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    done = command("run", "data/crm_demo.yml", home=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_all_segmentations_are_made_where_there_is_everything(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(demo))
+    made = tables.read("segments", runs.table_path("crm_demo", "segments"))
+    assert {entry.class_column for entry in SEGMENTATIONS.values()} <= set(made.columns)
+    page = text(demo / "reports" / "crm_demo" / "2025-12-31" / "02_segments.html")
+    assert "too little data" not in page and "Groupings left out" not in page
+    matrix = tables.read("matrix", runs.table_path("crm_demo", "matrix"))
+    assert ((matrix.tier == "potential") == (matrix.stage == "prospect")).all()
+    known = [set(tables.read(name, runs.table_path("crm_demo", name)).customer_id) for name in ("customers", "segments", "plan")]
+    buyers = [set(tables.read(name, runs.table_path("crm_demo", name)).customer_id) for name in ("clv", "churn")]
+    assert known == [set(matrix.customer_id)] * 3
+    assert buyers == [set(matrix.customer_id[matrix.tier != "potential"])] * 2
+
+
+def test_no_page_shows_who_or_how_to_reach_somebody(demo: Path) -> None:
+    """Of contacts, telephones and e-mails in the accounts; a name that is a region or a product too is left aside."""
+    sheet = openpyxl.load_workbook(sources.sample_path("crm_demo/accounts.xlsx"), read_only=True)["客户"]
+    rows = [["" if cell is None else str(cell) for cell in row] for row in sheet.iter_rows(values_only=True)]
+    head = next(row for row in rows if "Contact Name" in row)
+    places = [head.index(name) for name in ("Contact Name", "Phone", "Email")]
+    told = {row[n] for row in rows[rows.index(head) + 1 :] for n in places}
+    assert len(told) > 1_000
+    pages = " ".join(text(page) for page in (demo / "reports").rglob("*.html"))
+    assert not {name for name in told if len(name) > 3 and name in pages}

@@ -11,7 +11,7 @@ from analysis import playbook, segments
 CUSTOMERS = 5_000_000
 
 
-def people(count: int = CUSTOMERS) -> pd.DataFrame:
+def people(count: int) -> pd.DataFrame:
     """Customers as of a day, generated with a seed; one in twenty is a prospect."""
     rng = np.random.default_rng(5)
     orders = rng.geometric(0.25, count) * (rng.random(count) > 0.05)
@@ -33,8 +33,8 @@ def people(count: int = CUSTOMERS) -> pd.DataFrame:
     )
 
 
-def main() -> None:
-    known = people()
+def main(count: int = CUSTOMERS) -> None:
+    known = people(count)
     buyers = known[known.orders > 0].customer_id
     rng = np.random.default_rng(6)
     clv = pd.DataFrame({"customer_id": buyers, "clv": rng.lognormal(3, 1, len(buyers)), "expected_orders": 1.0})
