@@ -31,6 +31,7 @@ DRAWS = 10_000  # draws of customers, so that the smallest p-value is 0.0002 and
 DRAWN = np.unique(np.geomspace(2, 500, 18).astype(int))  # customers in a draw; larger classes are taken as of 500
 LEVEL = 1e-12  # a variance below this share of that of all is none
 SAMPLE = 100_000  # customers that associations are measured on: known to 0.01, and every p-value that matters is small
+HEADLINE = 30  # customers of a class that a sentence speaks of
 FEWEST = 20  # customers that a measure of association takes
 SMALL_EXPECTED, MOST_SMALL = 5, 0.2  # Cochran's rule (1954): above this share of expected counts under 5, no chi-square
 TABLES_DRAWN = 1_999  # tables drawn where Cochran's rule fails
@@ -392,9 +393,12 @@ def strongest(links: pd.DataFrame) -> dict[str, object]:
 
 
 def best(by: pd.DataFrame) -> dict[str, object]:
-    """Of one attribute of `value_by`: the known class whose customers bring most, how many differ, of how many."""
-    top = by[by.group != UNKNOWN].sort_values("revenue_each", kind="stable").iloc[-1]
-    counts = {"marked": int(by.differs.sum()), "groups": int(by.q.count())}
+    """Of one attribute of `value_by`: the known class whose customers bring most, of those of HEADLINE customers and more
+    where there are such; how many classes differ, of how many."""
+    known = by[by.group != UNKNOWN]
+    large = known[known.customers >= HEADLINE] if (known.customers >= HEADLINE).any() else known
+    top = large.sort_values("revenue_each", kind="stable").iloc[-1]
+    counts = {"marked": int(by.differs.sum()), "groups": int(by.q.count()), "customers": int(top.customers)}
     return {"group": top.group, "each": top.revenue_each, "low": top.low, "high": top.high} | counts
 
 

@@ -207,7 +207,7 @@ def pareto(shares: pd.DataFrame, say: Say, ax: Axes) -> Axes:
     """Cumulative shares. Columns: customers, value; measure where there are several curves."""
     shares = shares if "measure" in shares else shares.assign(measure="")
     for (measure, curve), colour in zip(shares.groupby("measure", sort=False), (ACCENT, WARN), strict=False):
-        ax.plot(curve.customers, curve.value, color=colour, lw=2, label=say.word(measure))
+        ax.plot(curve.customers, curve.value, color=colour, lw=2, ls="--" if len(ax.lines) else "-", label=say.word(measure))
     ax.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
     if len(ax.lines) > 2:
         ax.legend(loc="lower right")
@@ -230,20 +230,20 @@ def stage_sizes(counts: pd.Series, say: Say, ax: Axes) -> Axes:
 
 def stage_moves(shares: pd.DataFrame, say: Say, ax: Axes) -> Axes:
     """Shares of those in a stage then (index) by their stage now (columns)."""
-    _heat(ax, shares, say, "whole_percent")
+    _heat(ax, shares.where(shares > 0), say, "whole_percent")
     return _label(ax, say, "stage_moves")
 
 
 def habits(classes: pd.DataFrame, say: Say, ax: Axes) -> Axes:
-    """Share of customers by class, a block of bars for each habit. Columns: segmentation, group, customers_share."""
-    classes = classes[classes.group != "no_habit"].groupby("segmentation", sort=False).head(MOST_OF_A_HABIT)
+    """Share of those whose habit shows by class, a block of bars for each habit. Columns: segmentation, group, share."""
+    classes = classes.groupby("segmentation", sort=False).head(MOST_OF_A_HABIT)
     starts = ~classes.segmentation.duplicated()
     places = -(np.arange(len(classes)) + 1.4 * starts.cumsum().to_numpy())
-    ax.barh(places, classes.customers_share, 0.8, color=ACCENT)
+    ax.barh(places, classes.share, 0.8, color=ACCENT)
     ax.set_yticks(places, [_own(say.word(group)) for group in classes.group])
     for place, name in zip(places[starts], classes.segmentation[starts], strict=True):
         ax.text(0, place + 1, say.word(name), weight="bold", va="center")
-    ax.set_ylim(places.min() - 0.7, -0.8)
+    ax.set_ylim(places.min() - 0.7, -0.4)
     ax.figure.set_figheight(1.1 + 0.2 * (len(classes) + 1.4 * starts.sum()))  # type: ignore[union-attr]
     ax.grid(False, axis="y")
     _percents(ax, "x")

@@ -33,6 +33,7 @@ FEWEST = 10  # different customers; among fewer no group is worth a name
 MOST = 8  # groups: more are not remembered
 STARTS = 10  # of k-means, the best of which counts; with 4, five groups of CDNOW came out differently in most runs
 DRAWS = 10  # halves of the sample that are grouped anew, to see whether the same groups come out
+CLEAR = 0.25  # silhouette up to which there is no substantial structure (Kaufman and Rousseeuw 1990, table 4)
 STABLE = 0.8  # adjusted Rand that Steinley (2004, Psychological Methods 9, 386) calls good; less is chance
 TIE = 1e-9  # below this a feature is the same for all
 LEAST_SPREAD = 0.125  # of the logs, about 25 %: ages of 462 to 545 days must not divide customers as ten and a thousand do
@@ -131,14 +132,14 @@ def choose(people: pd.DataFrame, seed: int = 0, most: int = MOST) -> pd.DataFram
 
     Columns: k, silhouette, calinski_harabasz, davies_bouldin, stability (adjusted Rand when half of the customers make
     the groups: mean, low, high), rank (mean over CRITERIA, 1 best), chosen (at most one: the best rank of those that
-    are STABLE, the fewer groups where ranks tie).
+    are STABLE and CLEAR, the fewer groups where ranks tie).
     """
     sample = _sample(standardised(people), MEASURED, seed)
     different = _different(sample)
     ks = range(2, min(most, different - 1) + 1 if different >= FEWEST else 2)
     quality = pd.DataFrame([_measured(sample, k, seed) for k in ks], columns=["k", *CRITERIA, "low", "high"])
     quality["rank"] = (quality[list(CRITERIA)] * CRITERIA).rank(ascending=False).mean(axis=1)
-    stable = quality["rank"].where(quality.stability >= STABLE).dropna()
+    stable = quality["rank"].where((quality.stability >= STABLE) & (quality.silhouette > CLEAR)).dropna()
     return quality.assign(chosen=quality.index == (stable.idxmin() if len(stable) else -1))
 
 
@@ -154,7 +155,8 @@ def verdict(quality: pd.DataFrame, k: int = 0) -> tuple[str, dict[str, float]]:
     if k:
         return "clusters_wanted", {"k": k}
     if not quality.chosen.any():
-        return "unstable_clusters", {"stability": quality.stability.max(), "needed": STABLE}
+        found = {"stability": quality.stability.max(), "silhouette": quality.silhouette.max()}
+        return "unstable_clusters", found | {"needed": STABLE, "clear": CLEAR}
     return "clusters", quality[quality.chosen].iloc[0].to_dict()
 
 

@@ -211,8 +211,22 @@ def prices(people: pd.DataFrame) -> pd.DataFrame:
 HABITS = (time_of_day, day_of_week, regularity, basket, buys_through, prices)
 
 
+def shown(overview: pd.DataFrame) -> pd.DataFrame:
+    """The classes of habits of `segments.overview`, without those who show none: `share` of those who do, and `known` of them."""
+    habits = overview[overview.segmentation.isin([habit.name for habit in HABITS]) & (overview.group != "no_habit")]
+    known = habits.groupby("segmentation").customers.transform("sum")
+    return habits.assign(known=known, share=habits.customers / known)
+
+
+def foremost(classes: pd.DataFrame) -> dict[str, object]:
+    """The habit that most share, of `shown`; sizes of orders left out, which are thirds: known, share, group, revenue_share."""
+    told = classes[classes.segmentation != "basket"].sort_values("share", ascending=False, kind="stable")
+    first = told.iloc[0] if len(told) else pd.Series({"group": "", "known": np.nan, "share": np.nan, "revenue_share": np.nan})
+    return dict(first[["known", "share", "group", "revenue_share"]])
+
+
 def telling(classes: pd.DataFrame) -> list[tuple[str, dict[str, float]]]:
     """What stands out among the classes of habits (columns: group, customers, revenue_share), as message keys with values."""
-    found = classes.set_index("group")[["customers", "revenue_share"]].rename(columns={"revenue_share": "share"})
+    found = classes[["customers", "revenue_share"]].set_axis(classes.group).rename(columns={"revenue_share": "share"})
     keys = {"night": "night", "several_channels": "channels", "discount_hunters": "discounts"}
     return [(key, found.loc[group].to_dict()) for group, key in keys.items() if group in found.index]

@@ -299,10 +299,9 @@ def most_liked(groups: pd.DataFrame) -> dict[str, object]:
 
 
 def most_asked(asking: pd.DataFrame) -> dict[str, object]:
-    """Of `needs_by`: how many ask (customers, prospects), and what most ask for (item, count)."""
-    totals = asking.buyers + asking.prospects
-    top = {"item": totals.index[0], "count": int(totals.iloc[0])} if len(totals) else {"item": "", "count": 0}
-    return {"customers": int(totals.sum()), "prospects": int(asking.prospects.sum())} | top
+    """Of `needs_by`: how many ask (customers, prospects), and what most buyers ask for (item, count)."""
+    top = {"item": asking.buyers.idxmax(), "count": int(asking.buyers.max())} if len(asking) else {"item": "", "count": 0}
+    return {"customers": int((asking.buyers + asking.prospects).sum()), "prospects": int(asking.prospects.sum())} | top
 
 
 def surest(together: pd.DataFrame) -> dict[str, object]:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from analysis.attributes import associations
 from analysis.dataset import Dataset
 from analysis.errors import InputError
 from analysis.segments import STAGES, TIE, held_above
@@ -302,10 +303,33 @@ def cells(matrix: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def strategic(matrix: pd.DataFrame) -> dict[str, float]:
+    """What the strategic customers are: how many (strategic), their shares of those who ordered and of the revenue (share,
+    revenue_share), how many are silent or lost (silent, silent_revenue) and at high risk (risky)."""
+    of = matrix[matrix.tier == "strategic"]
+    gone = of[of.stage.isin(["silent", "lost"])]
+    return {
+        "strategic": len(of),
+        "share": len(of) / max((matrix.stage != "prospect").sum(), 1),
+        "revenue_share": of.revenue.sum() / max(matrix.revenue.sum(), 1e-9),
+        "silent": len(gone),
+        "silent_revenue": gone.revenue.sum(),
+        "risky": int((of.risk_band == "high").sum()),
+    }
+
+
 def risks(matrix: pd.DataFrame) -> pd.Series:
     """The risk band of everybody with an order, by customer_id, as categories from high to unknown."""
     ordered = matrix[matrix.risk_band != "none"].set_index("customer_id").risk_band
     return ordered.astype(pd.CategoricalDtype(RISKS)).cat.remove_unused_categories()
+
+
+def risk_goes_with(attribute: pd.Series | None, matrix: pd.DataFrame) -> bool:
+    """Whether the classes of an attribute differ in risk beyond chance and more than negligibly."""
+    if attribute is None:
+        return False
+    risk = matrix.set_index("customer_id")[["churn_risk"]]
+    return bool(associations(attribute.to_frame("attribute"), risk).notable.any())
 
 
 def why(matrix: pd.DataFrame) -> pd.DataFrame:

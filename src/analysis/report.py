@@ -113,6 +113,9 @@ class Page:
         headings = [self.say(f"columns.{column}") for column in forms]
         fragment = _fragment("table", self.say(f"tables.{name}"), headings, numeric, rows)
         _show(fragment, shown[list(forms)].to_string(index=False))
+        if len(shown) < len(frame):
+            cut = self.say("page.first_rows", shown=len(shown), all=len(frame))
+            _show(_fragment("caveat", cut), cut)
 
     def save(self, path: Path) -> None:
         """Keep what the index needs, as JSON."""

@@ -23,6 +23,7 @@ ABC_CUTS = (0.80, 0.95)  # Pareto's usual cuts of the cumulative total; the rest
 TIE = 1e-9  # shares of a total closer than this are equal: floats differ when the currency is scaled
 SILENT_CHANCE, LOST_CHANCE = 0.20, 0.05  # of so long a pause, if the customer still bought as before
 LOYAL_ORDERS = 5  # order days that make an active customer loyal
+FEWEST = 30  # customers; a share of fewer is too unsure for a headline
 RHYTHM_SAMPLE = 50_000  # customers that the rhythm of all is learned from
 MIN_REPEATERS = 10  # fewer say nothing of how rhythms differ
 STEADIEST = 50.0  # shape of the rhythms beyond which all are alike; it would grow without end where they are
@@ -358,12 +359,6 @@ def _classes_of(people: pd.DataFrame, groups: pd.Series, entry: Segmentation) ->
     return table[["segmentation", "group", "customers", "customers_share", "revenue", "revenue_share"]]
 
 
-def most_frequent(overview: pd.DataFrame, **segmentations: str) -> dict[str, Any]:
-    """The class that most customers are in, habits that do not show left out; a segmentation by each name given."""
-    shown = overview[overview.group != "no_habit"].sort_values("customers", ascending=False, kind="stable")
-    return {key: next(iter(shown.group[shown.segmentation == name]), np.nan) for key, name in segmentations.items()}
-
-
 def left_out(lacking: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """What `chosen` leaves out. Columns: segmentation, table, lacks (columns of that table)."""
     rows = [(name, *column.split(".")) for name, columns in lacking.items() for column in columns]
@@ -437,6 +432,12 @@ def conversion(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     share = counts.ordered / counts.customers
     low, high = wilson(share, counts.customers)
     return counts.assign(share=share, low=low, high=high).reset_index(names="stage")
+
+
+def shares_of(conversion: pd.DataFrame, fewest: int = FEWEST) -> dict[str, float]:
+    """Of `conversion`: the share that ordered since, by stage; nan where fewer than `fewest` customers were in it."""
+    known = conversion[conversion.customers >= fewest].set_index("stage").share
+    return {stage: float(known.get(stage, np.nan)) for stage in STAGES}
 
 
 def score_grid(segmented: pd.DataFrame, scores: int = SCORES) -> pd.DataFrame:

@@ -102,7 +102,7 @@ class Say:
 
     def field(self, name: str) -> str:
         """The catalogue's name of a column of the records (or several with commas), or the name itself."""
-        return ", ".join(str(self.catalogue["fields"].get(one, one)) for one in str(name).split(", "))
+        return ", ".join(str(self.catalogue["fields"].get(one, one.replace("_", " "))) for one in str(name).split(", "))
 
 
 class _Formatter(string.Formatter):
