@@ -7,6 +7,7 @@ from scipy import stats
 
 from analysis import attributes
 from analysis.disclosure import OTHER, UNKNOWN
+from analysis.errors import InputError
 
 TEXTS = ["<script>alert(1)</script>", "NA", "Null", "ＮＡ", "广东", "=1+1", "a\tb"]
 
@@ -355,6 +356,34 @@ def test_intervals_of_association_hold_what_is_true(strength):
         _, low, high, _ = attributes.epsilon(a, a * 2 * strength + rng.normal(size=300))
         hits["epsilon"] += low <= truth + 1e-9 and truth - 0.01 <= high
     assert min(hits.values()) >= 72
+
+
+def test_money_that_is_one_persons_is_not_shown():
+    """a: six of whom one bought; b: six, of whom one brought 90 %; c: six alike."""
+    money = [987.65, 0, 0, 0, 0, 0, 900, 20, 20, 20, 20, 20, *[10.0] * 6]
+    known, people = buyers(np.repeat(["a", "b", "c"], 6), money)
+    hidden = attributes.value_by(known, people, persons=True).set_index("group")
+    assert hidden[["revenue", "revenue_share", "revenue_each", "low", "high"]].isna().all(axis=1).to_dict() == {
+        "a": True,
+        "b": True,
+        "c": False,
+    }
+    assert attributes.value_by(known, people, persons=False).revenue.notna().all()
+
+
+def test_an_attribute_that_is_none_is_named():
+    known, people = buyers(["a", "b"] * 30, skewed(60, 1))
+    assert attributes.looked_at(known, people) == attributes.looked_at(known, people, "x") == "x"
+    assert attributes.looked_at(known[[]], people) == ""
+    with pytest.raises(InputError, match=r"there is no xx to group by; did you mean x\?"):
+        attributes.looked_at(known, people, "xx")
+
+
+def test_sentences_speak_of_classes_of_thirty_and_more():
+    counts = pd.DataFrame({"high": [2, 20, 10], "low": [0, 40, 90]}, index=["few", "many", "most"], dtype="Int64")
+    counts["customers"] = counts.sum(axis=1).astype("int64")
+    assert attributes.riskiest(counts) == {"group": "many", "share": 1 / 3, "all": 32 / 162}
+    assert np.isnan(attributes.riskiest(counts.assign(high=counts.high.mask([True] * 3)))["share"])
 
 
 # As a segmentation

@@ -1,6 +1,7 @@
 """The choice of a model: metrics by hand, no look ahead, and intervals that hold on data drawn by a known process."""
 
 import datetime as dt
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -337,5 +338,7 @@ def test_expectations_are_narrower_with_more_customers():
 def test_models_without_a_likelihood_have_no_expectation_interval():
     held = shoppers(50, 1)
     model = clv.OwnRate().fit(held, clv.Lessons())
-    interval = backtest.expectation_interval(model, held, model.predict(held, 30), 30, 1)
-    assert interval.isna().all(axis=None) and np.isnan(interval.attrs["total"]["low"])
+    resting_on_the_average = SimpleNamespace(base_=clv.AverageRate().fit(held))
+    for without in (model, resting_on_the_average):
+        interval = backtest.expectation_interval(without, held, model.predict(held, 30), 30, 1)
+        assert interval.isna().all(axis=None) and np.isnan(interval.attrs["total"]["low"])

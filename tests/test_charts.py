@@ -42,7 +42,7 @@ CHARTS = {
     "class_grid": (pd.DataFrame([[1, 0], [2, 3]], index=["A", "none"], columns=["A", "loss"]), {}),
     "stage_moves": (pd.DataFrame([[0.5, 0.5]], index=["new"], columns=["repeat", "lost"]), {}),
     "habits": (
-        pd.DataFrame({"segmentation": ["basket", "regularity"], "group": ["large_orders", "irregular"], "customers_share": 0.5}),
+        pd.DataFrame({"segmentation": ["basket", "regularity"], "group": ["large_orders", "irregular"], "share": 0.5}),
         {},
     ),
     "associations": (

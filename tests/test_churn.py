@@ -119,6 +119,14 @@ def test_the_model_finds_a_known_risk():
     assert roc_auc_score(churn.left(unseen), risk) > roc_auc_score(churn.left(unseen), unseen.truth) - 0.02
 
 
+def test_what_was_never_seen_does_not_run_the_risk_away():
+    """Beyond the longest silence learned from the risk stays where it was, however long the silence."""
+    fitted = churn.fit(with_known_risk(2_000, 1))
+    silent = people(5, frequency=0, order_value=20.0)
+    risks = [churn.predict(fitted, silent.assign(recency_days=days, age_days=days)).churn_risk.mean() for days in (4_000, 40_000)]
+    assert risks[0] == pytest.approx(risks[1], abs=1e-6)
+
+
 def test_evidence_on_a_known_risk_beats_chance_and_is_calibrated():
     evidence = churn.evaluate(churn.Split(with_known_risk(3000, 1), with_known_risk(3000, 11), AS_OF))
     assert evidence.measured

@@ -227,6 +227,14 @@ def test_who_has_a_profile_and_no_order_is_a_prospect(ledger):
     tables.conform("customers", people)
 
 
+def test_of_a_past_day_only_those_known_by_then_are_surely_prospects(ledger):
+    profiles = ibis.memtable(pa.table({"customer_id": ["x", "y", "z"], "first_contact": [AS_OF, AS_OF + dt.timedelta(1), None]}))
+    known = customers.at(ledger([("7", AS_OF, "5")]), AS_OF)
+    assert customers.with_prospects(known, profiles, AS_OF).customer_id.tolist() == ["7", "x", "z"]
+    assert customers.with_prospects(known, profiles, AS_OF, surely=True).customer_id.tolist() == ["7", "x"]
+    assert customers.with_prospects(known, profiles_of("8"), AS_OF, surely=True).customer_id.tolist() == ["7"]
+
+
 def test_nobody_is_a_prospect_where_all_with_a_profile_have_bought(ledger):
     known = customers.at(ledger([("7", AS_OF, "5")]), AS_OF)
     pd.testing.assert_frame_equal(customers.with_prospects(known, profiles_of("7"), AS_OF), known, check_dtype=False)

@@ -446,3 +446,9 @@ def test_what_was_found_is_shown_in_short(load):
     with pytest.raises(InputError) as error:
         load(SHOP + f"horizon_days: {'x' * 100_000}\n")
     assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize("name", ["source", "line"])
+def test_an_attribute_called_like_the_origin_of_a_row_is_refused(load, name):
+    with pytest.raises(InputError, match=f"{name} is where a row came from"):
+        load(SHOP + f"  customers: {{path: c.csv, columns: {{customer_id: id}}, attributes: {{{name}: x}}}}\n")

@@ -112,13 +112,13 @@ def test_pauses_are_those_numpy_counts():
 
 
 def test_baskets_are_thirds_of_the_customers_by_the_mean_order():
-    table = log([(name, day(1), amount) for name, amount in zip("abcdef", [1, 2, 3, 4, 5, 6], strict=True)])
+    table = log([(name, day(n), amount) for name, amount in zip("abcdef", [1, 2, 3, 4, 5, 6], strict=True) for n in (1, 2, 3)])
     found = habits.basket(people(table)).basket.tolist()
     assert found == ["small_orders"] * 2 + ["medium_orders"] * 2 + ["large_orders"] * 2
 
 
 def test_equal_baskets_are_one_class():
-    table = log([(name, day(1), 5) for name in "abcd"])
+    table = log([(name, day(n), 5) for name in "abcd" for n in (1, 2, 3)])
     assert set(habits.basket(people(table)).basket) == {"small_orders"}
 
 
@@ -127,9 +127,10 @@ def test_equal_baskets_are_one_class():
     [
         (["web"] * 4 + ["shop"], "web"),
         (["web"] * 3 + ["shop"], "several_channels"),
-        (["shop", None, None], "shop"),
+        (["shop", None, "shop", "shop"], "shop"),
+        (["shop", None, None], "no_habit"),
         ([None], "no_habit"),
-        (["<b>web</b>"], "<b>web</b>"),
+        (["<b>web</b>"] * 3, "<b>web</b>"),
     ],
 )
 def test_channel_by_hand(channels, found):
@@ -150,6 +151,19 @@ def test_discounts_by_hand():
         "d": "no_habit",
         "e": "no_habit",
     }
+
+
+def test_discounts_written_below_zero_are_discounts():
+    """a takes 20 of 100 off, b nothing; together 10 %, so that a hunts."""
+    lines = [("a", day(n), 80, -20) for n in (1, 2, 3)] + [("b", day(n), 100, 0) for n in (1, 2, 3)]
+    assert habits.prices(people(log(lines, "discount"))).prices.tolist() == ["discount_hunters", "full_price"]
+
+
+def test_a_customer_without_a_clock_beside_one_with():
+    lines = [("a", day(n), 5, at(day(n), 23)) for n in (1, 2, 3)] + [("b", day(n), 5, None) for n in (1, 2, 3)]
+    found = habits.habits(log(lines, "moment"), AS_OF)
+    assert found.drop(columns="customer_id").map(lambda value: isinstance(value, float | int)).all(axis=None)
+    assert habits.time_of_day(people(log(lines, "moment"))).time_of_day.tolist() == ["night", "no_habit"]
 
 
 def test_returns_and_later_orders_show_no_habit():
@@ -202,3 +216,15 @@ def test_the_invented_companys_night_buyers_and_discount_hunters_are_found(crm_d
     assert set(group[hunts == "discount_hunters"]) == {"discount"}
     assert set(hunts[group == "discount"]) <= {"discount_hunters", "no_habit", "full_price"}
     assert (hunts[group == "discount"] == "full_price").mean() < 0.02
+
+
+def test_what_is_told_of_habits():
+    """Of ten customers four show no time of day; of the six, five buy at night. Sizes of orders are thirds and tell nothing."""
+    rows = [("time_of_day", "night", 5, 0.5), ("time_of_day", "morning", 1, 0.1), ("time_of_day", "no_habit", 4, 0.4)]
+    rows += [("basket", "large_orders", 10, 1.0), ("rfm", "champions", 10, 1.0)]
+    overview = pd.DataFrame(rows, columns=["segmentation", "group", "customers", "revenue_share"])
+    shown = habits.shown(overview)
+    assert shown.group.tolist() == ["night", "morning", "large_orders"]
+    assert habits.foremost(shown) == {"known": 6, "share": 5 / 6, "group": "night", "revenue_share": 0.5}
+    assert habits.telling(shown) == [("night", {"customers": 5, "share": 0.5})]
+    assert np.isnan(habits.foremost(shown.head(0))["share"])

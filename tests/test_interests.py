@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis import cleaning, interests, segments, sources
+from analysis import cleaning, groups, interests, sources
 
 AS_OF = dt.date(2024, 3, 31)
 WEEKS = dt.timedelta(weeks=13)
@@ -414,6 +414,6 @@ def test_interests_stand_beside_what_customers_are_worth(demo):
     known, mix = demo
     people = known.reset_index().assign(orders=1, window_orders=1, window_revenue=2.0, recency_days=0)
     interest = interests.interests(people.assign(interest=people.interest.replace("", None))).interest
-    groups = segments.by_group(people, interest)
-    assert groups.customers.sum() == len(known)
-    assert set(groups.index) == {*mix.index, "no_interest"}
+    liking = groups.by_group(people, interest)
+    assert liking.customers.sum() == len(known)
+    assert set(liking.index) == {*mix.index, "no_interest"}

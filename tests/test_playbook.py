@@ -233,6 +233,21 @@ def test_a_condition_on_profit_is_passed_over_without_costs(load):
     assert tiers_of(load, [line], window_revenue=[90.0, 10], window_profit=[-1.0, 2]).tier.tolist() == ["ordinary"] * 2
 
 
+def test_nobody_is_asked_for_a_profit_that_is_not_known(load):
+    line = tier("strategic", "in profit", revenue_within=0.9, profit_within=0.5)
+    found = tiers_of(load, [line], window_revenue=[50.0, 30, 20], window_profit=[np.nan, 9, 1])
+    assert found.tier.tolist() == ["strategic", "strategic", "ordinary"]
+
+
+def test_sums_of_money_that_nobody_knows_are_not_zero():
+    matrix = pd.DataFrame({"tier": ["strategic"], "stage": "loyal", "risk_band": "low", "customer_id": "a", "reason": "why"})
+    matrix = matrix.assign(revenue=np.nan, clv=np.nan, churn_risk=0.1)
+    assert playbook.cells(matrix)[["revenue", "clv"]].isna().all(axis=None)
+    assert playbook.why(matrix)[["revenue", "clv"]].isna().all(axis=None)
+    assert np.isnan(playbook.strategic(matrix)["revenue_share"]) and np.isnan(playbook.strategic(matrix)["silent_revenue"])
+    assert np.isnan(playbook.strategic(matrix.assign(revenue=-5.0))["revenue_share"])
+
+
 def test_without_money_orders_stand_for_it(load):
     line = tier("strategic", "most orders", revenue_within=0.5, future_within=0.5)
     none = [np.nan] * 3
@@ -440,6 +455,20 @@ def test_cells_sum_what_stands_in_them():
     }
     assert cells.customers.sum() == 4
     assert np.isnan(cells.risk["potential", "prospect"])
+
+
+def test_what_is_said_of_strategic_customers():
+    """Two of the four who ordered, one of them silent; prospects are no base of shares."""
+    matrix = pd.DataFrame(
+        {
+            "tier": ["strategic", "strategic", "ordinary", "ordinary", "potential"],
+            "stage": ["loyal", "silent", "new", "lost", "prospect"],
+            "risk_band": ["high", "low", "high", "high", "none"],
+            "revenue": [60.0, 20, 15, 5, 0],
+        }
+    )
+    said = {"strategic": 2, "share": 0.5, "revenue_share": 0.8, "silent": 1, "silent_revenue": 20, "risky": 1}
+    assert playbook.strategic(matrix) == pytest.approx(said)
 
 
 def test_every_reason_for_a_tier_is_counted():

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis import customers, habits, segments, sources, tables
+from analysis import customers, groups, habits, segments, sources, tables
 from analysis.dataset import Dataset
 from analysis.errors import InputError
-from analysis.segments import SEGMENTATIONS, STAGES, Rhythm
+from analysis.segments import SEGMENTATIONS, Rhythm
 
 AS_OF = dt.date(2024, 3, 31)
 NOW = dt.date(1998, 6, 30)  # end of CDNOW
@@ -92,7 +92,7 @@ def test_segments_of_degenerate_customers_keep_the_tables_contract(ledger, case)
     people = everything(ledger, DEGENERATE[case])
     made = list(SEGMENTATIONS.values())
     tables.conform("segments", segments.segment(people, made))
-    assert segments.overview(people, segments.segment(people, made), made).customers.sum() <= len(made) * len(people)
+    assert groups.overview(people, segments.segment(people, made), made).customers.sum() <= len(made) * len(people)
 
 
 def test_segments_of_the_sample_keep_the_tables_contract(sample_segments):
@@ -225,7 +225,7 @@ def test_any_number_of_scores_uses_the_corners_of_the_names(scores):
     count = scores * 4
     people = pd.DataFrame(
         {"customer_id": [f"c{n:03}" for n in range(count)], "orders": 1, "recency_days": range(count, 0, -1)}
-        | {"window_orders": range(count), "window_revenue": np.arange(count, dtype=float)}
+        | {"window_orders": range(1, count + 1), "window_revenue": np.arange(count, dtype=float)}
     )
     made = segments.rfm(people, scores=scores)
     assert made.r_score.value_counts().tolist() == [4] * scores
@@ -239,7 +239,7 @@ def test_a_companys_own_segment_names():
     names = [["low now", "mid now", "top now"], ["low", "mid", "top"], ["low ago", "mid ago", "top ago"]]
     made = segments.rfm(people, scores=3, names=names)
     assert made.rfm_segment.tolist() == ["top now", "mid", "low ago"]
-    assert segments.segment_names([["a", "b", "b"], ["c", "c", "c"], ["d", "e", "f"]]).to_numpy().tolist() == [
+    assert groups.segment_names([["a", "b", "b"], ["c", "c", "c"], ["d", "e", "f"]], 3).to_numpy().tolist() == [
         [3, "a", 1, 1],
         [3, "b", 2, 3],
         [2, "c", 1, 3],
@@ -247,6 +247,20 @@ def test_a_companys_own_segment_names():
         [1, "e", 2, 2],
         [1, "f", 3, 3],
     ]
+
+
+def test_the_definition_printed_is_the_one_applied():
+    """With four scores the middles lie at 1/8, 3/8, 5/8 and 7/8 of the five rows: rows 1, 2, 4 and 5; the third is unused."""
+    names = groups.segment_names(scores=4)
+    assert set(names.recency) == {1, 2, 3, 4}
+    assert "need_attention" not in set(names.segment)
+    best = names[names.recency == 4].set_index("segment")[["fm_low", "fm_high"]].to_numpy().tolist()
+    assert best == [[1, 1], [2, 2], [3, 4]]
+
+
+def test_who_stayed_away_for_the_whole_window_is_neither_new_nor_promising():
+    people = frame(orders=1, recency_days=[400, 500, 600, 700, 800], window_orders=0, window_revenue=0.0)
+    assert segments.rfm(people).rfm_segment.tolist() == ["hibernating"] * 4 + ["lost"]
 
 
 def test_all_eleven_usual_names_are_used_and_explained():
@@ -362,56 +376,6 @@ def test_the_invented_companys_leavers_are_the_lost(crm_demo):
     assert (here | gone | (stage != "lost").to_numpy())[stage == "lost"].mean() > 0.7
 
 
-def test_moves_between_stages_by_hand():
-    then = pd.DataFrame(
-        {"customer_id": list("abcde"), "stage": ["prospect", "new", "new", "silent", "silent"], "orders": [0, 1, 1, 3, 3]}
-    )
-    stages = ["new", "repeat", "silent", "silent", "loyal", "new"]
-    now = frame(stage=stages, orders=[1, 2, 1, 3, 5, 1])
-    moves = segments.stage_moves(then, now)
-    assert moves.index.tolist() == ["prospect", "new", "silent"]
-    assert moves.loc["new"].to_dict() == {"prospect": 0, "new": 0, "repeat": 0.5, "loyal": 0, "silent": 0.5, "lost": 0}
-    assert moves.sum(axis=1).eq(1).all()
-    ordered = segments.conversion(then, now).set_index("stage")
-    assert ordered.customers.to_dict() == {"prospect": 1, "new": 2, "silent": 2}
-    assert ordered.share.to_dict() == {"prospect": 1, "new": 0.5, "silent": 0.5}
-
-
-def test_groups_by_hand():
-    people = frame(orders=[1, 2, 3], window_orders=[1, 2, 4], window_revenue=[10.0, 60, 30], recency_days=[5, 7, 9])
-    groups = pd.Series(["x", "y", "x"], index=list("abc"))
-    made = segments.by_group(people, groups)
-    assert made.index.tolist() == ["y", "x"]
-    assert made.loc["x"].to_dict() == {"customers": 2, "revenue": 40, "revenue_share": 0.4, "orders": 2.5, "recency_days": 7}
-
-
-def test_group_shares_are_unknown_without_money():
-    people = frame(orders=[1], window_orders=[1], window_revenue=[0.0], recency_days=[5])
-    assert segments.by_group(people, pd.Series(["x"], index=["a"])).revenue_share.isna().all()
-
-
-def test_score_grid_counts_everybody_with_scores(sample_segments):
-    grid = segments.score_grid(sample_segments)
-    assert grid.index.tolist() == [5, 4, 3, 2, 1]
-    assert grid.columns.tolist() == [1, 2, 3, 4, 5]
-    assert grid.to_numpy().sum() == 2_357
-    assert grid.loc[5, 5] == ((sample_segments.r_score == 5) & (sample_segments.f_score == 5)).sum()
-
-
-def test_concentration_by_hand():
-    curve = segments.concentration(pd.Series([10, 70, -5, 20, np.nan]), points=5)
-    assert curve.customers.tolist() == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
-    assert curve.value.tolist() == pytest.approx([0, 0.7, 0.9, 1, 1, 1])
-    assert segments.concentration(pd.Series([0, -1])).empty
-
-
-def test_concentration_with_losses_by_hand():
-    """70, 20, 10 and a loss of 20 of a net 80: 87.5, 112.5, 125 and 100 %."""
-    curve = segments.concentration(pd.Series([70, 20, 10, -20]), points=4, losses=True)
-    assert curve.value.tolist() == pytest.approx([0, 0.875, 1.125, 1.25, 1])
-    assert segments.concentration(pd.Series([5, -5]), losses=True).empty
-
-
 # Profit
 def with_profit():
     people = frame(orders=1, window_orders=1, recency_days=1, frequency=0, age_days=1, window_revenue=[60.0, 25, 10, 5, -3])
@@ -424,8 +388,8 @@ def test_abc_by_profit_by_hand():
     segmented = segments.segment(people, [segments.abc, segments.abc_profit])
     assert segmented.abc_revenue.tolist() == ["A", "A", "B", "C", "none"]
     assert segmented.abc_profit.tolist() == ["B", "A", "A", "loss", "loss"]
-    assert segments.profit_facts(people, segmented) == {"a": 2, "differ": 4, "loss": 2, "lost": 8.0}
-    apart = segments.disagreements(people, segmented)
+    assert groups.profit_facts(people, segmented) == {"a": 2, "differ": 4, "loss": 2, "lost": 8.0}
+    apart = groups.disagreements(people, segmented)
     assert apart.customer_id.tolist() == ["d", "a", "c", "e"]
     assert apart.margin.iloc[1] == pytest.approx(2 / 60)
 
@@ -434,8 +398,8 @@ def test_without_costs_there_is_no_class_of_profit(sample, sample_segments):
     made, lacking = segments.chosen({"transactions.amount"})
     assert "abc_profit" not in [entry.name for entry in made]
     assert lacking["abc_profit"] == ["transactions.cost"]
-    assert segments.profit_facts(sample, sample_segments) == {}
-    assert set(segments.concentrations(sample).measure) == {"revenue"}
+    assert groups.profit_facts(sample, sample_segments) == {}
+    assert set(groups.concentrations(sample).measure) == {"revenue"}
 
 
 def test_profit_of_the_log_is_amount_less_cost(ledger):
@@ -443,6 +407,17 @@ def test_profit_of_the_log_is_amount_less_cost(ledger):
     costs = lines.mutate(cost=ibis.cases((lines.amount > 50, 60), (lines.amount < 0, -25), else_=None).cast("decimal(38, 12)"))
     people = customers.at(costs, AS_OF, 365)
     assert people.window_profit.tolist() == [100 - 60 - 40 + 25, 0]
+
+
+def test_profit_is_unknown_where_costs_are_not_known_for_nine_tenths_of_the_sales(ledger):
+    """a: costs for 90 of 100, b: for 89 of 100, c: for nothing. Unknown is a class of its own."""
+    lines = ledger([("a", AS_OF, "90"), ("a", AS_OF, "10"), ("b", AS_OF, "89"), ("b", AS_OF, "11"), ("c", AS_OF, "5")])
+    people = customers.at(lines.mutate(cost=(lines.amount > 80).ifelse(lines.amount / 2, None).cast("decimal(38, 12)")), AS_OF)
+    assert people.window_profit.isna().tolist() == [False, True, True]
+    assert people.window_profit[0] == 45
+    segmented = segments.segment(people, [segments.abc, segments.abc_profit])
+    assert segmented.abc_profit.tolist() == ["A", "unknown", "unknown"]
+    assert "b" not in groups.disagreements(people, segmented).customer_id.tolist()
 
 
 # Which segmentations
@@ -472,15 +447,6 @@ def test_two_entries_never_call_the_same_class_differently():
     for entry in SEGMENTATIONS.values():
         for name, words in entry.texts.classes.items():
             assert said.setdefault(name, words) == words
-
-
-def test_overview_counts_everybody_in_every_segmentation(sample, sample_segments):
-    made = [segments.rfm, segments.abc, segments.lifecycle]
-    table = segments.overview(sample, sample_segments, made)
-    assert table.groupby("segmentation").customers.sum().to_dict() == dict.fromkeys(["rfm", "abc", "lifecycle"], 2_357)
-    stages = table[table.segmentation == "lifecycle"].group.tolist()
-    assert stages == [stage for stage in STAGES if (sample_segments.stage == stage).any()]
-    assert table.groupby("segmentation").revenue.sum().to_numpy() == pytest.approx(sample.window_revenue.sum())
 
 
 def shop(**knobs):

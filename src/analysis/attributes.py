@@ -8,13 +8,15 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.disclosure import OTHER, THRESHOLD, UNKNOWN, grouped, in_order
+from analysis.errors import InputError, did_you_mean
 from analysis.segmentation import Texts, segmentation
-from analysis.tables import RECORDS, TABLES, TEXT, Column
+from analysis.tables import RECORDS, TEXT, Column
 
 PREFIX = "attribute_"
 MOST_CLASSES = 24  # of a column, as many as a picture has bars; the rest stands together as `other`
@@ -32,6 +34,7 @@ DRAWN = np.unique(np.geomspace(2, 500, 18).astype(int))  # customers in a draw; 
 LEVEL = 1e-12  # a variance below this share of that of all is none
 SAMPLE = 100_000  # customers that associations are measured on: known to 0.01, and every p-value that matters is small
 HEADLINE = 30  # customers of a class that a sentence speaks of
+DOMINANT = 0.8  # share of a class's money; more of one person, and the sum is that person's
 FEWEST = 20  # customers that a measure of association takes
 SMALL_EXPECTED, MOST_SMALL = 5, 0.2  # Cochran's rule (1954): above this share of expected counts under 5, no chi-square
 TABLES_DRAWN = 1_999  # tables drawn where Cochran's rule fails
@@ -122,7 +125,7 @@ def asked(columns: Sequence[str]) -> list[str]:
     """The columns of the profiles that may be classes: texts that name no person, and the dataset's own attributes."""
     means = RECORDS["customers"].columns
     not_texts = {name for name, meaning in means.items() if meaning.person or meaning.needed or meaning.reads_as != "text"}
-    return [c for c in columns if c not in not_texts | NOT_CLASSES | set(TABLES["customers"].columns) | {"source", "line"}]
+    return [c for c in columns if c not in not_texts | NOT_CLASSES | {"source", "line"}]
 
 
 def classes(profiles: pd.DataFrame) -> pd.DataFrame:
@@ -221,12 +224,20 @@ def _means(groups: pd.Series, money: pd.Series, draws: _Draws) -> pd.DataFrame:
     return sayable.assign(p=_p_against_others(by.drop(UNKNOWN, errors="ignore"), draws))
 
 
-def _value_of(groups: pd.Series, keyed: pd.DataFrame, draws: _Draws | None) -> pd.DataFrame:
+def _tells_of_one(by: Any, threshold: int) -> pd.Series:
+    """Whether a class's money is that of few, or nearly all of one: then its sum tells what they bring."""
+    return (by.agg(lambda money: (money > 0).sum()) < threshold) | (by.max() > DOMINANT * by.sum())
+
+
+def _value_of(groups: pd.Series, keyed: pd.DataFrame, draws: _Draws | None, persons: bool, threshold: int) -> pd.DataFrame:
     by = keyed.money.groupby(groups, observed=True)
     customers, revenue = by.size(), by.sum(min_count=1)
     none = pd.DataFrame(np.nan, customers.index, ["low", "high", "p"])
     means = _means(groups, keyed.deviation, draws).reindex(customers.index) if draws else none
     limits = means[["low", "high"]] * keyed.money.std(ddof=0) + keyed.money.mean()
+    if persons:
+        hidden = _tells_of_one(by, threshold)
+        revenue, limits = revenue.mask(hidden), limits.mask(hidden)
     return pd.DataFrame(
         {
             "group": customers.index.astype("str"),
@@ -262,7 +273,10 @@ def value_by(
     draws = _Draws(keyed.deviation.to_numpy(), seed) if spread > 0 else None
     shown = attributes.reindex(keyed.index) if len(keyed) >= (threshold if persons else 1) else pd.DataFrame()
     groups = {name: grouped(column, keyed.index, persons, threshold) for name, column in shown.items()}
-    found = [_value_of(of, keyed, draws).assign(attribute=str(name).removeprefix(PREFIX)) for name, of in groups.items()]
+    found = [
+        _value_of(of, keyed, draws, persons, threshold).assign(attribute=str(name).removeprefix(PREFIX))
+        for name, of in groups.items()
+    ]
     whole = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=VALUE_COLUMNS, dtype=float)
     q = _adjusted(whole.p)
     return whole[VALUE_COLUMNS].assign(q=q, differs=q < ALARM)
@@ -369,21 +383,28 @@ def again(classes: pd.Series | None) -> pd.Series | None:
 
 
 def riskiest(by_risk: pd.DataFrame) -> dict[str, object]:
-    """Of `disclosure.cross` with the bands of risk: the class with the largest share at high risk; nan where not shown."""
-    high = (by_risk.get("high", pd.Series(dtype="Int64")).astype(float) / by_risk.customers).drop(
-        [UNKNOWN, OTHER], errors="ignore"
-    )
-    every = by_risk.high.astype(float).sum(skipna=False) / by_risk.customers.sum() if "high" in by_risk else np.nan
-    group = high.idxmax() if high.notna().any() else ""
-    return {"group": group, "share": high.max(), "all": every}
+    """Of `disclosure.cross` with the bands of risk: the class with the largest share at high risk, as `most_in`."""
+    return most_in(by_risk, ["high"])
 
 
-def foremost(attributes: pd.DataFrame, customers: pd.DataFrame, seed: int = 0) -> str:
-    """The attribute that goes most with revenue in the value window; the first where none does, "" where there is none."""
+def most_in(counts: pd.DataFrame, columns: Sequence[str]) -> dict[str, object]:
+    """Of `disclosure.cross`: the class (group), of HEADLINE customers or more, with the largest share in these columns,
+    and that of all; nan where a column is missing or not shown."""
+    hits = counts.reindex(columns=list(columns)).astype(float).sum(axis=1, skipna=False)
+    shares = (hits / counts.customers)[counts.customers >= HEADLINE].drop([UNKNOWN, OTHER], errors="ignore")
+    group = shares.idxmax() if shares.notna().any() else ""
+    return {"group": group, "share": shares.max(), "all": hits.sum(skipna=False) / counts.customers.sum()}
+
+
+def looked_at(attributes: pd.DataFrame, customers: pd.DataFrame, name: str = "", seed: int = 0) -> str:
+    """The attribute of that name; without a name the one that goes most with revenue in the value window, the first
+    where none does, "" where there is none. Raises InputError for a name that is none."""
+    names = [str(column).removeprefix(PREFIX) for column in attributes]
+    if name and name not in names:
+        raise InputError(f"attribute: there is no {name} to group by; {did_you_mean(name, names)}")
     revenue = customers.set_index("customer_id")[["window_revenue"]]
     links = associations(attributes, revenue, seed).dropna(subset="strength")
-    names = [*links.a, *(str(name).removeprefix(PREFIX) for name in attributes)]
-    return names[0] if names else ""
+    return name or next(iter([*links.a, *names]), "")
 
 
 def strongest(links: pd.DataFrame) -> dict[str, object]:
@@ -400,11 +421,3 @@ def best(by: pd.DataFrame) -> dict[str, object]:
     top = large.sort_values("revenue_each", kind="stable").iloc[-1]
     counts = {"marked": int(by.differs.sum()), "groups": int(by.q.count()), "customers": int(top.customers)}
     return {"group": top.group, "each": top.revenue_each, "low": top.low, "high": top.high} | counts
-
-
-def most_active(by_stage: pd.DataFrame, active: Sequence[str]) -> dict[str, object]:
-    """Of `disclosure.cross` with stages: the class with the largest share in the `active` ones; nan where not shown."""
-    hits = by_stage.reindex(columns=[stage for stage in active if stage in by_stage]).astype(float).sum(axis=1, skipna=False)
-    shares = (hits / by_stage.customers).drop([UNKNOWN, OTHER], errors="ignore")
-    group = shares.idxmax() if shares.notna().any() else ""
-    return {"group": group, "active": shares.max(), "all": hits.sum(skipna=False) / by_stage.customers.sum()}

@@ -413,7 +413,7 @@ def expectation_interval(
     """80 % interval of each customer's expected orders, from refits to resampled customers of the probabilistic model
     (or the one that a learned model is held to). Columns: low, high, and in attrs the interval of the total."""
     base = model if isinstance(model, clv.BuyTillYouDie) else getattr(model, "base_", None)
-    if base is None:
+    if not isinstance(base, clv.BuyTillYouDie):  # of the average rate, too, there are no refits
         nothing = pd.DataFrame({"low": np.nan, "high": np.nan}, index=forecast.index)
         nothing.attrs["total"] = {"low": float("nan"), "high": float("nan")}
         return nothing

@@ -192,7 +192,7 @@ def name(means: pd.DataFrame) -> pd.Series:
     texts=TEXTS,
 )
 def clusters(people: pd.DataFrame, k: int = 0, seed: int = 0) -> pd.DataFrame:
-    """k-means groups, named by what marks them. k = 0: the number that `choose` chooses.
+    """k-means groups, named by what marks them. k = 0: the number that `choose` chooses; 1: none.
 
     Columns: cluster (empty for prospects, and for everybody where customers are too few, too alike or no number of
     groups is stable). Fewer than k where no word tells two of them apart.
@@ -201,7 +201,7 @@ def clusters(people: pd.DataFrame, k: int = 0, seed: int = 0) -> pd.DataFrame:
     sample = _sample(points, CLUSTERED, seed)
     k = k or chosen(choose(people, seed))
     named = pd.Series(pd.NA, points.index, dtype="str")
-    if k and _different(sample) >= FEWEST:
+    if k > 1 and _different(sample) >= FEWEST:
         found = _fit(sample, k, seed).predict(points)
         named[:] = name(points.groupby(found).mean()).loc[found].to_numpy()
     return named.reindex(people.customer_id).to_frame("cluster")

@@ -12,6 +12,8 @@ from ibis.expr.types import Table, Value
 
 from analysis import records, tables
 
+COSTED = 0.9  # share of a customer's revenue whose cost must be known, or the profit is not
+
 
 def open_transactions(path: Path) -> Table:
     """The table `transactions` as an expression on the embedded engine."""
@@ -22,9 +24,13 @@ def order_days(transactions: Table, as_of: dt.date) -> Table:
     """One row per customer and day with lines on or before `as_of`: net, sales (money), bought (the day, or empty).
 
     A line below zero is a return: it lowers net on its own day and is no order. Without amounts net is empty. Where the log
-    has costs there is also profit, of the lines whose cost is known.
+    has costs there are also profit and costed (money), of the lines whose cost is known.
     """
-    profit = {"profit": (_.amount - _.cost).sum()} if "cost" in transactions.columns else {}
+    profit = (
+        {"profit": (_.amount - _.cost).sum(), "costed": ibis.greatest(_.amount, 0).sum(where=_.cost.notnull())}
+        if "cost" in transactions.columns
+        else {}
+    )
     days = (
         transactions.filter(_.day <= as_of)
         .group_by("customer_id", "day")
@@ -42,7 +48,11 @@ def customers(transactions: Table, as_of: dt.date, window_days: int = 0, trailin
     window = _ago(as_of, window_days) if window_days else dt.date.min
     windows = {"window": window} | {str(n): _ago(as_of, n) for n in trailing}
     days = order_days(transactions, as_of)
-    profit = {"window_profit": _.profit.sum(where=_.day > window)} if "profit" in days.columns else {}
+    profit = {
+        f"window_{n}": _[n].sum(where=_.day > window).fill_null(0)
+        for n in ("profit", "costed", "sales")
+        if "profit" in days.columns
+    }
     facts = days.group_by("customer_id").agg(
         **profit,
         orders=_.bought.count(),
@@ -71,7 +81,7 @@ def customers(transactions: Table, as_of: dt.date, window_days: int = 0, trailin
         repeat_valued=_.repeat_valued,
         window_orders=_.orders_window,
         window_revenue=_known(_.revenue_window.fill_null(0), _.net).cast("float64"),
-        **{name: _known(facts[name].fill_null(0), _.net).cast("float64") for name in profit},
+        **({"window_profit": _where_costed(facts)} if profit else {}),
         **{f"orders_{n}": _[f"orders_{n}"] for n in trailing},
         **{f"revenue_{n}": _known(_[f"revenue_{n}"].fill_null(0), _.net).cast("float64") for n in trailing},
     ).order_by("customer_id")
@@ -80,6 +90,12 @@ def customers(transactions: Table, as_of: dt.date, window_days: int = 0, trailin
 def _known(money: Value, net: Value) -> Value:
     """The money, or nothing where the log has no amounts at all."""
     return ibis.ifelse(net.isnull(), None, money)
+
+
+def _where_costed(facts: Table) -> Value:
+    """Profit of the lines whose cost is known, or nothing where those are not nearly all of the customer's sales."""
+    covered = facts.window_costed.cast("float64") >= COSTED * facts.window_sales.cast("float64")
+    return ibis.ifelse(covered, facts.window_profit, None).cast("float64")
 
 
 def _ago(as_of: dt.date, days: int) -> dt.date:
@@ -92,13 +108,14 @@ def at(transactions: Table, as_of: dt.date, window_days: int = 0, trailing: Sequ
     return tables.conform("customers", found).to_pandas(date_as_object=False)
 
 
-def with_prospects(known: pd.DataFrame, profiles: Table, as_of: dt.date) -> pd.DataFrame:
+def with_prospects(known: pd.DataFrame, profiles: Table, as_of: dt.date, surely: bool = False) -> pd.DataFrame:
     """The table `customers` with those who have a profile but no order line: zero orders, no days, no money.
 
-    Where profiles say when the first contact was, those of later days are left out.
+    Where profiles say when the first contact was, those of later days are left out; with `surely` those that do not say
+    it, too: of a past day nobody knows whether they were known.
     """
-    if "first_contact" in profiles.columns:
-        profiles = profiles.filter(_.first_contact.isnull() | (_.first_contact <= as_of))
+    contact = profiles.first_contact if "first_contact" in profiles.columns else ibis.null("date")
+    profiles = profiles.filter((contact <= as_of).fill_null(not surely))
     named = profiles.select("customer_id").to_pandas()
     new = named[~named.customer_id.isin(known.customer_id)]
     counts = [c for c in known if c.startswith(("orders", "window_orders")) or c in ("frequency", "repeat_valued")]

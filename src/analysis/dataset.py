@@ -221,6 +221,8 @@ def _check_meanings(table: str, file: TableFile) -> None:
         raise ValueError(f"date_format: no such column {', '.join(unknown)}")
     if file.attributes and table != "customers":
         raise ValueError("attributes belong to the table customers")
+    if reserved := sorted(set(file.attributes) & {"source", "line"}):
+        raise ValueError(f"attributes: {', '.join(reserved)} is where a row came from; give the attribute another name")
     if clash := sorted(set(file.attributes) & set(known)):
         raise ValueError(f"attributes: {', '.join(clash)} is known; move it to columns")
     if unknown := sorted(set(file.static) - set(file.meanings)):

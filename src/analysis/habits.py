@@ -28,7 +28,7 @@ def habits(transactions: Table, as_of: dt.date) -> pd.DataFrame:
     Columns: customer_id; order_days, weekend_days (of them); pauses, pause_days, pause_deviation_days (between order days:
     number, mean, standard deviation). With a clock: timed_orders, night_orders, morning_orders, afternoon_orders,
     evening_orders. With channels: channels, channel (the one used most), channel_orders (through it), channelled_orders. With
-    discounts: discount, undiscounted (money taken off, and the price before).
+    discounts: discount, undiscounted (money taken off, and the price before), priced_days (order days on which it is known).
     """
     sales = transactions.filter(_.day <= as_of, _.amount.fill_null(0) >= 0)
     parts = [_days(sales)]
@@ -51,10 +51,10 @@ def _days(sales: Table) -> Table:
     paused = days.mutate(pause=_.day.delta(_.day.lag().over(before), unit="day"))
     return paused.group_by("customer_id").agg(
         order_days=_.count(),
-        weekend_days=(_.day.day_of_week.index() >= 5).sum(),
+        weekend_days=(_.day.day_of_week.index() >= 5).sum().cast("float64"),
         pauses=_.pause.count(),
-        pause_days=_.pause.sum().fill_null(0),
-        pause_squares=(_.pause * _.pause).sum().fill_null(0),
+        pause_days=_.pause.sum().fill_null(0).cast("float64"),
+        pause_squares=(_.pause * _.pause).sum().fill_null(0).cast("float64"),
     )
 
 
@@ -73,7 +73,8 @@ def _orders(sales: Table, **facts: Value) -> Table:
 def _sessions(sales: Table) -> Table:
     orders = _orders(sales, hour=_.moment.min().hour()).filter(_.hour.notnull())
     counts = {
-        f"{name}_orders": ((orders.hour + 24 - start) % 24 < (end - start) % 24).sum() for name, (start, end) in SESSIONS.items()
+        f"{name}_orders": ((orders.hour + 24 - start) % 24 < (end - start) % 24).sum().cast("float64")
+        for name, (start, end) in SESSIONS.items()
     }
     return orders.group_by("customer_id").agg(timed_orders=orders.count(), **counts)
 
@@ -90,9 +91,12 @@ def _channels(sales: Table) -> Table:
 
 
 def _discounts(sales: Table) -> Table:
-    known = sales.filter(_.discount.notnull(), _.amount.notnull())
+    """Some exports write what is taken off below zero."""
+    known = sales.filter(_.discount.notnull(), _.amount.notnull()).mutate(off=_.discount.abs())
     return known.group_by("customer_id").agg(
-        discount=_.discount.sum().cast("float64"), undiscounted=(_.discount + _.amount).sum().cast("float64")
+        discount=_.off.sum().cast("float64"),
+        undiscounted=(_.off + _.amount).sum().cast("float64"),
+        priced_days=_.day.nunique(),
     )
 
 
@@ -170,9 +174,9 @@ def regularity(people: pd.DataFrame) -> pd.DataFrame:
 )
 def basket(people: pd.DataFrame) -> pd.DataFrame:
     """How large the customer's orders are. Columns: basket."""
-    rank = people.order_value.rank(method="min") - 1
-    third = rank * 3 // max(people.order_value.count(), 1)
-    tests = {"no_habit": people.order_value.isna(), "large_orders": third == 2, "medium_orders": third == 1}
+    value = people.order_value.where(people.orders >= FEW_ORDERS)
+    third = (value.rank(method="min") - 1) * 3 // max(value.count(), 1)
+    tests = {"no_habit": value.isna(), "large_orders": third == 2, "medium_orders": third == 1}
     return _classes(people, "basket", tests, "small_orders")
 
 
@@ -186,7 +190,9 @@ def basket(people: pd.DataFrame) -> pd.DataFrame:
 def buys_through(people: pd.DataFrame) -> pd.DataFrame:
     """Through which channel the customer buys, in the company's words. Columns: buys_through."""
     main = people.channel.where(people.channel_orders >= MAINLY * people.channelled_orders, "several_channels")
-    return pd.DataFrame({"buys_through": main.where(people.channels > 0, "no_habit").astype("str")}).set_index(people.customer_id)
+    return pd.DataFrame({"buys_through": main.where(people.channelled_orders >= FEW_ORDERS, "no_habit").astype("str")}).set_index(
+        people.customer_id
+    )
 
 
 @_entry(
@@ -201,7 +207,7 @@ def prices(people: pd.DataFrame) -> pd.DataFrame:
     share = people.discount / people.undiscounted.where(people.undiscounted > 0)
     usual = people.discount.sum() / max(people.undiscounted.sum(), np.finfo(float).tiny)
     tests = {
-        "no_habit": share.isna() | ~(people.order_days >= FEW_ORDERS),
+        "no_habit": share.isna() | ~(people.priced_days >= FEW_ORDERS),
         "full_price": share == 0,
         "discount_hunters": share >= SEEKS * usual,
     }
@@ -212,16 +218,16 @@ HABITS = (time_of_day, day_of_week, regularity, basket, buys_through, prices)
 
 
 def shown(overview: pd.DataFrame) -> pd.DataFrame:
-    """The classes of habits of `segments.overview`, without those who show none: `share` of those who do, and `known` of them."""
+    """The classes of habits of `groups.overview`, without those who show none: `share` of those who do, and `known` of them."""
     habits = overview[overview.segmentation.isin([habit.name for habit in HABITS]) & (overview.group != "no_habit")]
     known = habits.groupby("segmentation").customers.transform("sum")
     return habits.assign(known=known, share=habits.customers / known)
 
 
 def foremost(classes: pd.DataFrame) -> dict[str, object]:
-    """The habit that most share, of `shown`; sizes of orders left out, which are thirds: known, share, group, revenue_share."""
-    told = classes[classes.segmentation != "basket"].sort_values("share", ascending=False, kind="stable")
-    first = told.iloc[0] if len(told) else pd.Series({"group": "", "known": np.nan, "share": np.nan, "revenue_share": np.nan})
+    """The time of day, the day of the week or the regularity that most share, of `shown`: known, share, group, revenue_share."""
+    told = classes[classes.segmentation.isin(["time_of_day", "day_of_week", "regularity"])].sort_values("share", kind="stable")
+    first = told.iloc[-1] if len(told) else pd.Series({"group": "", "known": np.nan, "share": np.nan, "revenue_share": np.nan})
     return dict(first[["known", "share", "group", "revenue_share"]])
 
 

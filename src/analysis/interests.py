@@ -298,10 +298,14 @@ def most_liked(groups: pd.DataFrame) -> dict[str, object]:
     return {"customers": int(named.sum()), "share": named.sum() / max(groups.customers.sum(), 1)} | top
 
 
-def most_asked(asking: pd.DataFrame) -> dict[str, object]:
-    """Of `needs_by`: how many ask (customers, prospects), and what most buyers ask for (item, count)."""
-    top = {"item": asking.buyers.idxmax(), "count": int(asking.buyers.max())} if len(asking) else {"item": "", "count": 0}
-    return {"customers": int((asking.buyers + asking.prospects).sum()), "prospects": int(asking.prospects.sum())} | top
+def most_asked(asking: pd.DataFrame) -> tuple[str, dict[str, object]]:
+    """Of `needs_by`: the key of a finding and its values: how many ask (customers, prospects), and what most of those who
+    have ordered, or else of the prospects, ask for (item, count)."""
+    if asking.empty:
+        return "no_needs", {}
+    who = asking.buyers if asking.buyers.any() else asking.prospects
+    totals = {"customers": int((asking.buyers + asking.prospects).sum()), "prospects": int(asking.prospects.sum())}
+    return "needs" if asking.buyers.any() else "needs_of_prospects", totals | {"item": who.idxmax(), "count": int(who.max())}
 
 
 def surest(together: pd.DataFrame) -> dict[str, object]:

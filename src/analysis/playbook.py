@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from analysis.attributes import associations
 from analysis.dataset import Dataset
 from analysis.errors import InputError
+from analysis.groups import known_sum
 from analysis.segments import STAGES, TIE, held_above
 
 PLAYBOOK = Path(__file__).with_name("playbook.yml")
@@ -42,7 +43,7 @@ class _Strict(BaseModel):
 
 
 class TierCondition(_Strict):
-    """What a customer must meet; what is not named, or not known of anybody (profit without costs), is not asked.
+    """What a customer must meet; what is not named, or not known (profit without costs), is not asked.
 
     *_within: to be among the customers who together bring this first share of the total.
     """
@@ -166,7 +167,7 @@ def _facts(customers: pd.DataFrame, segments: pd.DataFrame, clv: pd.DataFrame, c
     future = facts.clv if facts.clv.notna().any() else facts.expected_orders
     facts["revenue_within"], facts["future_within"] = held_above(today), held_above(future)
     if "window_profit" in facts and facts.window_profit.notna().any():
-        facts["profit_within"] = held_above(facts.window_profit)
+        facts["profit_within"] = held_above(facts.window_profit).where(facts.window_profit.notna())
     return facts
 
 
@@ -183,7 +184,7 @@ def _holds(when: TierCondition, facts: pd.DataFrame) -> np.ndarray:
         holds &= facts.stage.isin(when.stage).to_numpy()
     for name in ("revenue_within", "profit_within", "future_within"):
         if (share := getattr(when, name)) is not None and name in facts:
-            holds &= (facts[name] < share - TIE).to_numpy()
+            holds &= ((facts[name] < share - TIE) | facts[name].isna()).to_numpy()
     if when.known_days:
         holds &= (facts.age_days >= when.known_days).fillna(False).to_numpy(bool)
     return holds
@@ -292,8 +293,8 @@ def cells(matrix: pd.DataFrame) -> pd.DataFrame:
         matrix.groupby(["tier", "stage"], observed=True)
         .agg(
             customers=("customer_id", "size"),
-            revenue=("revenue", "sum"),
-            clv=("clv", "sum"),
+            revenue=("revenue", known_sum),
+            clv=("clv", known_sum),
             leavers=("churn_risk", "sum"),
             risk=("churn_risk", "mean"),
             high_risk=("high", "sum"),
@@ -311,9 +312,9 @@ def strategic(matrix: pd.DataFrame) -> dict[str, float]:
     return {
         "strategic": len(of),
         "share": len(of) / max((matrix.stage != "prospect").sum(), 1),
-        "revenue_share": of.revenue.sum() / max(matrix.revenue.sum(), 1e-9),
+        "revenue_share": of.revenue.sum() / matrix.revenue.sum() if matrix.revenue.sum() > 0 else np.nan,
         "silent": len(gone),
-        "silent_revenue": gone.revenue.sum(),
+        "silent_revenue": gone.revenue.sum() if matrix.revenue.notna().any() else np.nan,
         "risky": int((of.risk_band == "high").sum()),
     }
 
@@ -336,7 +337,7 @@ def why(matrix: pd.DataFrame) -> pd.DataFrame:
     """Every reason for a tier, tier by tier. Columns: tier, reason, customers, revenue (value window), clv, known (share)."""
     ordered = matrix.assign(tier=pd.Categorical(matrix.tier, TIERS))
     sums = ordered.groupby(["tier", "reason"], observed=True, sort=False).agg(
-        customers=("customer_id", "size"), revenue=("revenue", "sum"), clv=("clv", "sum")
+        customers=("customer_id", "size"), revenue=("revenue", known_sum), clv=("clv", known_sum)
     )
     return (
         sums.reset_index().sort_values(["tier", "customers"], ascending=[True, False], ignore_index=True).astype({"tier": "str"})

@@ -1,4 +1,4 @@
-"""Ways to group customers, and what their groups come to. Each takes `people` (one row per customer: the table
+"""Ways to group customers. Each takes `people` (one row per customer: the table
 customers, and what habits, interests and profiles add) and returns columns keyed by customer_id."""
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +14,6 @@ from analysis.clusters import clusters
 from analysis.dataset import Dataset
 from analysis.errors import InputError, did_you_mean
 from analysis.interests import interests, needs
-from analysis.intervals import wilson
 from analysis.segmentation import Segmentation, Texts, segmentation
 from analysis.tables import INTEGER, NUMBER, TABLES, TEXT, Column, Contract
 
@@ -23,7 +22,6 @@ ABC_CUTS = (0.80, 0.95)  # Pareto's usual cuts of the cumulative total; the rest
 TIE = 1e-9  # shares of a total closer than this are equal: floats differ when the currency is scaled
 SILENT_CHANCE, LOST_CHANCE = 0.20, 0.05  # of so long a pause, if the customer still bought as before
 LOYAL_ORDERS = 5  # order days that make an active customer loyal
-FEWEST = 30  # customers; a share of fewer is too unsure for a headline
 RHYTHM_SAMPLE = 50_000  # customers that the rhythm of all is learned from
 MIN_REPEATERS = 10  # fewer say nothing of how rhythms differ
 STEADIEST = 50.0  # shape of the rhythms beyond which all are alike; it would grow without end where they are
@@ -92,7 +90,8 @@ def rfm(
     """Recency, frequency (order days) and money (net) scores over the value window, and the named segment.
 
     `weights` and `cuts` (ascending, one less than `scores`) go by recency (days), frequency (order days), money.
-    Scores are empty without an order; without money frequency stands for it.
+    Scores are empty without an order; without money frequency stands for it. Who has no order in the value window is named
+    as one of the two lowest recency rows, however long all others stayed away.
     """
     cuts = {"recency": (), "frequency": (), "money": ()} | dict(cuts or {})
     of = {"recency": 1.0, "frequency": 1.0, "money": 1.0} | dict(weights or {})
@@ -104,15 +103,16 @@ def rfm(
     worth = (of["frequency"] * f + of["money"] * known) / (of["frequency"] + of["money"])
     total = (of["recency"] * r + of["frequency"] * f + of["money"] * known) / sum(of.values())
     grid = np.array(names, dtype=object)
-    row, column = (_place(s, scores, len(grid)) for s in (r, np.floor(worth + 0.5)))
+    row, column = (place(s, scores, len(grid)) for s in (r, np.floor(worth + 0.5)))
+    row = np.where(bought.window_orders > 0, row, np.minimum(row, 1))  # nobody who stayed away so long is promising
     named = pd.Series(grid[len(grid) - 1 - row, column], bought.index, dtype="str")
     made = pd.DataFrame({"r_score": r, "f_score": f, "m_score": m, "rfm_score": total.astype(float), "rfm_segment": named})
     return made.reindex(people.index).fillna({"rfm_segment": "prospect"}).set_index(people.customer_id)
 
 
-def _place(score: pd.Series, scores: int, rows: int) -> np.ndarray:
+def place(score: Any, scores: int, rows: int) -> np.ndarray:
     """The row, from 0, of a grid of fewer or more rows than scores: that in which the middle of the score lies."""
-    return ((score.to_numpy(float) - 0.5) / scores * rows).astype(int)
+    return ((np.asarray(score, float) - 0.5) / scores * rows).astype(int)
 
 
 def held_above(values: pd.Series) -> pd.Series:
@@ -155,18 +155,21 @@ def abc(people: pd.DataFrame, cuts: Sequence[float] = ABC_CUTS) -> pd.DataFrame:
 
 @segmentation(
     "abc_profit",
-    {"abc_profit": Column(TEXT, "A, B, C by profit in the value window, loss below zero, none without any", optional=True)},
+    {"abc_profit": Column(TEXT, "A, B, C by profit in the value window; none, loss, or unknown without costs", optional=True)},
     Texts(
         "ABC by profit",
-        _ABC_MEANING.format(what="profit", none="loss: cost the company more than they paid; none: neither"),
-        _ABC | {"loss": "Loss"},
+        _ABC_MEANING.format(
+            what="profit",
+            none="loss: cost the company money; unknown: too few costs are known",
+        ),
+        _ABC | {"loss": "Loss", "unknown": "Unknown"},
     ),
     needs=("transactions.cost",),
 )
 def abc_profit(people: pd.DataFrame, cuts: Sequence[float] = ABC_CUTS) -> pd.DataFrame:
     """ABC by profit in the value window; loss-making customers are a class of their own. Columns: abc_profit."""
     profit = people.set_index("customer_id").window_profit
-    return pd.DataFrame({"abc_profit": abc_classes(profit, cuts).mask(profit < 0, "loss")})
+    return pd.DataFrame({"abc_profit": abc_classes(profit, cuts).mask(profit < 0, "loss").mask(profit.isna(), "unknown")})
 
 
 @dataclass(frozen=True)
@@ -295,7 +298,7 @@ def chosen(columns: Collection[str], asked: Collection[str] = ()) -> tuple[list[
 
 
 def options(settings: Dataset, k: int = 0, attribute: str = "") -> dict[str, dict[str, Any]]:
-    """How a dataset wants its segmentations made, by name; `k` clusters (0: chosen), the attribute to look at."""
+    """How a dataset wants its segmentations made, by name; `k` clusters (0: chosen, 1: none), the attribute to look at."""
     cuts = {"cuts": (settings.abc_a, settings.abc_b)}
     of_rfm = {"scores": settings.rfm_scores, "weights": settings.rfm_weights, "cuts": settings.rfm_cuts}
     return {
@@ -324,152 +327,6 @@ def segment(
     return pd.concat(columns, axis=1).reset_index(names="customer_id")
 
 
-def by_group(people: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
-    """What each group is worth, the highest revenue first; `groups` by customer_id.
-
-    Columns: group (index), customers, revenue (value window), revenue_share, orders (in the window, mean), recency_days (mean).
-    """
-    keyed = people.set_index("customer_id").assign(group=groups)
-    size = keyed.groupby("group").agg(
-        customers=("orders", "size"),
-        revenue=("window_revenue", "sum"),
-        orders=("window_orders", "mean"),
-        recency_days=("recency_days", "mean"),
-    )
-    total = size.revenue.sum()
-    size.insert(2, "revenue_share", size.revenue / total if total else np.nan)
-    return size.sort_values(["revenue", "customers"], ascending=False)
-
-
-def overview(people: pd.DataFrame, segmented: pd.DataFrame, made: Sequence[Segmentation]) -> pd.DataFrame:
-    """Every class of every segmentation, in the order of its texts, then the company's own words by revenue.
-
-    Columns: segmentation, group, customers, customers_share, revenue, revenue_share.
-    """
-    keyed = segmented.set_index("customer_id")
-    tables = [_classes_of(people, keyed[entry.class_column], entry) for entry in made]
-    return pd.concat(tables, ignore_index=True)
-
-
-def _classes_of(people: pd.DataFrame, groups: pd.Series, entry: Segmentation) -> pd.DataFrame:
-    found = by_group(people, groups)
-    order = [name for name in entry.classes if name in found.index] + [n for n in found.index if n not in entry.classes]
-    table = found.loc[order].reset_index().assign(segmentation=entry.name)
-    table["customers_share"] = table.customers / len(people)
-    return table[["segmentation", "group", "customers", "customers_share", "revenue", "revenue_share"]]
-
-
-def left_out(lacking: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """What `chosen` leaves out. Columns: segmentation, table, lacks (columns of that table)."""
-    rows = [(name, *column.split(".")) for name, columns in lacking.items() for column in columns]
-    return pd.DataFrame(rows, columns=["segmentation", "table", "lacks"])
-
-
-def disagreements(people: pd.DataFrame, segmented: pd.DataFrame) -> pd.DataFrame:
-    """Customers whose class by profit is not their class by revenue, the furthest apart and largest revenue first.
-
-    Columns: customer_id, abc_revenue, abc_profit, window_revenue, window_profit, margin.
-    """
-    if "abc_profit" not in segmented:
-        return pd.DataFrame(columns=["customer_id", "abc_revenue", "abc_profit", "window_revenue", "window_profit", "margin"])
-    rank = {name: number for number, name in enumerate(abc_profit.classes)}
-    both = segmented[["customer_id", "abc_revenue", "abc_profit"]].merge(
-        people[["customer_id", "window_revenue", "window_profit"]], on="customer_id"
-    )
-    apart = (both.abc_revenue.map(rank) - both.abc_profit.map(rank)).abs()
-    found = both.assign(apart=apart, margin=both.window_profit / both.window_revenue.where(both.window_revenue > 0))
-    found = found[found.apart > 0].sort_values(["apart", "window_revenue", "customer_id"], ascending=[False, False, True])
-    return found.drop(columns="apart").reset_index(drop=True)
-
-
-def profit_facts(people: pd.DataFrame, segmented: pd.DataFrame) -> dict[str, float]:
-    """Customers of class A by profit (a), of another class than by revenue (differ), and at a loss (loss; lost: money).
-
-    Empty where profit is not known.
-    """
-    if "abc_profit" not in segmented:
-        return {}
-    at_loss = people.window_profit[people.window_profit < 0]
-    return {
-        "a": int((segmented.abc_profit == "A").sum()),
-        "differ": len(disagreements(people, segmented)),
-        "loss": len(at_loss),
-        "lost": float(-at_loss.sum()),
-    }
-
-
-def class_grid(segmented: pd.DataFrame, rows: Segmentation, columns: Segmentation) -> pd.DataFrame:
-    """Customers by the classes of two segmentations; classes nobody is in stand at 0."""
-    counts = pd.crosstab(segmented[rows.class_column], segmented[columns.class_column])
-    return counts.reindex(index=list(rows.classes), columns=list(columns.classes), fill_value=0)
-
-
-def outcomes(people: pd.DataFrame, segmented: pd.DataFrame) -> pd.DataFrame:
-    """What attributes are compared with, keyed by customer_id. Columns: revenue (value window), stage (in order)."""
-    stages = segmented.set_index("customer_id").stage.astype(pd.CategoricalDtype(STAGES)).cat.remove_unused_categories()
-    return pd.DataFrame({"revenue": people.set_index("customer_id").window_revenue, "stage": stages})
-
-
-def stage_moves(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
-    """Where the customers of each stage (index) at an earlier day are now: shares of them by stage (columns).
-
-    `then` and `now` have customer_id and stage. A stage that nobody was in is left out.
-    """
-    both = then[["customer_id", "stage"]].merge(now[["customer_id", "stage"]], on="customer_id", suffixes=("_then", "_now"))
-    shares = pd.crosstab(both.stage_then, both.stage_now, normalize="index")
-    return shares.reindex(index=[s for s in STAGES if s in shares.index], columns=list(STAGES), fill_value=0.0)
-
-
-def conversion(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
-    """Of the customers of each stage at an earlier day, who has ordered since.
-
-    `then` has customer_id, stage and orders, `now` customer_id and orders. Columns: stage (in order), customers, ordered,
-    share, low, high (Wilson's interval at 95 %).
-    """
-    both = then.merge(now[["customer_id", "orders"]], on="customer_id", suffixes=("", "_now"))
-    both["again"] = both.orders_now > both.orders
-    counts = both.groupby("stage").again.agg(customers="size", ordered="sum").reindex(STAGES).dropna().astype(int)
-    share = counts.ordered / counts.customers
-    low, high = wilson(share, counts.customers)
-    return counts.assign(share=share, low=low, high=high).reset_index(names="stage")
-
-
-def shares_of(conversion: pd.DataFrame, fewest: int = FEWEST) -> dict[str, float]:
-    """Of `conversion`: the share that ordered since, by stage; nan where fewer than `fewest` customers were in it."""
-    known = conversion[conversion.customers >= fewest].set_index("stage").share
-    return {stage: float(known.get(stage, np.nan)) for stage in STAGES}
-
-
-def score_grid(segmented: pd.DataFrame, scores: int = SCORES) -> pd.DataFrame:
-    """Customers by r_score (index, the highest first) and f_score (columns); scores nobody has stand at 0."""
-    counts = pd.crosstab(segmented.r_score, segmented.f_score)
-    return counts.reindex(index=range(scores, 0, -1), columns=range(1, scores + 1), fill_value=0)
-
-
-def segment_names(names: Sequence[Sequence[str]] = RFM_SEGMENTS) -> pd.DataFrame:
-    """The named segments as a table. Columns: recency (score, the best first), segment, fm_low, fm_high (from which to
-    which mean of the other two scores)."""
-    cells = [(len(names) - n, name, fm) for n, row in enumerate(names) for fm, name in enumerate(row, 1)]
-    ranges = pd.DataFrame(cells, columns=["recency", "segment", "fm"]).groupby(["recency", "segment"], sort=False).fm
-    return ranges.agg(fm_low="min", fm_high="max").reset_index()
-
-
-def concentration(values: pd.Series, points: int = 100, losses: bool = False) -> pd.DataFrame:
-    """Which share of the positive total the most valuable share of customers brings; with `losses` of the net total,
-    which rises above 1 where others cost money. Columns: customers, value. Empty where the total is not above zero.
-    """
-    known = values.fillna(0) if losses else values.clip(lower=0).fillna(0)
-    ordered = known.sort_values(ascending=False).to_numpy()
-    if not ordered.sum() > 0:
-        return pd.DataFrame({"customers": [], "value": []})
-    held = np.append(0, ordered.cumsum() / ordered.sum())
-    shares = np.linspace(0, 1, points + 1)
-    return pd.DataFrame({"customers": shares, "value": np.interp(shares, np.linspace(0, 1, len(held)), held)})
-
-
-def concentrations(people: pd.DataFrame) -> pd.DataFrame:
-    """The same for revenue, and for profit where it is known. Columns: measure, customers, value."""
-    curves = [concentration(people.window_revenue).assign(measure="revenue")]
-    if "window_profit" in people:
-        curves.append(concentration(people.window_profit, losses=True).assign(measure="profit"))
-    return pd.concat(curves, ignore_index=True)
+def clusters_of(segmented: pd.DataFrame) -> pd.Series:
+    """The cluster of each customer, by customer_id; empty for all where clusters were not asked for."""
+    return segmented.reindex(columns=["customer_id", "cluster"]).set_index("customer_id").cluster.astype("str")

@@ -241,7 +241,12 @@ TABLES = {
             "repeat_valued": Column(INTEGER, "number of repeat order days above zero"),
             "window_orders": Column(INTEGER, "order days within the value window"),
             "window_revenue": Column(NUMBER, "net money within the value window", empty=True),
-            "window_profit": Column(NUMBER, "the same less costs, of lines whose cost is known", empty=True, optional=True),
+            "window_profit": Column(
+                NUMBER,
+                "the same less costs; empty where the costs of a tenth of it or more are not known",
+                empty=True,
+                optional=True,
+            ),
         },
     ),
     "clv": Contract(
