@@ -302,6 +302,15 @@ def test_stages_by_hand():
     assert made.lost_after_days.tolist() == [pd.NA, *[60] * 7]
 
 
+def test_a_limit_that_is_given_holds_whatever_is_learned():
+    people = frame(orders=[2, 9], frequency=[1, 8], recency_days=31, age_days=400)
+    slow = Rhythm(2.0, 500.0)
+    assert segments.lifecycle(people, learned=slow, lost_days=30).stage.tolist() == ["lost", "lost"]
+    assert segments.lifecycle(people, learned=Rhythm(2.0, 0.1), silent_days=30).stage.tolist() != ["loyal", "loyal"]
+    late = segments.lifecycle(people, learned=Rhythm(50.0, 1.0), silent_days=3_000)
+    assert (late.lost_after_days >= late.silent_after_days).all()
+
+
 def test_a_pause_is_as_rare_as_it_is_said_to_be():
     """The gap of a customer whose rate is gamma(2, 30 days) and who ordered 4 times in 50 days is Pareto II (Lomax) of shape 6
     and scale 80: the chance to exceed the pause is the survival function of scipy."""

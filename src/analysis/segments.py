@@ -1,5 +1,5 @@
-"""Ways to group customers. Each takes `people` (one row per customer: the table
-customers, and what habits, interests and profiles add) and returns columns keyed by customer_id."""
+"""Ways to group customers. Each takes `people` (one row per customer: the table customers, and what habits, interests and
+profiles add) and returns columns keyed by customer_id."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -222,15 +222,16 @@ def pause_limits(people: pd.DataFrame, learned: Rhythm, silent_days: int = 0, lo
     """
     orders, days = people.frequency.to_numpy(), (people.age_days - people.recency_days).fillna(0).to_numpy()
     silent = silent_days or np.ceil(learned.pause(SILENT_CHANCE, orders, days))
-    lost = lost_days or np.ceil(np.maximum(learned.pause(LOST_CHANCE, orders, days), learned.pause(LOST_CHANCE)))
-    limits = pd.DataFrame({"silent_after_days": silent, "lost_after_days": np.maximum(silent, lost)}, people.index)
+    unlikely = np.ceil(np.maximum(learned.pause(LOST_CHANCE, orders, days), learned.pause(LOST_CHANCE)))
+    lost = lost_days or np.maximum(silent, unlikely)
+    limits = pd.DataFrame({"silent_after_days": np.minimum(silent, lost), "lost_after_days": lost}, people.index)
     return limits.clip(lower=1).where(people.orders > 0).astype("Int64")
 
 
 _STAGE = Texts(
     "Stage",
     "Where a customer stands in life. Prospect: no order yet; new: one order; repeat: two to four; loyal: five or more; "
-    "silent: pauses for longer than is usual for this customer; lost: for so long that a return is unlikely.",
+    "silent: pauses for longer than this customer usually does; lost: for far longer.",
     {
         "prospect": "Prospect",
         "new": "New",
