@@ -501,9 +501,10 @@ def matrix(cells: pd.DataFrame, say: Say, ax: Axes) -> Axes:
     """
     tiers = [tier for tier in TIER_COLOURS if (cells.tier == tier).any()]
     stages = [stage for stage in lifecycle.classes if (cells.stage == stage).any()]
-    grid = cells.pivot(index="stage", columns="tier", values="clv").reindex(index=stages, columns=tiers).to_numpy(float)
+    value = cells.assign(clv=cells.clv.fillna(0).clip(lower=0)).pivot(index="stage", columns="tier", values="clv")
+    grid = value.reindex(index=stages, columns=tiers).to_numpy(float)  # a cell that nobody is in stays white
     top = max(np.nanmax(grid, initial=0.0), np.finfo(float).tiny)
-    ax.imshow(np.sqrt(np.nan_to_num(grid) / top), cmap="GnBu", vmin=0, vmax=1.7, aspect="auto", interpolation="nearest")
+    ax.imshow(np.sqrt(grid / top), cmap="GnBu", vmin=0, vmax=1.7, aspect="auto", interpolation="nearest")
     usual = (cells.risk * cells.customers).sum() / max(cells.customers[cells.risk.notna()].sum(), 1)
     for cell in cells.itertuples():
         place = (tiers.index(cell.tier), stages.index(cell.stage))
