@@ -18,12 +18,13 @@ $(READY): requirements.lock pyproject.toml
 report: $(READY) ## build everything on the default data and print where the report is
 	$(BIN)/customer-matrix run data/cdnow.yml
 
-# The tests that start whole runs wait much for kernels: they go beside the others, and more threads would only wait.
-RUNS := tests/test_pipeline.py tests/test_default_run.py
+# The notebooks and the tests that start whole runs wait much for kernels: they go beside the others, and more threads
+# would only wait.
+RUNS := notebooks tests/test_pipeline.py tests/test_default_run.py
 test: export OMP_NUM_THREADS := 1
 test: $(READY) ## run all tests
 	@$(BIN)/python -m pytest -p no:cacheprovider $(RUNS) & runs=$$!; \
-	$(BIN)/python -m pytest notebooks tests $(RUNS:%=--ignore=%); rest=$$?; \
+	$(BIN)/python -m pytest tests $(RUNS:%=--ignore=%); rest=$$?; \
 	wait $$runs && exit $$rest
 
 lab: $(READY) ## open the notebooks in JupyterLab
