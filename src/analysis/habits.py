@@ -41,7 +41,9 @@ def habits(transactions: Table, as_of: dt.date) -> pd.DataFrame:
     found = parts[0]
     for part in parts[1:]:
         found = found.left_join(part, "customer_id").drop("customer_id_right")
-    return _with_deviation(found.order_by("customer_id").to_pandas())
+    frame = found.order_by("customer_id").to_pandas()
+    numbers = frame.columns.difference(["customer_id", "channel"])
+    return _with_deviation(frame.astype(dict.fromkeys(numbers, "float64")))
 
 
 def _days(sales: Table) -> Table:
