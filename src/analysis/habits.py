@@ -111,7 +111,7 @@ def _classes(people: pd.DataFrame, column: str, tests: dict[str, pd.Series], oth
 def _entry(column: str, term: str, meaning: str, classes: dict[str, str], *needs: str) -> Callable[..., Segmentation]:
     """A habit is one column of classes, of which `no_habit` says that too few orders show none."""
     texts = Texts(term, meaning, classes | {"no_habit": "no habit shown"})
-    return segmentation(column, {column: Column(TEXT, meaning, optional=bool(needs))}, texts, needs)
+    return segmentation(column, {column: Column(TEXT, meaning)}, texts, needs)
 
 
 @_entry(

@@ -155,7 +155,7 @@ def abc(people: pd.DataFrame, cuts: Sequence[float] = ABC_CUTS) -> pd.DataFrame:
 
 @segmentation(
     "abc_profit",
-    {"abc_profit": Column(TEXT, "A, B, C by profit in the value window; none, loss, or unknown without costs", optional=True)},
+    {"abc_profit": Column(TEXT, "A, B, C by profit in the value window; none, loss, or unknown without costs")},
     Texts(
         "ABC by profit",
         _ABC_MEANING.format(
