@@ -23,6 +23,9 @@ DECILES = pd.DataFrame({"decile": [1, 2], "predicted": [0.8, 0.3], "actual": [0.
 CELLS = pd.DataFrame(
     {"tier": ["strategic", "ordinary", "potential"], "stage": ["loyal", "lost", "prospect"], "customers": [1, 30, 4]}
 ).assign(revenue=[1200.0, 5, 0], clv=[900.0, 1, np.nan], risk=[0.1, 0.9, np.nan])
+WAITS = pd.DataFrame(
+    {"group": ["first"] * 3 + ["fifth_on"] * 2, "days": [0, 4, 30, 0, 9], "not_yet": [1, 0.6, 0.5, 1, 0]}
+).assign(low=[1, 0.5, 0.4, 1, np.nan], high=[1, 0.7, 0.6, 1, np.nan])
 # Each chart with the smallest frame that its docstring asks for.
 CHARTS = {
     "outcomes": (
@@ -85,6 +88,7 @@ CHARTS = {
     "calibration": (DECILES, {}),
     "leavers_by_decile": (DECILES, {"base": 0.5}),
     "risk_spread": (pd.Series([0.1, 0.5, 0.9]), {}),
+    "survival_curves": (WAITS, {"horizon_days": 5}),
     "matrix": (CELLS, {}),
     "value_by_standing": (pd.DataFrame({"clv": [90.0, 10.0]}, index=["many_repeats", "one_time"]), {}),
     "action_gain": (pd.Series({"welcome": 12.5, "let_go": -3.0}), {}),
@@ -264,3 +268,36 @@ def test_intervals_of_the_calibration_reach_from_low_to_high():
     [bars] = axes_of("calibration").containers
     ends = [segment[:, 1].tolist() for segment in bars.lines[2][0].get_segments()]
     assert ends == [pytest.approx([0.5, 0.9]), pytest.approx([0.2, 0.6])]
+
+
+def test_curves_of_waits_step_down_to_three_horizons_or_their_own_end():
+    """The first falls on day 4 and is shown to day 15; the second falls on day 9, where it ends; a dotted line stands at 5."""
+    ax = axes_of("survival_curves")
+    first, fifth, horizon = ax.lines
+    assert first.get_xdata().tolist() == list(range(16))
+    assert first.get_ydata().tolist() == [1.0] * 4 + [0.6] * 12
+    assert fifth.get_ydata().tolist() == [1.0] * 9 + [0]
+    assert (horizon.get_xdata()[0], horizon.get_linestyle()) == (5, ":")
+    assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 3
+    assert ax.get_xlim() == (0, 15)
+
+
+@pytest.mark.parametrize("horizon_days", [0, 31])
+def test_curves_of_waits_without_a_horizon_or_shorter_than_it_show_all_days(horizon_days):
+    ax = axes_of("survival_curves", horizon_days=horizon_days)
+    assert len(ax.lines) == 2
+    assert ax.get_xlim() == (0, 30)
+
+
+def test_long_curves_of_waits_are_drawn_in_few_steps_at_their_right_height():
+    days = np.arange(4_001)
+    frame = pd.DataFrame({"group": "first", "days": days, "not_yet": 1 - days / 5_000}).assign(low=0.1, high=1.0)
+    ax = charts.survival_curves(frame, Say("en"), matplotlib.figure.Figure().add_subplot(), horizon_days=1_000)
+    x, y = ax.lines[0].get_data()
+    assert len(x) <= charts.MOST_STEPS + 1
+    assert y == pytest.approx(1 - x / 5_000)
+
+
+@pytest.mark.filterwarnings("error")
+def test_curves_of_waits_that_began_today_are_drawn():
+    draw("survival_curves", frame=WAITS[WAITS.days == 0])

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import analysis
-from analysis import cleaning, playbook, quality, segments, tables
+from analysis import cleaning, playbook, quality, segments, survival, tables
 from analysis.errors import InputError
 from analysis.messages import FOLDER, Say
 
@@ -186,6 +186,7 @@ def test_every_class_has_a_word():
     terms |= {rule.reason for rule in cleaning.RULES} | {rule.outcome for rule in cleaning.RULES}
     terms |= {rule.id for rule in playbook.load().rules}
     terms |= {"kept", "mended", "left_empty", "jump", "silent_day", *quality.PARTS}
+    terms |= {*survival.STANDINGS, "horizon"}
     terms |= {"zero_value", "repeated_row", "below_zero", "return_without_sale", "no_orders", "fewer_orders", "smaller_orders"}
     assert terms - ENGLISH["words"].keys() == set()
 

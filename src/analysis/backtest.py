@@ -118,10 +118,14 @@ class Past:
         return self._held[day]
 
     def lessons(self, day: dt.date) -> Lessons:
+        """Outcomes of those days."""
+        return Lessons([self.at(d) for d in self.lesson_days(day) if len(self.at(d))])
+
+    def lesson_days(self, day: dt.date) -> list[dt.date]:
         """The latest days whose outcome was complete by `day`, with enough history to describe a customer."""
         back = [round(self.horizon_days * (1 + n / 3)) for n in range(TRAINING)]
         days = [day - dt.timedelta(days=n) for n in back]
-        return Lessons([self.at(d) for d in days if self.depth(d) >= self.horizon_days / 2 and len(self.at(d))])
+        return [d for d in days if self.depth(d) >= self.horizon_days / 2]
 
 
 def forecast(origin: Origin, horizon_days: int, candidates: Mapping[str, Callable[[], OrderModel]]) -> None:
@@ -150,11 +154,7 @@ class Backtest:
         standard errors (of the paired difference over customers) the mean squared error is above the best."""
         shared = [name for name in clv.ORDER_MODELS if self.choosing and all(name in o.forecasts for o in self.choosing)]
         squares = {name: [(o.forecasts[name].to_numpy() - o.actual) ** 2 for o in self.choosing] for name in shared}
-        table = pd.DataFrame({o.day: {n: np.sqrt(squares[n][i].mean()) for n in shared} for i, o in enumerate(self.choosing)})
-        table["mean"] = table.mean(axis=1)
-        best = table["mean"].idxmin() if shared else ""
-        table["distance"] = [_distance(squares[name], squares[best]) for name in shared]
-        return table
+        return choice(squares, [o.day for o in self.choosing], np.sqrt)
 
     @cached_property
     def champion(self) -> str:
@@ -208,6 +208,17 @@ class Backtest:
         halves = [np.arange(len(actual)) % 2 == n for n in (0, 1)]
         learned = [Outcomes.learn([(forecasts[half], actual[half])], np.array([])) for half in halves]
         return float(np.mean([learned[1 - n].covered(forecasts[half], actual[half]) for n, half in enumerate(halves)]))
+
+
+def choice(squares: Mapping[str, list[np.ndarray]], days: list[dt.date], score: Callable[[float], float] = float) -> pd.DataFrame:
+    """How candidates (index, simplest first) did at the choosing days, from their squared errors there: the score of the mean
+    of each day, `mean` over the days, and `distance`: how many standard errors (of the paired difference over customers)
+    the mean squared error is above that of the best."""
+    table = pd.DataFrame({day: {name: score(found[i].mean()) for name, found in squares.items()} for i, day in enumerate(days)})
+    table["mean"] = table.mean(axis=1)
+    best = table["mean"].idxmin() if len(table) else ""
+    table["distance"] = [_distance(found, squares[best]) for found in squares.values()] if len(table) else []
+    return table
 
 
 def leaderboard(forecasts: Mapping[str, np.ndarray], actual: np.ndarray, champion: str, seed: int = 0) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import textwrap
 import unicodedata
 import warnings
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 import matplotlib
@@ -50,6 +51,9 @@ LABEL_WIDTH = 22  # of a company's own words, in latin letters; a Chinese one is
 WHISKERS = 2.5  # times the largest mean; an interval may reach further than a picture can show
 LOWER_IS_BETTER = ("davies_bouldin",)
 MOST_LETTERS = 24  # of a label beside a bar
+HORIZONS = 3  # that curves of waits show; few wait longer, and their intervals fill the picture
+MOST_STEPS = 120  # of a curve; finer ones no phone would show
+CURVES = [(WARN, "-"), (ACCENT, "--"), (INK, "-."), (SOFT, "-")]  # told apart without colours, too
 Chart = Callable[..., Axes]
 matplotlib.use("agg")
 
@@ -491,6 +495,47 @@ def risk_spread(risk: pd.Series, say: Say, ax: Axes) -> Axes:
     _percents(ax, "x")
     _numbers(ax, say)
     return _label(ax, say, "risk_spread")
+
+
+def churn_drivers(effects: pd.Series, say: Say, ax: Axes) -> Axes:
+    """Mean effect by concept, the strongest first."""
+    _bars(ax, effects, say, "number")
+    _tall(ax, len(effects))
+    return _label(ax, say, "churn_drivers")
+
+
+def profit_curve(curve: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Columns: contacted, profit, expected."""
+    ax.plot(curve.contacted, curve.profit, color=ACCENT, label=say("words.actual"))
+    ax.plot(curve.contacted, curve.expected, color=INK, lw=1, ls="--", label=say("words.expected"))
+    ax.axhline(0, color=INK, lw=0.8)
+    best = curve.profit.idxmax()
+    ax.plot(curve.contacted[best], curve.profit[best], "o", color=WARN)
+    _numbers(ax, say, axis="x")
+    _numbers(ax, say, "compact")
+    ax.legend()
+    return _label(ax, say, "profit_curve")
+
+
+def survival_curves(curves: pd.DataFrame, say: Say, ax: Axes, horizon_days: int = 0) -> Axes:
+    """Share that has not ordered again by days since an order, a curve for each group, up to HORIZONS times the horizon,
+    where a dotted line stands if any was watched so long (0: all days). Columns: group, days, not_yet, low, high."""
+    last = min(curves.days.max(), HORIZONS * horizon_days or np.inf)
+    grid = np.arange(0, last + 1, max(1, np.ceil(last / MOST_STEPS)))
+    lines = zip(curves.groupby("group", sort=False), cycle(CURVES), strict=False)
+    for (name, curve), (colour, style) in lines:
+        days = grid[grid <= curve.days.max()]
+        steps = curve.iloc[curve.days.searchsorted(days, side="right") - 1]
+        ax.fill_between(days, steps.low, steps.high, step="post", color=colour, alpha=0.18, lw=0)
+        ax.step(days, steps.not_yet, where="post", color=colour, ls=style, lw=1.8, label=say.word(name))
+    if 0 < horizon_days <= last:
+        ax.axvline(horizon_days, color=INK, lw=0.8, ls=":", label=say("words.horizon"))
+    ax.set_xlim(0, max(last, 1))
+    ax.set_ylim(0, 1.02)  # a curve at the top keeps its width
+    _percents(ax)
+    _numbers(ax, say, axis="x")
+    ax.figure.legend(ncols=2, loc="outside lower center")
+    return _label(ax, say, "survival_curves")
 
 
 # 05 strategy

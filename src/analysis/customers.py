@@ -134,6 +134,16 @@ def calibration_holdout(transactions: Table, origin: dt.date, horizon_days: int,
     return held[held.orders > 0].reset_index(drop=True)
 
 
+def next_orders(transactions: Table, origin: dt.date, horizon_days: int) -> pd.DataFrame:
+    """Who orders within the `horizon_days` days after `origin`, and how many days after it first.
+
+    Columns: customer_id, next_order_days."""
+    days = order_days(transactions, origin + dt.timedelta(days=horizon_days)).filter(_.day > origin)
+    first = days.group_by("customer_id").agg(first=_.bought.min()).filter(_.first.notnull())
+    wait = first["first"].delta(ibis.literal(origin), unit="day")
+    return first.select("customer_id", next_order_days=wait).order_by("customer_id").to_pandas()
+
+
 def weekly_orders(transactions: Table, as_of: dt.date) -> pd.DataFrame:
     """First and repeat order days of all customers by week: week (its last day, weeks end on `as_of`),
     first, repeat, revenue (net)."""

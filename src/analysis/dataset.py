@@ -229,6 +229,24 @@ def _check_meanings(table: str, file: TableFile) -> None:
         raise ValueError(f"static: {', '.join(unknown)} is not among columns or attributes")
 
 
+class Contact(_Strict):
+    """A way to keep a customer who may leave: what it costs, and how often it works."""
+
+    cost: float = Field(0, ge=0, allow_inf_nan=False, description="money, for each customer reached")
+    offer: float = Field(
+        0, ge=0, le=1, description="what is given away, as a share of what the customer brings within the horizon"
+    )
+    success: float = Field(gt=0, le=1, description="share of the leavers reached who then stay")
+
+
+class Retention(_Strict):
+    """The cheap way and the costly one. The risks from which they pay are the bands of risk: assumptions, until measured."""
+
+    message: Contact = Field(Contact(offer=0.01, success=0.03), description="a letter or an e-mail")
+    call: Contact = Field(Contact(offer=0.05, success=0.08), description="a call or a visit")
+    calls: int = Field(200, ge=1, description="customers that the team can call in a month")
+
+
 class Dataset(_Strict):
     """A dataset file, checked. Times are in days, money in `currency`."""
 
@@ -263,6 +281,12 @@ class Dataset(_Strict):
     abc_b: float = Field(0.95, gt=0, lt=1, description="share of the total that A and B bring together")
     silent_days: int = Field(0, ge=0, description="without an order, after which a customer is silent; 0: by own rhythm")
     lost_days: int = Field(0, ge=0, description="without an order, after which a customer is lost; 0: by own rhythm")
+    churn: Literal["horizon", "rhythm", "contract"] = Field(
+        "horizon",
+        description="what leaving is: no order within horizon_days; none within the own usual pause; the contract's end, or the "
+        "flag churned, in the profiles",
+    )
+    retention: Retention = Field(Retention(), description="what reaching a customer costs, and how often it keeps one")
     segmentations: list[str] = Field([], description="to make besides RFM, ABC and stages; by default all that the columns allow")
     persons: bool | None = Field(None, description="whether customers are persons; by default where no column names a company")
     profile_max_age_days: int = Field(365, ge=1, description="a profile not updated for longer is on the list to refresh")
@@ -279,6 +303,8 @@ class Dataset(_Strict):
             raise ValueError("rfm_segments: needs as many names in each row as there are rows")
         if self.abc_a >= self.abc_b:
             raise ValueError(f"abc_b: {self.abc_b:g} must be above abc_a, {self.abc_a:g}")
+        if self.churn == "contract" and not (self.has("customers", "contract_end") or self.has("customers", "churned")):
+            raise ValueError("churn: contract needs a column for contract_end or churned in the table customers")
         if 0 < self.lost_days < self.silent_days:
             raise ValueError(f"lost_days: {self.lost_days} must not be below silent_days, {self.silent_days}")
         return self

@@ -1,7 +1,6 @@
 """The customer matrix (tier x stage x risk) and what to do in each of its cells, by rules kept in playbook.yml."""
 
 import datetime as dt
-import hashlib
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +16,7 @@ from analysis.attributes import associations
 from analysis.dataset import Dataset
 from analysis.errors import InputError
 from analysis.groups import known_sum
+from analysis.lots import lots
 from analysis.segments import STAGES, TIE, held_above
 
 PLAYBOOK = Path(__file__).with_name("playbook.yml")
@@ -225,13 +225,6 @@ def plan(
         arm=np.select([of["control"] == 0, held], ["exempt", "control"], default="treat"),
         target=(stays + of["effect"].where(~held, 0)).clip(upper=1),
     )
-
-
-def lots(customer_ids: pd.Series, seed: int) -> np.ndarray:
-    """A lot between 0 and 1 for each customer, which stays the same whoever else there is."""
-    key = str(seed).encode()
-    digests = (hashlib.blake2b(customer.encode(), digest_size=8, key=key).digest() for customer in customer_ids)
-    return np.fromiter((int.from_bytes(digest) for digest in digests), float, len(customer_ids)) / 2**64
 
 
 def by_rule(plan: pd.DataFrame) -> pd.DataFrame:

@@ -42,7 +42,7 @@ STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "01_data_quality": ((), ("transactions", "rejects", "customers", *OPTIONAL)),
     "02_segments": (("01_data_quality",), ("segments",)),
     "03_lifetime_value": (("01_data_quality",), ("clv",)),
-    "04_churn": (("01_data_quality",), ("churn",)),
+    "04_churn": (("01_data_quality",), ("churn", "winback")),
     "05_strategy": (("01_data_quality", "02_segments", "03_lifetime_value", "04_churn"), ("matrix", "plan")),
     "06_monitoring": (("01_data_quality",), ("tier_history",)),
 }

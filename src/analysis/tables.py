@@ -269,8 +269,30 @@ TABLES = {
         ("customer_id",),
         _CUSTOMER
         | {
-            "churn_risk": Column(NUMBER, "probability of no order within horizon_days", empty=True),
-            "risk_band": Column(TEXT, "low, medium, high, or unknown"),
+            "churn_risk": Column(NUMBER, "probability of leaving within horizon_days", empty=True),
+            "risk_band": Column(TEXT, "low, medium (a message pays), high (a call pays), or unknown"),
+            "lost": Column(FLAG, "whether the customer counted as lost already"),
+            "risk_before": Column(NUMBER, "the same probability a period before, told by the same model", empty=True),
+            "value_at_stake": Column(NUMBER, "money of a horizon, if all goes on as in the value window", empty=True),
+            "expected_loss": Column(NUMBER, "risk times value at stake", empty=True),
+            "warned": Column(FLAG, "whether the risk jumped since, of a customer not lost"),
+            "reasons": Column(TEXT, "the strongest reasons, in the language of the reports"),
+        },
+    ),
+    "winback": Contract(
+        "a silent or lost customer whose return is worth the effort, and who may be contacted",
+        ("customer_id",),
+        _CUSTOMER
+        | {
+            "stage": Column(TEXT, "silent or lost"),
+            "last_order": Column(DAY, "last order day"),
+            "recency_days": Column(INTEGER, "days since"),
+            "last_items": Column(TEXT, "what was bought then, the dearest first", empty=True),
+            "reasons": Column(TEXT, "as in churn"),
+            "approach": Column(TEXT, "how to begin"),
+            "value": Column(NUMBER, "money that a return brings within a horizon"),
+            "cost": Column(NUMBER, "money that reaching the customer costs"),
+            "expected_return": Column(NUMBER, "money that reaching the customer is expected to bring, less the cost"),
         },
     ),
     "matrix": Contract(

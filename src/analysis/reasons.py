@@ -1,0 +1,127 @@
+"""Why a customer's risk is what it is, in words: what the risk would be, were the customer in one respect like those who stay.
+
+The respects are the concepts of churn_features. In each, the features of a customer are replaced by the median of customers who
+stayed, and the risk is told anew by the same model: the difference is the concept's effect. So a reason is what the model itself
+answers to, not a picture of it.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+
+from analysis.churn import Risk
+from analysis.churn_features import concept_features
+from analysis.messages import Say
+from analysis.signals import LATELY_DAYS
+
+MOST_REASONS = 3  # for each customer; more are not read
+LEAST_EFFECT = 0.1  # log odds, about 2 points of risk in the middle: less is no reason
+CHANGED = 0.1  # of the spend, for it to be called up or down
+SEPARATOR = "; "
+
+
+def effects(risk: Risk | None, told: pd.DataFrame, like: pd.Series) -> pd.DataFrame:
+    """By how much each concept (columns) moves the log odds of leaving of each customer, against `like`: the usual value of each
+    feature, as from Trial.usual. No columns without a model."""
+    if risk is None:
+        return pd.DataFrame(index=told.index)
+    now = risk.log_odds(told)
+    return pd.DataFrame(
+        {
+            concept: now - risk.log_odds(told.assign(**like[members]))
+            for concept, members in concept_features(told.columns).items()
+        },
+        index=told.index,
+    )
+
+
+def strongest(found: pd.DataFrame, high: pd.Series) -> pd.DataFrame:
+    """The concepts that speak most for the risk (of those with `high`) or against it (of the others), as codes of columns of
+    `found`, -1 for none. Columns: 0 to MOST_REASONS - 1."""
+    towards = found.to_numpy() * np.where(high.to_numpy(bool), 1, -1)[:, None]
+    order = np.argsort(-towards, axis=1, kind="stable")[:, :MOST_REASONS]
+    strong = np.take_along_axis(towards, order, axis=1) >= LEAST_EFFECT
+    return pd.DataFrame(np.where(strong, order, -1), found.index)
+
+
+def drivers(found: pd.DataFrame) -> pd.Series:
+    """Mean absolute effect by concept, the strongest first: what the model goes by on the whole."""
+    return found.abs().mean().sort_values(ascending=False)
+
+
+def sentences(known: pd.DataFrame, found: pd.DataFrame, high: pd.Series, say: Say) -> pd.Series:
+    """The strongest reasons of each customer in words, by row of `known` (as from churn.describe); empty where none is strong."""
+    first = strongest(found, high)
+    said = np.full(first.shape, "", dtype=object)
+    for code, concept in enumerate(found.columns):
+        rows, places = np.nonzero(first.to_numpy() == code)
+        if len(rows):
+            said[rows, places] = _phrases(known.iloc[rows], concept, say)
+    texts = [SEPARATOR.join(filter(None, row)) for row in said]
+    return pd.Series(texts, known.index, dtype="str")
+
+
+def _phrases(known: pd.DataFrame, concept: str, say: Say) -> np.ndarray:
+    """The words of one concept; each distinct set of figures is said once."""
+    facts = pd.DataFrame(dict(PHRASES[concept](known)), index=known.index)
+    texts = [say(f"reasons.{row.pop('key')}", **row) for row in facts.drop_duplicates().to_dict("records")]
+    return np.array(texts, dtype=object)[facts.groupby(list(facts), dropna=False, sort=False).ngroup().to_numpy()]
+
+
+Facts = Iterator[tuple[str, object]]
+
+
+def _silence(known: pd.DataFrame) -> Facts:
+    yield "key", np.where(known.frequency > 0, "silence", "silence_once")
+    yield "pause", known.usual_pause.round()
+    yield "recency", known.recency_days
+
+
+def _pace(known: pd.DataFrame) -> Facts:
+    yield "key", "pace"
+    yield "days", LATELY_DAYS
+    yield "lately", known[f"orders_{LATELY_DAYS}"]
+    yield "before", known[f"orders_{2 * LATELY_DAYS}"] - known[f"orders_{LATELY_DAYS}"]
+
+
+def _orders(known: pd.DataFrame) -> Facts:
+    yield "key", "orders"
+    yield "orders", known.orders
+    yield "age", known.age_days
+
+
+def _spend(known: pd.DataFrame) -> Facts:
+    lately = known[f"revenue_{LATELY_DAYS}"]
+    before = known[f"revenue_{2 * LATELY_DAYS}"] - lately
+    change = (lately / before.where(before > 0) - 1).round(2)
+    yield "key", np.select([change <= -CHANGED, change >= CHANGED], ["spend_down", "spend_up"], "spend_value")
+    yield "days", LATELY_DAYS
+    yield "share", change.abs()
+    yield "value", known.order_value.round()
+
+
+def _counts(key: str, *names: str) -> Callable[[pd.DataFrame], Facts]:
+    def facts(known: pd.DataFrame) -> Facts:
+        yield "key", key
+        yield "days", LATELY_DAYS
+        for name in names:
+            yield name, known[name] if name in known else float("nan")
+
+    return facts
+
+
+PHRASES: dict[str, Callable[[pd.DataFrame], Facts]] = {
+    "silence": _silence,
+    "pace": _pace,
+    "orders": _orders,
+    "spend": _spend,
+    "time": _counts("time", "age_days"),
+    "returns": _counts("returns", "returns"),
+    "breadth": _counts("breadth", "items"),
+    "contacts": _counts("contacts", "contacts", "contact_days_ago"),
+    "complaints": _counts("complaints", "complaints", "open_tickets"),
+    "satisfaction": _counts("satisfaction", "satisfaction"),
+    "campaigns": _counts("campaigns", "treated"),
+    "profile": _counts("profile"),
+}

@@ -1,0 +1,103 @@
+"""Whom to win back: silent and lost customers whose return is worth the effort, with what to say to them."""
+
+import datetime as dt
+
+import ibis
+import numpy as np
+import pandas as pd
+from ibis import _
+from ibis.expr.types import Table
+
+from analysis import interests
+from analysis.churn import Trial
+from analysis.dataset import Dataset
+from analysis.signals import Records
+
+AWAY = ("silent", "lost")
+LAST_ITEMS = 3  # of the last order, those with most money
+UNHAPPY = 0.4  # of the scale of satisfaction; below it the last word was no praise
+FEW_RETURNS = 20  # customers who came back; fewer do not tell how much they order then
+
+
+def last_items(transactions: Table, as_of: dt.date) -> pd.DataFrame:
+    """What each customer bought on the last order day, the dearest first: customer_id, last_items (with commas). Empty where
+    the log knows no products or categories."""
+    name = "product" if "product" in transactions.columns else interests.level(transactions)
+    if not name:
+        return pd.DataFrame({"customer_id": pd.Series(dtype="str"), "last_items": pd.Series(dtype="str")})
+    sold = interests.sales(transactions, as_of).filter(_[name].notnull())
+    last = sold.group_by("customer_id").agg(last=_.day.max())
+    items = sold.join(last, "customer_id").filter(_.day == _.last).group_by("customer_id", name).agg(money=_.amount.sum())
+    place = ibis.row_number().over(group_by="customer_id", order_by=[_.money.desc(), _[name]])
+    first = items.mutate(place=place).filter(_.place < LAST_ITEMS)
+    listed = first.group_by("customer_id").agg(last_items=_[name].group_concat(", ", order_by=_.place))
+    return listed.order_by("customer_id").to_pandas()
+
+
+def orders_of_returners(trial: Trial) -> float:
+    """Mean orders within the horizon of those who were away at the measured origin and came back; 1 where too few did."""
+    origin = trial.measured
+    if origin is None:
+        return 1.0
+    back = origin.held[origin.held.stage.isin(AWAY) & origin.held.next_order_days.notna()]
+    later = trial.today.held.set_index("customer_id").orders.reindex(back.customer_id)
+    came = (later.to_numpy() - back.orders.to_numpy()).clip(min=1)
+    return float(came.mean()) if len(came) >= FEW_RETURNS else 1.0
+
+
+def consent(records: Records) -> pd.Series | None:
+    """Who may be contacted, by customer_id; None where the profiles do not say."""
+    if records.profiles is None or "consent" not in records.profiles.columns:
+        return None
+    return records.profiles.select("customer_id", "consent").to_pandas().set_index("customer_id").consent
+
+
+def expected_return(known: pd.DataFrame, risk: np.ndarray, orders: float, settings: Dataset) -> pd.DataFrame:
+    """What reaching each customer is expected to bring within the horizon by the better of the two ways: way, value (money, if
+    the customer comes back), cost, return. A way wins a share of those who would stay away (assumed in the dataset file)."""
+    value = known.order_value * orders * (settings.margin or 1)
+    ways = {name: getattr(settings.retention, name) for name in ("message", "call")}
+    costs = {name: way.cost + way.offer * value for name, way in ways.items()}
+    gains = pd.DataFrame({name: risk * way.success * value - costs[name] for name, way in ways.items()})
+    best = gains.fillna(-np.inf).to_numpy().argmax(axis=1)
+    cost = np.choose(best, [costs[name] for name in ways])
+    return pd.DataFrame(
+        {"way": np.array(list(ways))[best], "value": value, "cost": cost, "return": gains.max(axis=1)}, index=known.index
+    )
+
+
+def approach(known: pd.DataFrame, way: pd.Series) -> pd.Series:
+    """How to begin: a word of the catalogue."""
+    none = pd.Series(0.0, known.index)
+    tests = {
+        "settle_complaint": known.get("open_tickets", none) > 0,
+        "ask_what_went_wrong": (known.get("complaints", none) > 0) | (known.get("satisfaction", none + 1) < UNHAPPY),
+        "offer_replacement": known.get("returns", none) > 0,
+        "call_in_person": way == "call",
+    }
+    found = np.select([test.fillna(False).to_numpy(bool) for test in tests.values()], list(tests), default="write_about_last")
+    return pd.Series(found, known.index, dtype="str")
+
+
+def listed(
+    known: pd.DataFrame, table: pd.DataFrame, items: pd.DataFrame, consent: pd.Series | None, orders: float, settings: Dataset
+) -> tuple[pd.DataFrame, int]:
+    """The list, the highest expected return first, and how many were left out because they may not be contacted.
+
+    `known` as from churn.describe, `table` as from watch.scored with reasons, row by row; `consent` by customer_id where
+    the profiles say it: without a yes nobody is listed. Columns: customer_id, stage, last_order, recency_days, last_items,
+    reasons, approach, value, cost, return (money).
+    """
+    worth = expected_return(known, table.churn_risk.to_numpy(), orders, settings)
+    away = known.stage.isin(AWAY) & (worth["return"] > 0)
+    may = known.customer_id.map(consent).eq(True) if consent is not None else pd.Series(True, known.index)
+    columns = known[["customer_id", "stage", "last_order", "recency_days"]].assign(
+        last_items=known.customer_id.map(items.set_index("customer_id").last_items),
+        reasons=table.reasons,
+        approach=approach(known, worth.way),
+        value=worth.value,
+        cost=worth.cost,
+        expected_return=worth["return"],
+    )
+    chosen = columns[away & may].sort_values(["expected_return", "customer_id"], ascending=[False, True], ignore_index=True)
+    return chosen, int((away & ~may).sum())
