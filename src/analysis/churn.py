@@ -7,7 +7,7 @@ measured and chooses nothing, the ones before choose the champion by Brier score
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -34,7 +34,7 @@ from analysis.signals import Records
 
 MIN_CASES = 30  # customers who left, and who stayed, that a model needs to be learned
 MOST_CUSTOMERS = 50_000  # to learn from and to measure at, drawn by lot: more of them change the ranking by less than chance
-MOST_CHOOSING = 3  # origins; older ones tell of another time
+MOST_CHOOSING = 2  # origins; older ones tell of another time
 SLOPES = (0.5, 2.0)  # within which a model's log odds may be stretched; beyond, the earlier date tells of something else
 PIECE = 100_000  # customers scored at once, so that memory does not grow with them
 EDGE = 1e-6  # no risk is nearer to 0 or 1
@@ -245,6 +245,7 @@ class Origin:
     held: pd.DataFrame
     taught: pd.DataFrame
     older: "Origin | None" = None
+    wanted: tuple[str, ...] = ()  # candidates; all unless named
 
     @cached_property
     def told(self) -> pd.DataFrame:
@@ -252,9 +253,10 @@ class Origin:
 
     @cached_property
     def models(self) -> dict[str, ClassifierMixin]:
-        """Each candidate, fitted to what had been taught by the day."""
+        """Each candidate (of those wanted), fitted to what had been taught by the day; none where nothing was."""
         lessons = features(self.taught)
-        return {name: make().fit(lessons, self.taught.left) for name, make in CHURN_MODELS.items()} if len(lessons) else {}
+        wanted = self.wanted or CHURN_MODELS
+        return {name: CHURN_MODELS[name]().fit(lessons, self.taught.left) for name in wanted} if len(lessons) else {}
 
     @cached_property
     def raw(self) -> dict[str, np.ndarray]:
@@ -317,10 +319,10 @@ class Trial:
         """The candidate of the lowest mean Brier score, of equals the simplest; what the analyst asks for, always."""
         return self.wanted or (DEFAULT if self.choice.empty else str(self.choice["mean"].idxmin()))
 
-    @property
+    @cached_property
     def risk(self) -> Risk | None:
         """The champion as of today; None where nothing can be learned."""
-        return self.today.calibrated.get(self.champion)
+        return replace(self.today, wanted=(self.champion, LEVEL)).calibrated.get(self.champion)
 
     @cached_property
     def level_errors(self) -> list[float]:

@@ -232,9 +232,11 @@ def _check_meanings(table: str, file: TableFile) -> None:
 class Contact(_Strict):
     """A way to keep a customer who may leave: what it costs, and how often it works."""
 
-    cost: float = Field(0, ge=0, allow_inf_nan=False, description="money, for each customer reached")
-    offer: float = Field(
-        0, ge=0, le=1, description="what is given away, as a share of what the customer brings within the horizon"
+    cost: float | None = Field(None, ge=0, allow_inf_nan=False, description="money, for each customer reached")
+    share: float = Field(
+        0.05,
+        ge=0,
+        description="instead of cost, where that is not given: a share of what the average customer brings within the horizon",
     )
     success: float = Field(gt=0, le=1, description="share of the leavers reached who then stay")
 
@@ -242,9 +244,11 @@ class Contact(_Strict):
 class Retention(_Strict):
     """The cheap way and the costly one. The risks from which they pay are the bands of risk: assumptions, until measured."""
 
-    message: Contact = Field(Contact(offer=0.01, success=0.03), description="a letter or an e-mail")
-    call: Contact = Field(Contact(offer=0.05, success=0.08), description="a call or a visit")
+    message: Contact = Field(Contact(share=0.01, success=0.03), description="a letter or an e-mail")
+    call: Contact = Field(Contact(share=0.05, success=0.08), description="a call or a visit")
     calls: int = Field(200, ge=1, description="customers that the team can call in a month")
+    on_silent: float = Field(0.5, ge=0, le=1, description="of that success, what is left with silent customers")
+    on_lost: float = Field(0.1, ge=0, le=1, description="and with lost ones")
 
 
 class Dataset(_Strict):

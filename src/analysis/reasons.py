@@ -50,15 +50,18 @@ def drivers(found: pd.DataFrame) -> pd.Series:
     return found.abs().mean().sort_values(ascending=False)
 
 
-def sentences(known: pd.DataFrame, found: pd.DataFrame, high: pd.Series, say: Say) -> pd.Series:
-    """The strongest reasons of each customer in words, by row of `known` (as from churn.describe); empty where none is strong."""
-    first = strongest(found, high)
+def sentences(known: pd.DataFrame, found: pd.DataFrame, say: Say) -> pd.Series:
+    """The strongest reasons of each customer in words, by row of `known` (as from churn.describe); empty where none is strong.
+
+    Who is likelier to leave than those who stay usually are is told what speaks for it, the others what speaks against it.
+    """
+    first = strongest(found, found.sum(axis=1) > 0)
     said = np.full(first.shape, "", dtype=object)
     for code, concept in enumerate(found.columns):
         rows, places = np.nonzero(first.to_numpy() == code)
         if len(rows):
             said[rows, places] = _phrases(known.iloc[rows], concept, say)
-    texts = [SEPARATOR.join(filter(None, row)) for row in said]
+    texts = [SEPARATOR.join(dict.fromkeys(filter(None, row))) for row in said]
     return pd.Series(texts, known.index, dtype="str")
 
 
@@ -86,9 +89,10 @@ def _pace(known: pd.DataFrame) -> Facts:
 
 
 def _orders(known: pd.DataFrame) -> Facts:
-    yield "key", "orders"
+    yield "key", np.where(known.frequency > 0, "orders", "silence_once")
     yield "orders", known.orders
     yield "age", known.age_days
+    yield "recency", known.recency_days
 
 
 def _spend(known: pd.DataFrame) -> Facts:
@@ -99,6 +103,12 @@ def _spend(known: pd.DataFrame) -> Facts:
     yield "days", LATELY_DAYS
     yield "share", change.abs()
     yield "value", known.order_value.round()
+
+
+def _time(known: pd.DataFrame) -> Facts:
+    yield "key", np.where(known.frequency > 0, "time", "silence_once")
+    yield "age", known.age_days
+    yield "recency", known.recency_days
 
 
 def _counts(key: str, *names: str) -> Callable[[pd.DataFrame], Facts]:
@@ -116,7 +126,7 @@ PHRASES: dict[str, Callable[[pd.DataFrame], Facts]] = {
     "pace": _pace,
     "orders": _orders,
     "spend": _spend,
-    "time": _counts("time", "age_days"),
+    "time": _time,
     "returns": _counts("returns", "returns"),
     "breadth": _counts("breadth", "items"),
     "contacts": _counts("contacts", "contacts", "contact_days_ago"),

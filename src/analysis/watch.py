@@ -1,7 +1,6 @@
 """Whom to look after: bands of risk by what a contact costs and earns, and who has become likelier to leave."""
 
 import datetime as dt
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,10 +12,10 @@ from analysis.dataset import Contact, Dataset
 from analysis.intervals import wilson
 from analysis.signals import Records
 
-Money = TypeVar("Money", float, pd.Series)
 BANDS = ("low", "medium", "high")
 WITHOUT_MONEY = (0.5, 0.8)  # limits of the bands where nothing is known of money: even, and four of five
 JUMP = 0.2  # of the risk, from one period to the next, that is worth a warning
+LEAST_RISE = 0.05  # on the way into a higher band; a band crossed by less is chance
 EDGES = (0.01, 0.99)  # a band that nobody or everybody is in tells nothing
 
 
@@ -31,14 +30,9 @@ def stakes(known: pd.DataFrame, settings: Dataset) -> pd.Series:
     return (brought / days * settings.horizon_days).clip(lower=0)
 
 
-def pays_from(contact: Contact, value: float) -> float:
-    """The risk from which it pays to reach a customer who brings `value` within the horizon."""
-    return evidence.best_threshold(cost_of(contact, value), contact.success, value)
-
-
-def cost_of(contact: Contact, value: Money) -> Money:
-    """What reaching one costs: money, and what the offer gives away."""
-    return contact.cost + contact.offer * value
+def cost_of(contact: Contact, average: float) -> float:
+    """What reaching a customer costs (money); `average` is what the average customer brings within a horizon."""
+    return contact.share * average if contact.cost is None else contact.cost
 
 
 def average_stake(table: pd.DataFrame) -> float:
@@ -53,11 +47,12 @@ def limits_of(table: pd.DataFrame, settings: Dataset) -> tuple[float, float]:
 
 def limits(at_stake: pd.Series, settings: Dataset) -> tuple[float, float]:
     """The risks from which a message and a call pay for the average of these customers: the lower limits of medium and high."""
-    value = float(at_stake.mean())
-    if not value > 0:
+    average = float(at_stake.mean())
+    if not average > 0:
         return WITHOUT_MONEY
-    message, call = (pays_from(contact, value) for contact in (settings.retention.message, settings.retention.call))
-    low, high = np.clip(sorted((message, call)), *EDGES)
+    ways = (settings.retention.message, settings.retention.call)
+    pays_from = [evidence.best_threshold(cost_of(way, average), way.success, average) for way in ways]
+    low, high = np.clip(sorted(pays_from), *EDGES)
     return float(low), float(high)
 
 
@@ -87,8 +82,8 @@ def scored(known: pd.DataFrame, risk: np.ndarray, earlier: pd.Series, settings: 
     table["lost"] = known.stage == "lost"
     rank = dict(zip(BANDS, range(len(BANDS)), strict=True))
     then = pd.Series(band(table.risk_before.to_numpy(), edges), table.index)
-    risen = table.risk_band.map(rank) > then.map(rank)
-    table["warned"] = ~table.lost & (risen | (table.churn_risk - table.risk_before >= JUMP))
+    rise, higher = table.churn_risk - table.risk_before, table.risk_band.map(rank) > then.map(rank)
+    table["warned"] = ~table.lost & ((higher & (rise >= LEAST_RISE)) | (rise >= JUMP))
     return table
 
 
@@ -101,13 +96,13 @@ def warnings(table: pd.DataFrame) -> pd.DataFrame:
 def proof(trial: churn.Trial, records: Records, days: int, settings: Dataset) -> dict[str, object]:
     """How warnings would have done at the measured origin.
 
-    Keys: origin, warned, left (share of them), low, high (its 95 % interval), said (their mean risk), rest (share that left of
-    the others who were not lost).
+    Keys: origin, warned, left (share of them), low, high (its 95 % interval), said (their mean risk), before (the same a
+    period earlier).
     """
     nothing: dict[str, object] = {
         "origin": None,
         "warned": 0,
-        **dict.fromkeys(("left", "said", "low", "high", "rest"), float("nan")),
+        **dict.fromkeys(("left", "said", "low", "high", "before"), float("nan")),
     }
     origin = trial.measured
     if origin is None:
@@ -115,18 +110,20 @@ def proof(trial: churn.Trial, records: Records, days: int, settings: Dataset) ->
     risk = origin.calibrated[trial.champion]
     earlier = before(records, risk, origin.day, days, settings)
     table = scored(origin.held, origin.risks[trial.champion], earlier, settings)
-    warned, others = table.warned.to_numpy(), (~table.warned & ~table.lost).to_numpy()
+    warned = table.warned.to_numpy()
     if not warned.any():
         return nothing | {"origin": origin.day}
-    low, high = wilson(float(origin.gone[warned].mean()), float(warned.sum()))
+    left, count = float(origin.gone[warned].mean()), float(warned.sum())
+    low, high = wilson(left, count)
+    said = table[warned][["churn_risk", "risk_before"]].mean()
     return {
         "origin": origin.day,
-        "warned": int(warned.sum()),
-        "left": float(origin.gone[warned].mean()),
-        "said": float(table.churn_risk[warned].mean()),
+        "warned": int(count),
+        "left": left,
         "low": low,
         "high": high,
-        "rest": float(origin.gone[others].mean()) if others.any() else float("nan"),
+        "said": float(said.churn_risk),
+        "before": float(said.risk_before),
     }
 
 
@@ -140,7 +137,8 @@ def profit(trial: churn.Trial, settings: Dataset) -> pd.DataFrame:
     gone, risk = churn.outcome(trial)
     value = stakes(origin.held[origin.active], settings)
     call = settings.retention.call
-    return evidence.profit_curve(risk, gone, value, cost_of(call, value), call.success) if value.notna().all() else pd.DataFrame()
+    known = value.notna().all() and len(value)
+    return evidence.profit_curve(risk, gone, value, cost_of(call, value.mean()), call.success) if known else pd.DataFrame()
 
 
 def best(curve: pd.DataFrame) -> dict[str, float]:

@@ -8,7 +8,7 @@ import pandas as pd
 from ibis import _
 from ibis.expr.types import Table
 
-from analysis import interests
+from analysis import interests, watch
 from analysis.churn import Trial
 from analysis.dataset import Dataset
 from analysis.signals import Records
@@ -52,18 +52,19 @@ def consent(records: Records) -> pd.Series | None:
     return records.profiles.select("customer_id", "consent").to_pandas().set_index("customer_id").consent
 
 
-def expected_return(known: pd.DataFrame, risk: np.ndarray, orders: float, settings: Dataset) -> pd.DataFrame:
+def expected_return(known: pd.DataFrame, table: pd.DataFrame, orders: float, settings: Dataset) -> pd.DataFrame:
     """What reaching each customer is expected to bring within the horizon by the better of the two ways: way, value (money, if
-    the customer comes back), cost, return. A way wins a share of those who would stay away (assumed in the dataset file)."""
+    the customer comes back), cost, expected_return. A way wins a share of those who would stay away, as assumed in the
+    dataset file: with silent and lost customers less than with others. `table` as from watch.scored."""
+    plan, average = settings.retention, watch.average_stake(table)
     value = known.order_value * orders * (settings.margin or 1)
-    ways = {name: getattr(settings.retention, name) for name in ("message", "call")}
-    costs = {name: way.cost + way.offer * value for name, way in ways.items()}
-    gains = pd.DataFrame({name: risk * way.success * value - costs[name] for name, way in ways.items()})
+    left = known.stage.map({"silent": plan.on_silent, "lost": plan.on_lost}).fillna(1.0)
+    ways = {"message": plan.message, "call": plan.call}
+    costs = {name: watch.cost_of(way, average) for name, way in ways.items()}
+    gains = pd.DataFrame({n: table.churn_risk * left * way.success * value - costs[n] for n, way in ways.items()})
     best = gains.fillna(-np.inf).to_numpy().argmax(axis=1)
-    cost = np.choose(best, [costs[name] for name in ways])
-    return pd.DataFrame(
-        {"way": np.array(list(ways))[best], "value": value, "cost": cost, "return": gains.max(axis=1)}, index=known.index
-    )
+    way = pd.Series(np.array(list(ways))[best], known.index)
+    return pd.DataFrame({"way": way, "value": value, "cost": way.map(costs), "expected_return": gains.max(axis=1)})
 
 
 def approach(known: pd.DataFrame, way: pd.Series) -> pd.Series:
@@ -86,10 +87,10 @@ def listed(
 
     `known` as from churn.describe, `table` as from watch.scored with reasons, row by row; `consent` by customer_id where
     the profiles say it: without a yes nobody is listed. Columns: customer_id, stage, last_order, recency_days, last_items,
-    reasons, approach, value, cost, return (money).
+    reasons, approach, value, cost, expected_return (money).
     """
-    worth = expected_return(known, table.churn_risk.to_numpy(), orders, settings)
-    away = known.stage.isin(AWAY) & (worth["return"] > 0)
+    worth = expected_return(known, table, orders, settings)
+    away = known.stage.isin(AWAY) & (worth.expected_return > 0)
     may = known.customer_id.map(consent).eq(True) if consent is not None else pd.Series(True, known.index)
     columns = known[["customer_id", "stage", "last_order", "recency_days"]].assign(
         last_items=known.customer_id.map(items.set_index("customer_id").last_items),
@@ -97,7 +98,7 @@ def listed(
         approach=approach(known, worth.way),
         value=worth.value,
         cost=worth.cost,
-        expected_return=worth["return"],
+        expected_return=worth.expected_return,
     )
     chosen = columns[away & may].sort_values(["expected_return", "customer_id"], ascending=[False, True], ignore_index=True)
     return chosen, int((away & ~may).sum())
