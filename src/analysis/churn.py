@@ -35,7 +35,7 @@ from analysis.signals import Records
 MIN_CASES = 30  # customers who left, and who stayed, that a model needs to be learned
 MOST_CUSTOMERS = 50_000  # to learn from and to measure at, drawn by lot: more of them change the ranking by less than chance
 MOST_CHOOSING = 2  # origins; older ones tell of another time
-SLOPES = (0.5, 2.0)  # within which a model's log odds may be stretched; beyond, the earlier date tells of something else
+SLOPE_SPREAD = 0.1  # how far the slope of a model that learned well lies from 1, from date to date
 PIECE = 100_000  # customers scored at once, so that memory does not grow with them
 EDGE = 1e-6  # no risk is nearer to 0 or 1
 
@@ -220,10 +220,11 @@ def log_odds(model: ClassifierMixin, told: pd.DataFrame) -> np.ndarray:
 
 
 def stretched(found: np.ndarray, gone: pd.Series) -> float:
-    """The slope that makes log odds right at a later date than those learned from (Cox 1958), within SLOPES; 1 where it cannot
-    be told."""
-    slope = evidence.calibration(expit(found), gone.to_numpy())["slope"]
-    return float(np.clip(slope, *SLOPES)) if np.isfinite(slope) else 1.0
+    """The slope that makes log odds right at a later date than those learned from (Cox 1958), drawn towards 1 as far as it is
+    unsure; 1 where it cannot be told."""
+    told = evidence.calibration(expit(found), gone.to_numpy())
+    error = (told["slope_high"] - told["slope_low"]) / (2 * evidence.Z)
+    return 1 + (told["slope"] - 1) * SLOPE_SPREAD**2 / (SLOPE_SPREAD**2 + error**2) if np.isfinite(error) else 1.0
 
 
 def moved(found: np.ndarray, level: float) -> float:

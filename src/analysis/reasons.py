@@ -111,6 +111,18 @@ def _time(known: pd.DataFrame) -> Facts:
     yield "recency", known.recency_days
 
 
+def _contacts(known: pd.DataFrame) -> Facts:
+    yield "key", np.where(known.contact_days_ago.isna(), "no_contact", "contacts")
+    yield "days", LATELY_DAYS
+    yield "contacts", known.contacts
+    yield "ago", known.contact_days_ago
+
+
+def _satisfaction(known: pd.DataFrame) -> Facts:
+    yield "key", np.where(known.satisfaction.isna(), "no_score", "satisfaction")
+    yield "score", known.satisfaction
+
+
 def _counts(key: str, *names: str) -> Callable[[pd.DataFrame], Facts]:
     def facts(known: pd.DataFrame) -> Facts:
         yield "key", key
@@ -129,9 +141,9 @@ PHRASES: dict[str, Callable[[pd.DataFrame], Facts]] = {
     "time": _time,
     "returns": _counts("returns", "returns"),
     "breadth": _counts("breadth", "items"),
-    "contacts": _counts("contacts", "contacts", "contact_days_ago"),
+    "contacts": _contacts,
     "complaints": _counts("complaints", "complaints", "open_tickets"),
-    "satisfaction": _counts("satisfaction", "satisfaction"),
+    "satisfaction": _satisfaction,
     "campaigns": _counts("campaigns", "treated"),
     "profile": _counts("profile"),
 }

@@ -20,9 +20,11 @@ FEW_RETURNS = 20  # customers who came back; fewer do not tell how much they ord
 
 
 def last_items(transactions: Table, as_of: dt.date) -> pd.DataFrame:
-    """What each customer bought on the last order day, the dearest first: customer_id, last_items (with commas). Empty where
-    the log knows no products or categories."""
-    name = "product" if "product" in transactions.columns else interests.level(transactions)
+    """What each customer bought on the last order day, the dearest first: customer_id, last_items (with commas). Products that
+    are mere numbers tell nobody anything: categories stand for them. Empty where the log knows neither."""
+    name = interests.level(transactions)
+    if "product" in transactions.columns and transactions.product.re_search("[^0-9]").any().execute():
+        name = "product"
     if not name:
         return pd.DataFrame({"customer_id": pd.Series(dtype="str"), "last_items": pd.Series(dtype="str")})
     sold = interests.sales(transactions, as_of).filter(_[name].notnull())

@@ -44,7 +44,7 @@ class Say:
         self._forms: dict[str, Callable[[Any], str]] = {
             "int": lambda x: format_decimal(round(x), "#,##0", self.locale),
             "number": lambda x: format_decimal(x, "#,##0.00", self.locale),
-            "short": lambda x: format_decimal(float(f"{x:.3g}"), "#,##0.###", self.locale),
+            "short": lambda x: format_decimal(float(f"{x:.3g}"), "#,##0.#####", self.locale),
             "percent": lambda x: format_percent(round(x, 3) + 0.0, "#,##0.0\u00a0%", self.locale),  # no minus before a zero
             "whole_percent": lambda x: format_percent(x, "#,##0\u00a0%", self.locale),
             "money": self.money,
