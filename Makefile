@@ -35,11 +35,13 @@ lint: $(READY) ## check style, types and the notebooks' form
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
 
-bench: $(READY) ## measure the default run, reading, fitters, forecasts and groups against their peers and the truth
+bench: $(READY) ## measure the default run, reading, fitters, forecasts, risks and groups against their peers and the truth
 	$(BIN)/python tests/bench/default_run.py
 	$(BIN)/python tests/bench/reading.py
 	$(BIN)/python tests/bench/btyd_speed.py
 	$(BIN)/python tests/bench/accuracy.py
+	$(BIN)/python tests/bench/churn.py
+	$(BIN)/python tests/bench/churn.py 1000000
 	$(BIN)/python tests/bench/segments_speed.py
 	$(BIN)/customer-matrix run data/crm_demo.yml
 	$(BIN)/python tests/bench/planted.py
