@@ -26,6 +26,7 @@ CELLS = pd.DataFrame(
 WAITS = pd.DataFrame(
     {"group": ["first"] * 3 + ["fifth_on"] * 2, "days": [0, 4, 30, 0, 9], "not_yet": [1, 0.6, 0.5, 1, 0]}
 ).assign(low=[1, 0.5, 0.4, 1, np.nan], high=[1, 0.7, 0.6, 1, np.nan])
+EARNED = pd.DataFrame({"contacted": [0, 4, 9], "profit": [0, 120.0, -30], "expected": [0, 90.0, 10]})
 # Each chart with the smallest frame that its docstring asks for.
 CHARTS = {
     "outcomes": (
@@ -89,9 +90,37 @@ CHARTS = {
     "leavers_by_decile": (DECILES, {"base": 0.5}),
     "risk_spread": (pd.Series([0.1, 0.5, 0.9]), {}),
     "survival_curves": (WAITS, {"horizon_days": 5}),
+    "churn_drivers": (pd.Series({"silence": 1.25, "complaints": 0.5}), {}),
+    "profit_curve": (EARNED, {}),
     "matrix": (CELLS, {}),
     "value_by_standing": (pd.DataFrame({"clv": [90.0, 10.0]}, index=["many_repeats", "one_time"]), {}),
+    "campaign_effects": (
+        pd.DataFrame({"campaign_id": ["客户", "8"], "proof": ["random", "observational"], "orders_effect": [0.2, -0.1]}).assign(
+            orders_low=[0.1, -0.3], orders_high=[0.3, 0.1]
+        ),
+        {},
+    ),
+    "hit_rates": (pd.DataFrame({"model": ["proposed", "most_bought"], "hit": 0.5, "low": 0.4, "high": 0.6}), {}),
     "action_gain": (pd.Series({"welcome": 12.5, "let_go": -3.0}), {}),
+    "loyalty_levels": (pd.DataFrame({"level": ["bronze", "客户"], "customers": [9, 1], "cost": [10.0, 90.0]}), {}),
+    "care_load": (pd.DataFrame({"week": WEEKS[[0, 0, 1]], "what": ["follow_up", "birthday", "refresh"], "tasks": [4, 1, 2]}), {}),
+    "budget_curve": (
+        pd.DataFrame({"budget": [0.0, 5, 20], "profit": [0.0, 15, 30]}),
+        {"plans": pd.DataFrame({"factor": [0.5, 1, 2], "budget": [5.0, 10, 20], "profit": [14.0, 20, 30]})},
+    ),
+    "nps_over_time": (pd.DataFrame({"period_end": ENDS, "score": [20.0, np.nan, 30.0], "low": -5.0, "high": 45.0}), {}),
+    "satisfaction_by_tier": (
+        pd.DataFrame(
+            {"kind": ["csat", "csat", "nps"], "tier": ["strategic", "ordinary", "ordinary"], "answers": [9, 0, 12]}
+        ).assign(score=[80.0, np.nan, -10.0], low=[60.0, np.nan, -40.0], high=[90.0, np.nan, 20.0]),
+        {},
+    ),
+    "owner_retention": (
+        pd.DataFrame({"owner": ["客户", "without_owner"], "measured": [40, 3], "ratio": [1.5, 0.0], "low": [1.2, 0.0]}).assign(
+            high=[1.9, 4.0], shrunk=[1.3, 1.0], beyond_chance=[True, False]
+        ),
+        {},
+    ),
     "tier_history": (pd.DataFrame([[1, 2, 7]] * 3, index=ENDS, columns=TIERS), {"full_from": ENDS[1]}),
     "migration": (pd.DataFrame(np.eye(3, dtype=int), index=TIERS, columns=TIERS), {}),
 }
@@ -301,3 +330,23 @@ def test_long_curves_of_waits_are_drawn_in_few_steps_at_their_right_height():
 @pytest.mark.filterwarnings("error")
 def test_curves_of_waits_that_began_today_are_drawn():
     draw("survival_curves", frame=WAITS[WAITS.days == 0])
+
+
+def test_drivers_are_said_by_concept_with_their_effects():
+    shown = texts(drawn("churn_drivers"))
+    assert {"how long the customer has been silent", "1.25", "complaints and open tickets", "0.50"} <= set(shown)
+
+
+def test_the_list_that_earned_most_is_marked_on_the_curve_of_what_came():
+    came, said, zero, best = axes_of("profit_curve").lines
+    assert came.get_xydata().tolist() == [[0, 0], [4, 120], [9, -30]]
+    assert said.get_xydata().tolist() == [[0, 0], [4, 90], [9, 10]]
+    assert zero.get_ydata() == [0, 0]
+    assert best.get_xydata().tolist() == [[4, 120]]
+    assert {"counted", "expected"} <= set(texts(drawn("profit_curve")))
+
+
+def test_where_no_call_paid_the_mark_stands_at_nobody():
+    frame = pd.DataFrame({"contacted": [0, 1], "profit": [0, -5.0], "expected": [0, -4.0]})
+    ax = charts.profit_curve(frame, Say("en"), matplotlib.figure.Figure().add_subplot())
+    assert ax.lines[-1].get_xydata().tolist() == [[0, 0]]

@@ -155,6 +155,39 @@ def test_holdout_counts_the_days_after_the_origin_only(ledger):
     assert held[["customer_id", "orders", "holdout_orders", "holdout_revenue"]].to_numpy().tolist() == [["a", 1, 1, 5.0]]
 
 
+def test_the_next_order_is_the_first_within_the_days_after_the_origin(ledger):
+    origin = dt.date(2024, 1, 31)
+    log = [
+        ("a", origin, "5"),
+        ("a", origin + dt.timedelta(days=4), "5"),
+        ("a", origin + dt.timedelta(days=2), "0"),  # a gift is an order
+        ("b", origin + dt.timedelta(days=10), "5"),
+        ("b", origin + dt.timedelta(days=3), "-5"),
+        ("beyond", origin + dt.timedelta(days=11), "5"),
+        ("returns only", origin + dt.timedelta(days=1), "-5"),
+        ("before", origin, "5"),
+        ("new", origin + dt.timedelta(days=1), "5"),
+    ]
+    found = customers.next_orders(ledger(log), origin, 10)
+    assert found.set_index("customer_id").next_order_days.to_dict() == {"a": 2, "b": 10, "new": 1}
+
+
+@given(PAST, st.integers(1, 60))
+@settings(max_examples=10)
+def test_who_orders_next_is_who_has_orders_in_the_holdout(ledger, log, horizon):
+    """Two ways to the same: an order within the horizon, and the first of its days by plain Python."""
+    origin = dt.date(2024, 2, 10)
+    table = ledger(log)
+    found = customers.next_orders(table, origin, horizon).set_index("customer_id").next_order_days
+    waits = [(name, (day - origin).days) for name, day, amount in log if Decimal(amount) >= 0]
+    first = {name: min(w for n, w in waits if n == name and w > 0) for name, wait in waits if 0 < wait <= horizon}
+    assert found.to_dict() == first
+    assert found.index.is_monotonic_increasing
+    held = customers.calibration_holdout(table, origin, horizon) if any(day <= origin for _, day, _ in log) else pd.DataFrame()
+    if len(held):
+        assert {*held.customer_id[held.holdout_orders > 0]} == {*found.index} & {*held.customer_id}
+
+
 def test_weeks_end_on_the_day_of_the_picture(ledger):
     log = [
         ("a", AS_OF - dt.timedelta(days=7), "5"),

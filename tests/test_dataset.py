@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from analysis import dataset, sources
-from analysis.dataset import Dataset, Returns, TableFile, Tables
+from analysis.dataset import Care, Contact, Dataset, Level, Loyalty, Retention, Returns, TableFile, Tables
 from analysis.errors import InputError, RunError, did_you_mean
 from analysis.tables import RECORDS
 
@@ -205,7 +205,25 @@ abc_a: 0.7
 abc_b: 0.9
 silent_days: 30
 lost_days: 60
+churn: rhythm
+plan: {contacts: 3}
+loyalty:
+  points: 2
+  point_value: 0.05
+  expiry_days: 730
+  redeemed: 0.8
+  levels:
+    - {name: base, multiplier: 1, benefit_share: 0.001, lift: 0}
+    - {name: top, from_amount: 1000, from_share: 0, benefit_cost: 5}
+care: {strategic_days: 14, important_days: 30, ordinary_days: 90, days_ahead: 60, per_owner_per_day: 2, country: SG}
+retention:
+  message: {cost: 0.5, success: 0.02}
+  call: {share: 0.1, success: 0.2}
+  calls: 50
+  on_silent: 0.25
+  on_lost: 0
 segmentations: [rfm]
+never_offer: [packaging]
 persons: true
 profile_max_age_days: 1
 seed: 0
@@ -263,9 +281,60 @@ def test_no_key_is_left_out_above_and_each_is_explained():
         (Tables, {*written["tables"]}),
         (TableFile, {key for table in described for key in table}),
         (Returns, {"status", "prefix"}),
+        (Retention, {*written["retention"]}),
+        (Loyalty, {*written["loyalty"]}),
+        (Level, {key for level in written["loyalty"]["levels"] for key in level}),
+        (Care, {*written["care"]}),
+        (Contact, {key for way in ("message", "call") for key in written["retention"][way]}),
     ]:
         assert keys == set(model.model_fields)
         assert all(field.description for name, field in model.model_fields.items() if name != "tables")
+
+
+def test_what_reaching_a_customer_costs_and_how_often_it_works_are_read(load):
+    retention = load(FULL).retention
+    assert (retention.message.cost, retention.message.success) == (0.5, 0.02)
+    assert (retention.call.cost, retention.call.share, retention.call.success) == (None, 0.1, 0.2)
+    assert (retention.calls, retention.on_silent, retention.on_lost) == (50, 0.25, 0)
+
+
+@pytest.mark.parametrize("way", ["message", "call"])
+def test_what_is_not_written_of_a_way_to_reach_customers_is_as_without_a_word_of_it(load, way):
+    usual = load(SHOP).retention
+    for key, value in (("cost", 3), ("share", 0.5), ("success", 0.5)):
+        written = load(SHOP + f"retention: {{{way}: {{{key}: {value}}}}}\n").retention
+        assert written == usual.model_copy(update={way: getattr(usual, way).model_copy(update={key: value})})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("retention: {mesage: {cost: 1}}", ["retention.mesage", "did you mean message?"]),
+        ("retention: {call: {costs: 1}}", ["retention.call.costs", "did you mean cost?"]),
+        ("retention: {call: {cost: -1}}", ["retention.call.cost", "greater than or equal to 0"]),
+        ("retention: {call: {cost: .inf}}", ["retention.call.cost", "finite"]),
+        ("retention: {call: {success: 0}}", ["retention.call.success", "greater than 0"]),
+        ("retention: {call: {success: 1.1}}", ["retention.call.success", "less than or equal to 1"]),
+        ("retention: {call: 5}", ["retention.call", "5"]),
+        ("retention: {calls: 0}", ["retention.calls", "greater than or equal to 1"]),
+        ("retention: {on_lost: 2}", ["retention.on_lost", "less than or equal to 1"]),
+        ("retention: {call: {share: .nan}}", ["retention.call.share"]),
+        ("retention: {call: {share: .inf}}", ["retention.call.share", "finite"]),
+        ("churn: gone", ["churn", "'horizon', 'rhythm' or 'contract'", "'gone'"]),
+        ("churn: contract", ["contract_end or churned"]),
+    ],
+)
+def test_a_mistake_in_what_leaving_is_or_costs_is_named(load, text, said):
+    with pytest.raises(InputError) as error:
+        load(SHOP + text + "\n")
+    for words in said:
+        assert words in str(error.value)
+
+
+@pytest.mark.parametrize("meaning", ["contract_end", "churned"])
+def test_contracts_need_profiles_that_say_when_or_whether_they_ended(load, meaning):
+    customers = f"  customers: {{path: c.csv, columns: {{customer_id: id, {meaning}: x}}}}\n"
+    assert load(SHOP + customers + "churn: contract\n").churn == "contract"
 
 
 def test_a_list_of_one_is_the_same_as_that_one(load):

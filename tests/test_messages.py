@@ -4,6 +4,8 @@ import re
 import string
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
+from typing import get_args
 
 import nbformat
 import numpy as np
@@ -14,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import analysis
-from analysis import cleaning, playbook, quality, segments, survival, tables
+from analysis import churn, churn_features, cleaning, playbook, quality, segments, survival, tables, watch
+from analysis.dataset import Dataset
 from analysis.errors import InputError
 from analysis.messages import FOLDER, Say
 
@@ -63,11 +66,15 @@ def strings(node):
 
 
 def keys_of(argument, tree):
-    """The message keys that an argument may be: a text, one of two, or a name given such a text or a function's texts."""
+    """The message keys that an argument may be: a text, one of two, one for each value of a setting, or a name given such a text
+    or a function's texts."""
     if isinstance(argument, ast.Constant):
         return [argument.value]
     if isinstance(argument, ast.IfExp):
         return [key for side in (argument.body, argument.orelse) for key in keys_of(side, tree)]
+    if isinstance(argument, ast.JoinedStr):
+        start, setting = ast.iter_child_nodes(argument)
+        return [start.value + value for value in get_args(Dataset.model_fields[setting.value.attr].annotation)]
     values = assigned(argument.id, tree)
     return [key for value in values for key in (said_by(value) if isinstance(value, ast.Call) else keys_of(value, tree))]
 
@@ -89,9 +96,12 @@ def said_by(call):
 
 
 def forms_of(argument, tree):
-    """The columns and forms of a table: a literal, or a name in capitals given one."""
-    given_ = [n for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].__dict__.get("id", "").isupper()]
-    constants = {n.targets[0].id: eval(ast.unparse(n.value)) for n in given_}
+    """The columns and forms of a table where money is known: a literal, or names in capitals given some and then more."""
+    constants = {"settings": SimpleNamespace(has_money=True)}
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
+        if targets and getattr(targets[0], "id", "").isupper():
+            exec(ast.unparse(node), constants)
     return eval(ast.unparse(argument), constants)
 
 
@@ -188,6 +198,11 @@ def test_every_class_has_a_word():
     terms |= {"kept", "mended", "left_empty", "jump", "silent_day", *quality.PARTS}
     terms |= {*survival.STANDINGS, "horizon"}
     terms |= {"zero_value", "repeated_row", "below_zero", "return_without_sale", "no_orders", "fewer_orders", "smaller_orders"}
+    assert terms - ENGLISH["words"].keys() == set()
+
+
+def test_all_that_is_said_of_a_risk_has_a_word():
+    terms = {*watch.BANDS, "unknown", *churn_features.CONCEPTS, *churn.CHURN_MODELS}
     assert terms - ENGLISH["words"].keys() == set()
 
 

@@ -203,3 +203,41 @@ def test_write_leaves_no_file_behind_when_the_contract_is_broken(tmp_path):
     with pytest.raises(RunError):
         tables.write("clv", clv_frame(customer_id=["a", "a"]), tmp_path / "clv.parquet")
     assert not list(tmp_path.iterdir())
+
+
+# Of a customer: what may be empty, and what may not
+RISK = {"customer_id": ["007"], "churn_risk": [0.5], "risk_band": "low", "lost": False, "risk_before": [0.25]} | {
+    "value_at_stake": [9.0],
+    "expected_loss": [4.5],
+    "warned": True,
+    "reasons": "",
+}
+AWAY = {"customer_id": ["007"], "stage": "lost", "last_order": [pd.Timestamp("2024-02-29")], "recency_days": [60]} | {
+    "last_items": ["tea"],
+    "reasons": "",
+    "approach": "call_in_person",
+    "value": [9.0],
+    "cost": [1.0],
+    "expected_return": [2.0],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "may_be_empty"),
+    [
+        ("churn", RISK, {"churn_risk", "risk_before", "value_at_stake", "expected_loss"}),
+        ("winback", AWAY, {"last_items"}),
+    ],
+)
+def test_what_of_a_risk_and_of_a_win_back_may_be_empty(name, row, may_be_empty):
+    assert set(row) == set(TABLES[name].columns)
+    tables.conform(name, pd.DataFrame(row))
+    for column in row:
+        holed = pd.DataFrame(row).astype({column: object}).assign(**{column: [None]})
+        if column in may_be_empty:
+            assert tables.conform(name, holed)[column].null_count == 1
+        else:
+            with pytest.raises(RunError, match=f"{column} is empty in 1 of 1 rows"):
+                tables.conform(name, holed)
+    with pytest.raises(RunError, match="1 rows repeat the key customer_id"):
+        tables.conform(name, pd.concat([pd.DataFrame(row)] * 2))

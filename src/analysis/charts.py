@@ -24,6 +24,7 @@ from analysis.segments import lifecycle
 
 INK, ACCENT, SOFT, WARN, GRID = "#1f2d3a", "#0b6e75", "#9cc9cb", "#c8553d", "#dfe5e8"
 TIER_COLOURS = {"strategic": "#0b6e75", "important": "#57a6a9", "ordinary": "#cfe3e3", "potential": "#e9c46a"}
+CARE_COLOURS = {"follow_up": "#0b6e75", "refresh": "#cfe3e3", "birthday": "#e9c46a", "anniversary": "#c8553d"}
 WIDTH, HEIGHT = 5.6, 3.3  # inches: text of 9 points stays readable when a phone shows it 360 pixels wide
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -53,6 +54,7 @@ LOWER_IS_BETTER = ("davies_bouldin",)
 MOST_LETTERS = 24  # of a label beside a bar
 HORIZONS = 3  # that curves of waits show; few wait longer, and their intervals fill the picture
 MOST_STEPS = 120  # of a curve; finer ones no phone would show
+MOST_WEEKS = 8  # that are named below bars
 CURVES = [(WARN, "-"), (ACCENT, "--"), (INK, "-."), (SOFT, "-")]  # told apart without colours, too
 Chart = Callable[..., Axes]
 matplotlib.use("agg")
@@ -575,6 +577,19 @@ def _matrix_cell(ax: Axes, place: tuple[int, int], cell: Any, say: Say, warn: bo
             ax.annotate(line, place, (0, up), textcoords="offset points", ha="center", va="center", weight=weight, color=colour)
 
 
+def hit_rates(board: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """How often one of the things proposed was bought, the first on top. Columns: model, hit, low, high."""
+    places = np.arange(len(board))[::-1]
+    colours = [ACCENT if name == "proposed" else SOFT for name in board.model]
+    ax.barh(places, board.hit, 0.7, color=colours)
+    ax.hlines(places, board.low, board.high, color=INK, lw=1)
+    ax.set_yticks(places, [textwrap.fill(say.word(name), LABEL_WIDTH) for name in board.model])
+    _tall(ax, 2 * len(board))
+    ax.grid(False, axis="y")
+    _percents(ax, "x")
+    return _label(ax, say, "hit_rates")
+
+
 def risk_by_class(shares: pd.DataFrame, say: Say, ax: Axes) -> Axes:
     """Share of each class (index) in each band of risk (columns); empty where the count is not shown."""
     return _label(_by_class(shares, say, ax), say, "risk_by_class")
@@ -584,6 +599,135 @@ def action_gain(gain: pd.Series, say: Say, ax: Axes) -> Axes:
     """Expected value less cost by rule (index)."""
     _bars(ax, gain, say, "money")
     return _label(ax, say, "action_gain")
+
+
+def loyalty_levels(levels: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Share of customers and of the cost by level, the lowest at the bottom. Columns: level, customers, cost."""
+    places, shares = np.arange(len(levels)), levels.cost / max(levels.cost.sum(), np.finfo(float).tiny)
+    ax.barh(places + 0.2, levels.customers / levels.customers.sum(), 0.38, color=SOFT, label=say("words.customers"))
+    ax.barh(places - 0.2, shares, 0.38, color=ACCENT, label=say("words.cost"))
+    for place, share, cost in zip(places, shares, levels.cost, strict=True):
+        ax.annotate(say.form("compact", cost), (share, place - 0.2), (3, 0), textcoords="offset points", va="center")
+    ax.set_yticks(places, [_own(say.word(name)) for name in levels.level])
+    ax.margins(x=0.16)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.grid(False, axis="y")
+    ax.figure.legend(ncols=2, loc="outside lower center")
+    _tall(ax, 2 * len(levels) + 3)
+    _percents(ax, "x")
+    return _label(ax, say, "loyalty_levels")
+
+
+def care_load(load: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """What is due by week, stacked by kind. Columns: week (its Monday), what, tasks."""
+    weeks = load.pivot_table(index="week", columns="what", values="tasks", aggfunc="sum", fill_value=0)
+    bottom, places = np.zeros(len(weeks)), np.arange(len(weeks))
+    kinds = [kind for kind in CARE_COLOURS if kind in weeks]
+    for kind in kinds:
+        ax.bar(places, weeks[kind], 0.7, bottom=bottom, color=CARE_COLOURS[kind], label=say.word(kind))
+        bottom += weeks[kind].to_numpy()
+    every = int(np.ceil(len(weeks) / MOST_WEEKS))
+    ax.set_xticks(places[::every], [f"{week:%m-%d}" for week in weeks.index[::every]])
+    ax.grid(False, axis="x")
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    _numbers(ax, say)
+    ax.figure.legend(ncols=2, loc="outside lower center")
+    return _label(ax, say, "care_load")
+
+
+def budget_curve(curve: pd.DataFrame, say: Say, ax: Axes, plans: pd.DataFrame) -> Axes:
+    """The most profit by budget (columns budget, profit), with plans marked: columns factor (1: the plan), budget, profit."""
+    ax.plot(curve.budget, curve.profit, color=ACCENT, label=say("words.at_most"))
+    own = plans.factor == 1
+    for some, colour, size, word in ((own, WARN, 7, "the_plan"), (~own, INK, 5, "half_or_double")):
+        if some.any():
+            ax.plot(plans.budget[some], plans.profit[some], "o", ms=size, color=colour, label=say(f"words.{word}"))
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    _numbers(ax, say, "compact", "x")
+    _numbers(ax, say, "compact")
+    ax.figure.legend(ncols=3, loc="outside lower center")
+    return _label(ax, say, "budget_curve")
+
+
+def campaign_effects(measured: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Extra orders per treated customer by campaign, the largest on top, with 95 % intervals: filled where customers were held
+    back by lot, hollow where none were. Columns: campaign_id, proof, orders_effect, orders_low, orders_high."""
+    shown = measured[measured.orders_low.notna()].sort_values("orders_effect", ascending=False, kind="stable").head(MOST_BARS)
+    places = np.arange(len(shown))[::-1]
+    ax.axvline(0, color=INK, lw=0.8)
+    ax.hlines(places, shown.orders_low.astype(float), shown.orders_high.astype(float), color=INK, lw=1)
+    for proof, inside in (("random", ACCENT), ("observational", "white")):
+        some = (shown.proof == proof).to_numpy()
+        if some.any():
+            style: dict[str, Any] = {"ls": "none", "marker": "o", "ms": 6, "color": ACCENT, "mfc": inside}
+            ax.plot(shown.orders_effect[some].astype(float), places[some], label=say.word(proof), **style)
+    ax.set_yticks(places, [_own(str(name)) for name in shown.campaign_id])
+    ax.set_ylim(-0.6, len(shown) - 0.4)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.grid(False, axis="y")
+    if len(shown):
+        ax.figure.legend(ncols=2, loc="outside lower center")
+    _tall(ax, len(shown) + 3)
+    _numbers(ax, say, "short", "x")
+    return _label(ax, say, "campaign_effects")
+
+
+def nps_over_time(periods: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Net promoter score by period, with 95 % intervals. Columns: period_end, score, low, high (points)."""
+    known = periods.dropna(subset="score")
+    spread = np.abs(np.vstack([known.score - known.low, known.high - known.score]))
+    ax.axhline(0, color=INK, lw=0.8)
+    ax.errorbar(known.period_end, known.score, spread, color=ACCENT, marker="o", capsize=2, lw=1, ls="none")
+    _months(ax)
+    _numbers(ax, say)
+    return _label(ax, say, "nps_over_time")
+
+
+def satisfaction_by_tier(table: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Satisfaction by tier, with 95 % intervals, a dot for each kind. Columns: kind, tier, answers, score, low, high (points)."""
+    tiers = list(dict.fromkeys(table.tier))
+    for (kind, rows), colour, up in zip(table.groupby("kind", sort=False), (ACCENT, WARN), (0.15, -0.15), strict=False):
+        places = np.array([len(tiers) - 1 - tiers.index(tier) for tier in rows.tier]) + up
+        ax.hlines(places, rows.low, rows.high, color=colour, lw=1)
+        ax.plot(rows.score, places, "o", ms=6, color=colour, label=say.word(kind))
+        for place, row in zip(places, rows.itertuples(), strict=True):
+            if row.answers:
+                count = f"({say.form('int', row.answers)})"
+                ax.annotate(count, (row.high, place), (4, 0), textcoords="offset points", va="center")
+    ax.set_yticks(range(len(tiers)), [say.word(tier) for tier in reversed(tiers)])
+    ax.set_ylim(-0.6, len(tiers) - 0.4)
+    ax.margins(x=0.12)
+    ax.grid(False, axis="y")
+    ax.figure.legend(loc="outside lower center")
+    _tall(ax, 2 * len(tiers) + 4)
+    _numbers(ax, say, axis="x")
+    return _label(ax, say, "satisfaction_by_tier")
+
+
+def owner_retention(card: pd.DataFrame, say: Say, ax: Axes) -> Axes:
+    """Customers who left over those expected, by owner, with 95 % intervals, those with most on top; of many owners both ends.
+
+    Columns: owner, measured, ratio, low, high, shrunk, beyond_chance.
+    """
+    known = card.dropna(subset=["ratio", "low"]).sort_values("shrunk", ascending=False, kind="stable")
+    shown = known if len(known) <= MOST_BARS else pd.concat([known.head(MOST_BARS // 2), known.tail(MOST_BARS // 2)])
+    places, right = np.arange(len(shown))[::-1], WHISKERS * max(shown.ratio.max(), 1.0) if len(shown) else 1.0
+    ax.axvline(1, color=INK, lw=0.8, ls=":", label=say("words.as_expected"))
+    ax.hlines(places, shown.low, shown.high.clip(upper=2 * right), color=INK, lw=1)
+    notable = shown.beyond_chance.to_numpy(bool)
+    for some, colour, word in ((~notable, ACCENT, "left_ratio"), (notable, WARN, "beyond_chance")):
+        if some.any():
+            ax.plot(shown.ratio[some], places[some], "o", ms=6, color=colour, label=say(f"words.{word}"))
+    ax.plot(shown.shrunk, places, "D", ms=4, color=INK, mfc="white", label=say("words.drawn_to_all"))
+    names = [f"{_own(say.word(name))} ({say.form('int', n)})" for name, n in zip(shown.owner, shown.measured, strict=True)]
+    ax.set_yticks(places, names)
+    ax.set_xlim(0, min(right, 1.05 * max(shown.high.max(), 1.5)) if len(shown) else 2)
+    ax.set_ylim(-0.6, max(len(shown), 1) - 0.4)
+    ax.grid(False, axis="y")
+    ax.figure.legend(ncols=2, loc="outside lower center")
+    _tall(ax, len(shown) + 4)
+    _numbers(ax, say, "short", "x")
+    return _label(ax, say, "owner_retention")
 
 
 # 06 monitoring

@@ -157,17 +157,17 @@ def _with_contracts(found: pd.DataFrame, profiles: Table | None, day: dt.date) -
 
 def contract_left(held: pd.DataFrame, day: dt.date, horizon_days: int) -> pd.Series:
     """Whether the contract ended within the horizon. With a flag only a contract that is flagged did; with a flag alone, which
-    has no date, the flag itself. Empty where the flag is."""
+    has no date, the flag itself. Empty where the flag is, or where who is flagged has no date."""
     flag = held.churned.astype("boolean") if "churned" in held else pd.Series(True, held.index, dtype="boolean")
     if "contract_end" not in held:
         return flag
     within = held.contract_end.between(pd.Timestamp(day), pd.Timestamp(day) + pd.Timedelta(days=horizon_days), inclusive="right")
-    return flag & within.astype("boolean")
+    return (flag & within.astype("boolean")).mask(flag.isna() | (flag & held.contract_end.isna() & ("churned" in held)))
 
 
 def expected_orders(known: pd.DataFrame, horizon_days: int, seed: int) -> np.ndarray:
     """Orders expected within the horizon by the first of these models that can be estimated; fitted to at most MOST_CUSTOMERS."""
-    fitted_to = known[drawn(known.customer_id, seed)]
+    fitted_to = known[drawn(known.customer_id, seed, MOST_CUSTOMERS)]
     for name in ("pareto_nbd", "mbg_nbd", "bg_nbd"):
         try:
             model: clv.OrderModel = clv.BuyTillYouDie(clv.BTYD[name]).fit(fitted_to)
@@ -177,7 +177,7 @@ def expected_orders(known: pd.DataFrame, horizon_days: int, seed: int) -> np.nda
     return model.predict(known, horizon_days).to_numpy() if len(known) else np.zeros(0)
 
 
-def drawn(customer_ids: pd.Series, seed: int, most: int = MOST_CUSTOMERS) -> np.ndarray:
+def drawn(customer_ids: pd.Series, seed: int, most: int) -> np.ndarray:
     """Whether each customer is among the `most` of the lowest lots: all where there are no more."""
     if len(customer_ids) <= most:
         return np.ones(len(customer_ids), bool)
@@ -188,7 +188,7 @@ def drawn(customer_ids: pd.Series, seed: int, most: int = MOST_CUSTOMERS) -> np.
 def sample(records: Records, seed: int) -> Records:
     """The records of at most MOST_CUSTOMERS customers, drawn by lot; the records themselves where there are no more."""
     ids = records.transactions.select("customer_id").distinct().to_pandas().customer_id.astype("str").sort_values()
-    return records if len(ids) <= MOST_CUSTOMERS else records.of(ids[drawn(ids, seed)].tolist())
+    return records if len(ids) <= MOST_CUSTOMERS else records.of(ids[drawn(ids, seed, MOST_CUSTOMERS)].tolist())
 
 
 def learnable(gone: pd.Series) -> bool:
@@ -255,9 +255,11 @@ class Origin:
     @cached_property
     def models(self) -> dict[str, ClassifierMixin]:
         """Each candidate (of those wanted), fitted to what had been taught by the day; none where nothing was."""
+        if not len(self.taught):
+            return {}
         lessons = features(self.taught)
-        wanted = self.wanted or CHURN_MODELS
-        return {name: CHURN_MODELS[name]().fit(lessons, self.taught.left) for name in wanted} if len(lessons) else {}
+        lessons = lessons.fillna(dict.fromkeys(lessons.columns[lessons.isna().all()], 0.0))  # trees refuse what nobody has
+        return {name: CHURN_MODELS[name]().fit(lessons, self.taught.left) for name in self.wanted or CHURN_MODELS}
 
     @cached_property
     def raw(self) -> dict[str, np.ndarray]:
@@ -378,7 +380,8 @@ def level(found: Trial, risk: pd.Series) -> dict[str, float]:
     reach = student.ppf((1 + backtest.LEVEL) / 2, len(errors)) * np.sqrt(np.mean(errors**2)) if len(errors) else np.nan
     share = float(risk.mean())
     low, high = np.clip([share - reach, share + reach], 0, 1)
-    return {"leavers": float(risk.sum()), "customers": len(risk), "share": share, "low": float(low), "high": float(high)}
+    leavers = float(risk.sum(min_count=1))
+    return {"leavers": leavers, "customers": len(risk), "share": share, "low": float(low), "high": float(high)}
 
 
 def unlabelled(found: Trial) -> int:

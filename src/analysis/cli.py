@@ -103,6 +103,23 @@ def path(dataset: str, table: str, as_of: str | None) -> None:
 
 
 @main.command()
+@click.argument("dataset")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--as-of", default=None, metavar="DATE", help="Of the run at this day; by default the newest.")
+def contacts(dataset: str, file: Path, as_of: str | None) -> None:
+    """Write whom the published plan of DATASET (its name) reaches, with names and contact details, to FILE (.csv or .xlsx).
+
+    The only list that has them. Customers who have not agreed to be contacted are left out.
+    """
+    from analysis import exports, plan, runs, tables
+
+    made, profiles = (tables.read(name, runs.table_path(dataset, name, as_of)) for name in ("plan", "profiles"))
+    listed, barred = plan.contact_list(made, profiles)
+    exports.write(listed, file)
+    click.echo(f"{len(listed):,} customers written to {file}; {barred:,} left out, because they have not agreed to be contacted.")
+
+
+@main.command()
 def lab() -> None:
     """Open the notebooks in JupyterLab."""
     import subprocess

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
 
+from analysis.errors import InputError
 from analysis.messages import printable
 
 FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")  # a spreadsheet would run such a text
@@ -42,6 +43,16 @@ def _neutral_frame(frame: pd.DataFrame) -> pd.DataFrame:
     texts = [column for column in frame if not any(kind(frame[column]) for kind in known)]
     safe = frame.assign(**{column: frame[column].astype(object).map(neutral) for column in texts})
     return safe.rename(columns=lambda name: neutral(str(name)))
+
+
+def write(frame: pd.DataFrame, path: Path) -> None:
+    """As CSV or XLSX, by the file's ending. Raises InputError for another one."""
+    if path.suffix.lower() not in (".csv", ".xlsx"):
+        raise InputError(f"{path}: {path.suffix or 'no ending'} is no format for a list; name it .csv or .xlsx")
+    if path.suffix.lower() == ".csv":
+        write_csv(frame, path)
+    else:
+        write_xlsx(frame, path, path.stem, [c for c in ("customer_id", "phone") if c in frame])
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

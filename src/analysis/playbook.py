@@ -1,9 +1,8 @@
-"""The customer matrix (tier x stage x risk) and what to do in each of its cells, by rules kept in playbook.yml."""
+"""The customer matrix (tier x stage x risk) and what to do in each of its cells, by rules kept as YAML in playbooks/."""
 
-import datetime as dt
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,13 +13,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from analysis.attributes import associations
 from analysis.dataset import Dataset
-from analysis.errors import InputError
+from analysis.errors import InputError, did_you_mean
 from analysis.groups import known_sum
-from analysis.lots import lots
 from analysis.segments import STAGES, TIE, held_above
 
-PLAYBOOK = Path(__file__).with_name("playbook.yml")
+FOLDER = Path(__file__).with_name("playbooks")
 TIERS = ("strategic", "important", "ordinary", "potential")
+CELL = ("tier", "stage", "risk", "rating")
 RISKS = ("high", "medium", "low", "unknown", "none")
 
 Tier = Literal["strategic", "important", "ordinary", "potential"]
@@ -65,6 +64,7 @@ class Cell(_Strict):
     tier: tuple[Tier, ...] = ()
     stage: tuple[Stage, ...] = ()
     risk: tuple[Risk, ...] = ()
+    rating: tuple[str, ...] = ()  # credit_rating of the profiles
 
 
 class Rule(_Strict):
@@ -74,26 +74,37 @@ class Rule(_Strict):
     when: Cell
     objective: Text
     action: Text
-    channel: Text
-    owner: Text
-    days: int = Field(ge=0)
-    cost: float = Field(ge=0, allow_inf_nan=False)
-    effect: Share
+    channel: str  # a word of the catalogue, or the company's own
+    owner: str  # role that does it, likewise
+    days: int = Field(ge=0)  # by when, from the day of the picture
+    every_days: int = Field(0, ge=0)  # not again to the same customer before
+    cost: float | None = Field(None, ge=0, allow_inf_nan=False)  # money for each customer reached
+    share: float | None = Field(None, ge=0, allow_inf_nan=False)  # the same as a share of what an average order brings
+    effect: Share  # extra orders for each customer reached, within horizon_days
+    source: str = "assumption"  # of the effect
     control: Share
+    must: bool = False  # done whatever the budget
 
-    def fits(self, tier: str, stage: str, risk: str) -> bool:
+    @model_validator(mode="after")
+    def _costs_something(self) -> "Rule":
+        if (self.cost is None) == (self.share is None):
+            raise ValueError(f"{self.id}: write either cost (money) or share (of what an average order brings)")
+        if self.must and self.control:
+            raise ValueError(f"{self.id}: what must be done cannot be held back; write control: 0")
+        return self
+
+    def fits(self, **cell: str) -> bool:
         """Whether the rule's conditions allow this cell; a condition not named allows everything."""
-        cell = {"tier": tier, "stage": stage, "risk": risk}
         return all(value in (getattr(self.when, name) or (value,)) for name, value in cell.items())
 
     @property
     def specificity(self) -> int:
-        return sum(bool(getattr(self.when, name)) for name in ("tier", "stage", "risk"))
+        return sum(bool(getattr(self.when, name)) for name in CELL)
 
 
 class Playbook(_Strict):
     tiers: tuple[TierRule, ...]
-    rules: tuple[Rule, ...]
+    rules: tuple[Rule, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _everybody_has_one(self) -> "Playbook":
@@ -104,33 +115,66 @@ class Playbook(_Strict):
             raise ValueError(f"rules repeat the id {', '.join(repeated)}")
         return self
 
-    def rule_for(self, tier: str, stage: str, risk: str) -> Rule:
+    @property
+    def rest(self) -> Rule | None:
+        """The rule that catches all, where there is one: also what is left for whom the budget does not reach."""
+        return next((rule for rule in self.rules if rule.when == Cell()), None)
+
+    @property
+    def ratings(self) -> tuple[str, ...]:
+        """The credit ratings that rules speak of, and none of them."""
+        return (*dict.fromkeys(rating for rule in self.rules for rating in rule.when.rating), "")
+
+    def rule_for(self, tier: str, stage: str, risk: str, rating: str = "") -> Rule:
         """The rule that names most of the cell. Raises InputError where none or two of them do."""
-        fitting = [rule for rule in self.rules if rule.fits(tier, stage, risk)]
+        fitting = [rule for rule in self.rules if rule.fits(tier=tier, stage=stage, risk=risk, rating=rating)]
         if not fitting:
             raise InputError(f"playbook: no rule for {tier}, {stage}, {risk}; end with one whose `when` is empty")
         most = max(rule.specificity for rule in fitting)
         best = [rule for rule in fitting if rule.specificity == most]
         if len(best) > 1:
-            names = " and ".join(rule.id for rule in best)
-            raise InputError(f"playbook: rules {names} both fit {tier}, {stage}, {risk}; let one name more")
+            names, cell = " and ".join(rule.id for rule in best), ", ".join(filter(None, (tier, stage, risk, rating)))
+            raise InputError(f"playbook: rules {names} both fit {cell}; let one name more")
         return best[0]
 
 
-def load(path: Path = PLAYBOOK) -> Playbook:
-    """Read and check a playbook: every cell of the matrix has exactly one rule."""
+def names() -> list[str]:
+    """The playbooks that come along."""
+    return sorted(path.stem for path in FOLDER.glob("*.yml") if path.stem != "tiers")
+
+
+def of(settings: Dataset) -> Playbook:
+    """The playbook of a dataset: one that comes along, by name, or a file beside the dataset file."""
+    name = settings.playbook
+    own = settings.file.parent / name
+    if name not in names() and not own.is_file():
+        raise InputError(f"plan.playbook: {name} is no file, and no playbook that comes along; {did_you_mean(name, names())}")
+    return load(own if own.is_file() else FOLDER / f"{name}.yml")
+
+
+def load(path: Path = FOLDER / "retail.yml") -> Playbook:
+    """Read and check a playbook: every cell of the matrix has one rule. Without tiers of its own it has the usual ones."""
+    content = _yaml(path)
     try:
-        book = Playbook.model_validate(yaml.safe_load(path.read_text("utf-8")))
+        book = Playbook.model_validate(_yaml(FOLDER / "tiers.yml") | content)
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+        raise InputError(f"{path.name}: {found}") from None
+    for cell in product(TIERS, STAGES, RISKS, book.ratings):
+        book.rule_for(*cell)
+    return book
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; name a playbook that is there") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path.name}: not readable as YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise InputError(f"{path.name}: {found}") from None
-    for cell in product(TIERS, STAGES, RISKS):
-        book.rule_for(*cell)
-    return book
+    if not isinstance(content, dict):
+        raise InputError(f"{path.name}: holds no keys; start with `rules:`")
+    return content
 
 
 def said(text: Text, language: str) -> str:
@@ -190,88 +234,13 @@ def _holds(when: TierCondition, facts: pd.DataFrame) -> np.ndarray:
     return holds
 
 
-def rules_of(matrix: pd.DataFrame, book: Playbook) -> pd.Series:
-    """The id of the rule that each customer falls under, by row of `matrix`."""
-    cells = matrix[["tier", "stage", "risk_band"]]
+def rules_of(matrix: pd.DataFrame, book: Playbook, ratings: pd.Series | None = None) -> pd.Series:
+    """The id of the rule that each customer falls under, by row of `matrix`; `ratings` by customer_id, where there are any."""
+    rating = matrix.customer_id.map(ratings) if ratings is not None else pd.Series("", matrix.index)
+    known = rating.where(rating.isin(book.ratings), "")
+    cells = matrix[["tier", "stage", "risk_band"]].assign(rating=known)
     ids = {tuple(cell): book.rule_for(*cell).id for cell in cells.drop_duplicates().itertuples(index=False)}
     return pd.Series([ids[cell] for cell in cells.itertuples(index=False, name=None)], matrix.index, dtype="str")
-
-
-def plan(
-    matrix: pd.DataFrame, clv: pd.DataFrame, churn: pd.DataFrame, book: Playbook, as_of: dt.date, settings: Dataset
-) -> pd.DataFrame:
-    """The table `plan`: each customer's action. Who is held back is drawn by lot.
-
-    Costs and expected values are of the treated; money is margin where known, else revenue.
-    """
-    plan = matrix[["customer_id"]].assign(rule=rules_of(matrix, book)).sort_values("customer_id", ignore_index=True)
-    by_id = {rule.id: rule for rule in book.rules}
-    of = {
-        name: plan.rule.map({i: getattr(rule, name) for i, rule in by_id.items()})
-        for name in ("cost", "effect", "control", "days")
-    }
-    text = {
-        name: plan.rule.map({i: said(getattr(rule, name), settings.language) for i, rule in by_id.items()})
-        for name in ("action", "channel", "owner")
-    }
-    held = lots(plan.customer_id, settings.seed) < of["control"]
-    order_value = plan.customer_id.map(clv.set_index("customer_id").expected_order_value)
-    stays = 1 - plan.customer_id.map(churn.set_index("customer_id").churn_risk)
-    return plan.assign(
-        **text,
-        due=pd.Timestamp(as_of) + pd.to_timedelta(of["days"], unit="D"),
-        cost=of["cost"].where(~held, 0.0).astype(float),
-        expected_value=(of["effect"] * order_value * (settings.margin or 1)).where(~held, 0.0),
-        arm=np.select([of["control"] == 0, held], ["exempt", "control"], default="treat"),
-        target=(stays + of["effect"].where(~held, 0)).clip(upper=1),
-    )
-
-
-def by_rule(plan: pd.DataFrame) -> pd.DataFrame:
-    """What each action comes to, the most valuable first.
-
-    Columns: rule (index), action, channel, owner, due, customers (treated), held_back, cost, expected_value, gain.
-    """
-    held = plan.arm == "control"
-    table = (
-        plan.assign(treated=~held, held_back=held)
-        .groupby("rule")
-        .agg(
-            action=("action", "first"),
-            channel=("channel", "first"),
-            owner=("owner", "first"),
-            due=("due", "first"),
-            customers=("treated", "sum"),
-            held_back=("held_back", "sum"),
-            cost=("cost", "sum"),
-            expected_value=("expected_value", "sum"),
-        )
-    )
-    table["gain"] = table.expected_value - table.cost
-    return table.sort_values("gain", ascending=False)
-
-
-DECISIONS = 5  # that the report puts first: what a manager reads in a minute
-
-
-def decisions(actions: pd.DataFrame) -> list[tuple[str, dict[str, object]]]:
-    """The actions with most at stake, as message keys with their values; `actions` as from by_rule."""
-    biggest = actions.reindex(actions.gain.abs().sort_values(ascending=False).index).head(DECISIONS)
-    return [
-        (
-            "decision_pays" if row.gain > 0 else "decision_does_not_pay",
-            {
-                "action": row.Index,
-                "customers": row.customers,
-                "due": row.due,
-                "channel": row.channel,
-                "owner": row.owner,
-                "cost": row.cost,
-                "value": row.expected_value,
-            },
-        )
-        for row in biggest.sort_values("gain", ascending=False).itertuples()
-    ]
 
 
 def cells(matrix: pd.DataFrame) -> pd.DataFrame:
@@ -335,11 +304,3 @@ def why(matrix: pd.DataFrame) -> pd.DataFrame:
     return (
         sums.reset_index().sort_values(["tier", "customers"], ascending=[True, False], ignore_index=True).astype({"tier": "str"})
     )
-
-
-def export(plan: pd.DataFrame, matrix: pd.DataFrame) -> pd.DataFrame:
-    """The list to work with: the plan with tier, stage and risk, those with most to gain first."""
-    listed = plan.merge(matrix[["customer_id", "tier", "stage", "risk_band"]], on="customer_id")
-    front = ["customer_id", "tier", "stage", "risk_band", "arm"]
-    ordered = listed[front + [column for column in plan.columns if column not in front]]
-    return ordered.sort_values(["expected_value", "customer_id"], ascending=[False, True], ignore_index=True)

@@ -17,6 +17,7 @@ from analysis.signals import LATELY_DAYS
 
 MOST_REASONS = 3  # for each customer; more are not read
 LEAST_EFFECT = 0.1  # log odds, about 2 points of risk in the middle: less is no reason
+LEAST_MEAN = 0.005  # log odds; a mean effect that would be written as 0
 CHANGED = 0.1  # of the spend, for it to be called up or down
 SEPARATOR = "; "
 
@@ -46,8 +47,9 @@ def strongest(found: pd.DataFrame, high: pd.Series) -> pd.DataFrame:
 
 
 def drivers(found: pd.DataFrame) -> pd.Series:
-    """Mean absolute effect by concept, the strongest first: what the model goes by on the whole."""
-    return found.abs().mean().sort_values(ascending=False)
+    """Mean absolute effect by concept, the strongest first: what the model goes by on the whole; without those it does not."""
+    means = found.abs().mean().sort_values(ascending=False)
+    return means[means >= LEAST_MEAN]
 
 
 def sentences(known: pd.DataFrame, found: pd.DataFrame, say: Say) -> pd.Series:

@@ -98,20 +98,20 @@ class Page:
         self.pictures[name] = {"picture": picture, "alt": alt}
         _show(_fragment("figure", picture, alt), alt)
 
-    def table(self, frame: pd.DataFrame, name: str, forms: dict[str, str]) -> None:
-        """The first rows of a frame, each column in a form of the catalogue; caption tables.<name>, headings columns.*.
+    def table(self, frame: pd.DataFrame, name: str, forms: dict[str, str], rows: int = MAX_TABLE_ROWS) -> None:
+        """The first `rows` of a frame, each column in a form of the catalogue; caption tables.<name>, headings columns.*.
         Columns that the frame lacks are left out."""
         if len(frame) == 0:
             return
         forms = {column: form for column, form in forms.items() if column in frame}
-        shown = frame.head(MAX_TABLE_ROWS)
+        shown = frame.head(rows)
         numeric = [is_numeric_dtype(frame[column]) or forms[column] in ("money", "exact") for column in forms]
-        rows = [
+        cells = [
             [self.say.form(forms[c], value) for c, value in zip(forms, row, strict=True)]
             for row in shown[list(forms)].itertuples(index=False)
         ]
         headings = [self.say(f"columns.{column}") for column in forms]
-        fragment = _fragment("table", self.say(f"tables.{name}"), headings, numeric, rows)
+        fragment = _fragment("table", self.say(f"tables.{name}"), headings, numeric, cells)
         _show(fragment, shown[list(forms)].to_string(index=False))
         if len(shown) < len(frame):
             cut = self.say("page.first_rows", shown=len(shown), all=len(frame))

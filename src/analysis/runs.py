@@ -37,13 +37,14 @@ SCHEMA = 1  # of manifests and models
 
 # Tables that a stage makes only where the company has such records.
 OPTIONAL = tuple(tables.KEPT_AS.values())
+STRATEGY = ("matrix", "plan", "trial_design", "recommendations", "care", "scorecard")
 # Each stage: the stages whose tables it reads, and the tables it makes.
 STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "01_data_quality": ((), ("transactions", "rejects", "customers", *OPTIONAL)),
     "02_segments": (("01_data_quality",), ("segments",)),
     "03_lifetime_value": (("01_data_quality",), ("clv",)),
-    "04_churn": (("01_data_quality",), ("churn", "winback")),
-    "05_strategy": (("01_data_quality", "02_segments", "03_lifetime_value", "04_churn"), ("matrix", "plan")),
+    "04_churn": (("01_data_quality",), ("churn", "winback", "foretold")),
+    "05_strategy": (("01_data_quality", "02_segments", "03_lifetime_value", "04_churn"), STRATEGY),
     "06_monitoring": (("01_data_quality",), ("tier_history",)),
 }
 MAKER = {table: stage for stage, (_, made) in STAGES.items() for table in made}
@@ -162,6 +163,10 @@ class Stage:
         """A table of an earlier stage as a checked frame, for work on customers."""
         return tables.read(table, self._input(table))
 
+    def profiles(self) -> pd.DataFrame:
+        """The profiles as a frame; only the column customer_id, without rows, where there are none."""
+        return self.read("profiles") if self.has("profiles") else pd.DataFrame({"customer_id": pd.Series(dtype="str")})
+
     def save(self, table: str, content: pd.DataFrame | Table) -> None:
         """Write a table of this stage; records as an expression are streamed."""
         path = self.folder / f"{table}.parquet"
@@ -189,6 +194,11 @@ class Stage:
             return
         exports.write_csv(frame, self.folder / "pages" / f"{name}.csv")
         exports.write_xlsx(frame, self.folder / "pages" / f"{name}.xlsx", name)
+
+    def write(self, name: str, content: bytes) -> None:
+        """A file beside the pages; none without content."""
+        if content:
+            (self.folder / "pages" / name).write_bytes(content)
 
     def export_updates(self, *found: pd.DataFrame) -> pd.DataFrame:
         """Lists that bring what was found to CRM systems, beside the pages. Returns what they hold."""

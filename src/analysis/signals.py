@@ -40,9 +40,9 @@ class Records:
     static: tuple[str, ...] = ()
 
     def of(self, customer_ids: Sequence[str]) -> "Records":
-        """The records of these customers only."""
+        """The records of these customers only; profiles stay whole, since classes are numbered by all of them."""
         named = ibis.memtable(pd.DataFrame({"customer_id": pd.Series(customer_ids, dtype="str")}))
-        logs = ("transactions", "interactions", "feedback", "campaigns", "profiles")
+        logs = ("transactions", "interactions", "feedback", "campaigns")
         own = {name: log.semi_join(named, "customer_id").cache() for name in logs if (log := getattr(self, name)) is not None}
         return replace(self, **own)
 
@@ -121,7 +121,7 @@ def contacts(interactions: Table, as_of: dt.date) -> Table:
 
 def opinions(feedback: Table, as_of: dt.date) -> Table:
     """customer_id; complaints (complaints and tickets opened within LATELY_DAYS), open_tickets (of LONG_DAYS, not closed by
-    the day), satisfaction (the last score, 0 to 1, of 1 to 5 for csat and 0 to 10 for nps)."""
+    the day), satisfaction (the last score, of several on a day the lowest, 0 to 1, of 1 to 5 for csat and 0 to 10 for nps)."""
     past = feedback.filter(_.day <= as_of)
     kind = past.kind.lower() if "kind" in past.columns else ibis.literal("")
     complaint = kind.isin(COMPLAINTS)
@@ -133,7 +133,7 @@ def opinions(feedback: Table, as_of: dt.date) -> Table:
     if "score" in past.columns:
         score = past.score.cast("float64")
         share = (kind == "nps").ifelse(score / 10, (score - 1) / 4).clip(0, 1)
-        counts["satisfaction"] = share.argmax(past.day, where=past.score.notnull())
+        counts["satisfaction"] = share.argmin(2 * _ago(past.day, as_of) + share, where=past.score.notnull())
     return past.group_by("customer_id").agg(**counts)
 
 
@@ -141,7 +141,7 @@ def campaigns(log: Table, as_of: dt.date) -> Table:
     """customer_id; treated (campaigns of LONG_DAYS in which the customer was reached), answered (of those that had ended by the
     day, how many the customer took up)."""
     past = log.filter(_.day <= as_of, _within(_.day, as_of, LONG_DAYS))
-    reached = past.arm.lower() != "control" if "arm" in past.columns else ibis.literal(True)
+    reached = past.arm.lower() != "control" if "arm" in past.columns else past.day.notnull()
     counts = {"treated": reached.sum()}
     if {"responded", "end"} <= {*past.columns}:
         counts["answered"] = (past.responded & (past.end <= as_of)).fill_null(False).sum()

@@ -22,11 +22,11 @@ EDGES = (0.01, 0.99)  # a band that nobody or everybody is in tells nothing
 def stakes(known: pd.DataFrame, settings: Dataset) -> pd.Series:
     """What each customer brings within a horizon if all goes on as in the value window (money: profit where costs are known, else
     revenue times the margin if that is known); not below 0, empty without money."""
-    window = known.age_days + 1 if not settings.value_window_days else np.minimum(settings.value_window_days, known.age_days + 1)
     brought = known.window_revenue * (settings.margin or 1)
     if "window_profit" in known:
         brought = known.window_profit.fillna(brought)
-    days = np.maximum(window, settings.horizon_days)  # a customer of last week has not shown what a horizon brings
+    days = np.maximum(known.age_days + 1, settings.horizon_days)  # a customer of last week has not shown what a horizon brings
+    days = np.minimum(days, settings.value_window_days or days)
     return (brought / days * settings.horizon_days).clip(lower=0)
 
 

@@ -27,9 +27,10 @@ def last_items(transactions: Table, as_of: dt.date) -> pd.DataFrame:
         name = "product"
     if not name:
         return pd.DataFrame({"customer_id": pd.Series(dtype="str"), "last_items": pd.Series(dtype="str")})
-    sold = interests.sales(transactions, as_of).filter(_[name].notnull())
+    sold = interests.sales(transactions, as_of)
     last = sold.group_by("customer_id").agg(last=_.day.max())
-    items = sold.join(last, "customer_id").filter(_.day == _.last).group_by("customer_id", name).agg(money=_.amount.sum())
+    named = sold.join(last, "customer_id").filter(_.day == _.last, _[name].notnull())
+    items = named.group_by("customer_id", name).agg(money=_.amount.sum())
     place = ibis.row_number().over(group_by="customer_id", order_by=[_.money.desc(), _[name]])
     first = items.mutate(place=place).filter(_.place < LAST_ITEMS)
     listed = first.group_by("customer_id").agg(last_items=_[name].group_concat(", ", order_by=_.place))
@@ -42,8 +43,8 @@ def orders_of_returners(trial: Trial) -> float:
     if origin is None:
         return 1.0
     back = origin.held[origin.held.stage.isin(AWAY) & origin.held.next_order_days.notna()]
-    later = trial.today.held.set_index("customer_id").orders.reindex(back.customer_id)
-    came = (later.to_numpy() - back.orders.to_numpy()).clip(min=1)
+    later = back.customer_id.map(trial.today.held.set_index("customer_id").orders)
+    came = (later - back.orders).dropna().clip(lower=1)  # of a contract that ended since, today does not tell
     return float(came.mean()) if len(came) >= FEW_RETURNS else 1.0
 
 
@@ -60,7 +61,7 @@ def expected_return(known: pd.DataFrame, table: pd.DataFrame, orders: float, set
     dataset file: with silent and lost customers less than with others. `table` as from watch.scored."""
     plan, average = settings.retention, watch.average_stake(table)
     value = known.order_value * orders * (settings.margin or 1)
-    left = known.stage.map({"silent": plan.on_silent, "lost": plan.on_lost}).fillna(1.0)
+    left = known.stage.map({"silent": plan.on_silent, "lost": plan.on_lost}).astype(float).fillna(1.0)
     ways = {"message": plan.message, "call": plan.call}
     costs = {name: watch.cost_of(way, average) for name, way in ways.items()}
     gains = pd.DataFrame({n: table.churn_risk * left * way.success * value - costs[n] for n, way in ways.items()})
@@ -93,7 +94,7 @@ def listed(
     """
     worth = expected_return(known, table, orders, settings)
     away = known.stage.isin(AWAY) & (worth.expected_return > 0)
-    may = known.customer_id.map(consent).eq(True) if consent is not None else pd.Series(True, known.index)
+    may = known.customer_id.isin(known.customer_id if consent is None else consent.index[consent.eq(True).fillna(False)])
     columns = known[["customer_id", "stage", "last_order", "recency_days"]].assign(
         last_items=known.customer_id.map(items.set_index("customer_id").last_items),
         reasons=table.reasons,
