@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import analysis
-from analysis import churn, churn_features, cleaning, playbook, quality, segments, survival, tables, watch
+from analysis import churn, churn_features, cleaning, plan, playbook, quality, segments, survival, tables, watch
 from analysis.dataset import Dataset
 from analysis.errors import InputError
 from analysis.messages import FOLDER, Say
@@ -65,18 +65,18 @@ def strings(node):
     return [n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
 
 
-def keys_of(argument, tree):
+def keys_of(argument, tree, kind="finding"):
     """The message keys that an argument may be: a text, one of two, one for each value of a setting, or a name given such a text
     or a function's texts."""
     if isinstance(argument, ast.Constant):
         return [argument.value]
     if isinstance(argument, ast.IfExp):
-        return [key for side in (argument.body, argument.orelse) for key in keys_of(side, tree)]
+        return [key for side in (argument.body, argument.orelse) for key in keys_of(side, tree, kind)]
     if isinstance(argument, ast.JoinedStr):
         start, setting = ast.iter_child_nodes(argument)
         return [start.value + value for value in get_args(Dataset.model_fields[setting.value.attr].annotation)]
     values = assigned(argument.id, tree)
-    return [key for value in values for key in (said_by(value) if isinstance(value, ast.Call) else keys_of(value, tree))]
+    return [key for value in values for key in (said_by(value, kind) if isinstance(value, ast.Call) else keys_of(value, tree, kind))]
 
 
 def assigned(name, tree):
@@ -87,12 +87,12 @@ def assigned(name, tree):
             yield node.value if isinstance(node, ast.Assign) else node.iter
 
 
-def said_by(call):
-    """The keys of findings among the texts of a function of the package, as habits.telling(…)."""
+def said_by(call, kind="finding"):
+    """The keys of findings (or caveats) among the texts of a function of the package, as habits.telling(…)."""
     module, _, name = ast.unparse(call.func).partition(".")
     tree = ast.parse((PACKAGE / f"{module}.py").read_text("utf-8"))
     [made] = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name]
-    return [text for text in strings(made) if text in ENGLISH["findings"]]
+    return [text for text in strings(made) if text in ENGLISH[f"{kind}s"]]
 
 
 def forms_of(argument, tree):
@@ -118,7 +118,7 @@ def test_sentences_of_the_notebooks_stand_in_the_catalogue_and_get_their_values(
     calls = list(page_calls(kind))
     assert calls
     for where, tree, call in calls:
-        keys = keys_of(call.args[0], tree)
+        keys = keys_of(call.args[0], tree, kind)
         assert keys, f"{where}: {ast.unparse(call)}"
         for key in keys:
             assert key in ENGLISH[f"{kind}s"], f"{where}: {key}"
@@ -129,17 +129,22 @@ def test_sentences_of_the_notebooks_stand_in_the_catalogue_and_get_their_values(
 
 def test_decisions_get_the_values_their_sentences_name():
     row = {
-        "gain": 1.0,
+        "action": "write",
         "customers": 3,
         "due": dt.date(2026, 1, 1),
         "channel": "mail",
         "owner": "sales",
         "cost": 1.0,
         "expected_value": 2.0,
+        "gain": 1.0,
+        "effect": 0.1,
+        "break_even": 0.05,
+        "source": "C1",
     }
-    actions = pd.DataFrame([row, row | {"gain": -1.0}], index=["welcome", "remind"])
-    said = playbook.decisions(actions)
-    assert {key for key, _ in said} == {"decision_pays", "decision_does_not_pay"}
+    low = [float("nan"), 0.05, -0.05, float("nan")]
+    actions = pd.DataFrame([row] * 4, index=list("abcd")).assign(gain=[4.0, 3, 2, -1], effect_low=low, effect_high=0.2)
+    said = plan.decisions(actions)
+    assert [key for key, _ in said] == ["decision_assumed", "decision_measured", "decision_unproven", "decision_costs"]
     for key, values in said:
         assert "{" not in Say("en")(f"findings.{key}", **values)
 

@@ -175,7 +175,12 @@ def test_a_measured_effect_takes_the_place_of_the_assumed_one():
         ("Y", "news", "2025-09-01", "random", 0.4, -0.1, 0.9),
     )
     settings = shop(plan={"campaigns": {"call": "winback", "card": "X", "news": "Y", "rest": "unknown"}})
-    rules = (rule("call", {"stage": ["new"]}), rule("card", {"stage": ["lost"]}), rule("news", {"stage": ["loyal"]}), rule("rest"))
+    rules = (
+        rule("call", {"stage": ["new"]}),
+        rule("card", {"stage": ["lost"]}),
+        rule("news", {"stage": ["loyal"]}),
+        rule("rest"),
+    )
     found = plan.effects(book(*rules), done, settings)
     assert found.loc["call"].tolist() == [0.2, 0.1, 0.3, "W2"]  # the latest with a control group
     assert found.loc["card"].tolist() == [0.0, -0.3, 0.1, "X"]  # no harm is planned with

@@ -191,6 +191,9 @@ def test_what_is_durable_gone_or_unwanted_is_left_out():
     assert set(items_of(offers(lines(log), products=catalogue(["bolt"], names=names)), "z")) == everything - {"bolt"}
     assert set(items_of(offers(lines(log), products=catalogue([], ["bolt", "anvil"], names)), "z")) == {"clamp", "drill"}
     assert set(items_of(offers(lines(log), never=["anvil"]), "z")) == everything - {"anvil"}
+    asked = contacts([("z", ago(n), "anvil") for n in (1, 2)])
+    assert items_of(offers(lines(log), interactions=asked), "z", "asked") == ["anvil"]
+    assert items_of(offers(lines(log), interactions=asked, products=catalogue([], ["anvil"], names)), "z", "asked") == []
     kinds = catalogue(names=names, category=["metal", "metal", "wood", "wood"])
     assert set(items_of(offers(lines(log), products=kinds, never=["metal"]), "z")) == {"clamp", "drill"}
 

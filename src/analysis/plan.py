@@ -16,7 +16,7 @@ from analysis.privacy import shown_staff
 
 DECISIONS = 5  # that the report puts first: what a manager reads in a minute
 NO_ACTION = ("no_consent", "contacted_lately", "not_worth", "beyond_budget")
-UNOWNED = ""  # of customers whose profile names nobody who looks after them
+UNOWNED = "without_owner"  # a word: of customers whose profile names nobody who looks after them
 
 
 def margin(customers: pd.DataFrame, settings: Dataset) -> float:
@@ -223,7 +223,7 @@ def by_owner(made: pd.DataFrame) -> pd.DataFrame:
     """The plan by who does it and how, the most first: owner, account_owner (as staff is shown), channel, customers, cost,
     expected_value, gain."""
     done = made[made.status == "planned"]
-    named = done.assign(account_owner=done.account_owner.map(lambda name: shown_staff(name) if name else UNOWNED))
+    named = done.assign(account_owner=done.account_owner.map(lambda name: name if name == UNOWNED else shown_staff(name)))
     sums = named.groupby(["owner", "account_owner", "channel"], as_index=False).agg(
         customers=("customer_id", "size"), cost=("cost", "sum"), expected_value=("expected_value", "sum")
     )
