@@ -43,6 +43,8 @@ bench: $(READY) ## measure the default run, reading, fitters, forecasts, risks a
 	$(BIN)/python tests/bench/churn.py
 	$(BIN)/python tests/bench/churn.py 1000000
 	$(BIN)/python tests/bench/segments_speed.py
+	$(BIN)/python tests/bench/allocation.py
+	$(BIN)/python tests/bench/recommend.py
 	$(BIN)/customer-matrix run data/crm_demo.yml
 	$(BIN)/python tests/bench/planted.py
 

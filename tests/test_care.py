@@ -411,9 +411,12 @@ def test_figures_by_hand():
 
 
 def test_the_sentence_names_no_address():
-    values = {"visits": 3, "end": AS_OF, "overdue": 1, "longest": 9, "most": 2, "owner": "ann@company.example"}
-    assert "company.example" not in SAY("findings.care", **values)
-    assert "The busiest owner, Ann, has 2" in SAY("findings.care", **values | {"owner": "Ann"})
+    found = pd.DataFrame(
+        {"customer_id": ["a"], "day": [pd.Timestamp(AS_OF)], "what": "follow_up", "owner": "ann@company.example"}
+    )
+    figures = care.figures(found.assign(overdue_days=0, refused=False), AS_OF, company())
+    assert figures["owner"] == "ann"
+    assert "The busiest owner, ann, has 1" in SAY("findings.care", **figures)
 
 
 def test_the_kinds_have_words_and_colours():

@@ -75,8 +75,11 @@ def keys_of(argument, tree, kind="finding"):
     if isinstance(argument, ast.JoinedStr):
         start, setting = ast.iter_child_nodes(argument)
         return [start.value + value for value in get_args(Dataset.model_fields[setting.value.attr].annotation)]
-    values = assigned(argument.id, tree)
-    return [key for value in values for key in (said_by(value, kind) if isinstance(value, ast.Call) else keys_of(value, tree, kind))]
+    told = [
+        said_by(value, kind) if isinstance(value, ast.Call) else keys_of(value, tree, kind)
+        for value in assigned(argument.id, tree)
+    ]
+    return [key for keys in told for key in keys]
 
 
 def assigned(name, tree):
