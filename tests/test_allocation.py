@@ -575,7 +575,8 @@ def test_the_plan_is_told_with_its_price():
     limits = Limits(50)
     key, values = allocation.verdict(choose(singles([60, 100, 120], [10, 20, 30]), limits), limits)
     assert Say("en")(f"findings.{key}", **values) == (
-        "The plan spends $50 of $50 on 2 customers, before some of them are held back, and is assumed to bring $220 more than it costs; "
+        "The plan spends $50 of $50 on 2 customers, before some of them are held back, "
+        "and is assumed to bring $220 more than it costs; "
         "each further $100 of budget would bring about $400 more than that costs."
     )
 
