@@ -556,3 +556,33 @@ def test_overlapping_and_broken_campaigns_are_named():
     table = pd.concat([told_of(also_reached=0.9, imbalance=0.5), told_of(campaign_id="Y", also_reached=0.1, imbalance=1e-6)])
     assert campaign.overlapping(table) == ["X"]
     assert campaign.broken(table) == ["Y"]
+
+
+# A closer look
+def test_the_clearest_campaign_is_the_surest_with_a_control_group():
+    table = pd.DataFrame(
+        {
+            "campaign_id": ["A", "B", "C"],
+            "proof": ["random", "observational", "random"],
+            "p": [0.2, 0.001, 0.01],
+            "day": pd.to_datetime(["2025-01-01"] * 3),
+        }
+    )
+    assert campaign.clearest(table) == "C"
+    assert campaign.clearest(table[table.proof == "observational"]) == ""
+    assert campaign.clearest(campaign.nothing()) == ""
+
+
+def test_a_close_up_has_the_members_of_one_campaign_and_how_often_they_ordered_before(crm_demo):
+    log, sold = cleaning.records(crm_demo.judged["campaigns"]), crm_demo.transactions
+    found = campaign.close_up("WB2024", log, sold, crm_demo.dataset.as_of, crm_demo.dataset)
+    assert set(found.campaign_id) == {"WB2024"} and set(found.arm) == {"treat", "control"}
+    limits = found.groupby("segment").orders_year.agg(["min", "max"])
+    assert limits.loc["no_orders_before"].tolist() == [0, 0]
+    assert limits.loc["some_orders_before", "min"] >= 1 and limits.loc["some_orders_before", "max"] < campaign.FEW_ORDERS
+    assert limits.loc["many_orders_before", "min"] >= campaign.FEW_ORDERS
+
+
+def test_a_close_up_of_no_campaign_is_empty_and_so_is_what_is_made_of_it(crm_demo):
+    found = campaign.close_up("", None, crm_demo.transactions, crm_demo.dataset.as_of, crm_demo.dataset)
+    assert found.empty and campaign.uplift(found, campaign.OUTCOME).empty and campaign.balance(found).empty

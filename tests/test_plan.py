@@ -144,6 +144,16 @@ def test_the_held_back_cost_and_bring_nothing_and_keep_their_probability():
     assert (found[found.arm == "treat"].target - 0.7).abs().max() < 1e-9
 
 
+def test_what_account_owners_deliver_is_drawn_by_owner_or_exempt():
+    """Twelve owners: a fifth of them, two, hold back all of their customers. Eight are too few to draw, so nobody is."""
+    rules = (rule("visit", {"stage": ["new"]}, owner="account_manager", control=0.2), rule("rest", cost=1.0))
+    twelve, *_ = made(rules, *company(240, owner=[f"o{n % 12:02}" for n in range(240)]))
+    by_owner = twelve.groupby("account_owner").arm.agg(set)
+    assert sorted(map(tuple, by_owner)) == [("control",)] * 2 + [("treat",)] * 10
+    eight, *_ = made(rules, *company(240, owner=[f"o{n % 8:02}" for n in range(240)]))
+    assert set(eight.arm) == {"exempt"}
+
+
 def test_who_is_held_back_goes_by_the_seed_and_not_by_the_order_of_rows():
     matrix, clv, profiles = company(200)
     rules = (rule("rest", control=0.5),)

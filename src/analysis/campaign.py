@@ -641,3 +641,25 @@ def caveats(table: pd.DataFrame, margin: float) -> list[tuple[str, dict[str, Any
     if odd := broken(table):
         said.append(("broken_lots", {"campaigns": len(odd), "names": ", ".join(odd)}))
     return said
+
+
+# A closer look at one campaign
+FEW_ORDERS = 5  # order days of the year before, from which a customer orders often
+
+
+def clearest(table: pd.DataFrame) -> str:
+    """The campaign with a control group whose effect is surest, as from measured; empty where there is none."""
+    drawn = table[(table.proof == "random") & table.p.notna()]
+    return str(drawn.sort_values(["p", "day"], ascending=[True, False]).campaign_id.iloc[0]) if len(drawn) else ""
+
+
+def close_up(campaign_id: str, campaigns: Table | None, transactions: Table, as_of: dt.date, settings: Dataset) -> pd.DataFrame:
+    """The members of one campaign as from outcomes, and `segment`: how often they ordered in the year before it, which it cannot
+    have changed (no_orders_before, some_orders_before, many_orders_before). Empty without the campaign."""
+    if campaigns is None or not campaign_id:
+        return pd.DataFrame(columns=["arm", "segment", OUTCOME, *COVARIATES])
+    people = members(campaigns, as_of)
+    own = people[people.campaign_id == campaign_id]
+    known = outcomes(transactions, own, windows(own, settings), as_of)
+    often = [known.orders_year == 0, known.orders_year < FEW_ORDERS]
+    return known.assign(segment=np.select(often, ["no_orders_before", "some_orders_before"], "many_orders_before"))

@@ -16,6 +16,7 @@ from analysis.privacy import shown_staff
 
 DECISIONS = 5  # that the report puts first: what a manager reads in a minute
 NO_ACTION = ("no_consent", "contacted_lately", "not_worth", "beyond_budget")
+DELIVERS = "account_manager"  # the role whose actions account owners deliver themselves
 UNOWNED = "without_owner"  # a word: of customers whose profile names nobody who looks after them
 
 
@@ -174,12 +175,16 @@ def cycle_seed(as_of: dt.date, settings: Dataset) -> int:
 
 
 def arms(folk: pd.DataFrame, book: Playbook, seed: int) -> pd.Series:
-    """treat, control, exempt (nobody is held back) or none (no action), by row; drawn within strata of each rule."""
+    """treat, control, exempt (nobody is held back) or none (no action), by row; drawn within strata of each rule. What an account
+    owner delivers is drawn by owner: nobody can treat some of the own customers and neglect the others."""
     arm = pd.Series("none", folk.index, dtype="str")
     for rule in book.rules:
-        mine = folk[folk.rule == rule.id]
-        if len(mine):
-            arm[mine.index] = design.draw(mine, design.strata(mine), rule.control, design.seed_of(rule.id, seed))
+        mine, own = folk[folk.rule == rule.id], design.seed_of(rule.id, seed)
+        if len(mine) and rule.owner == DELIVERS:
+            owners = mine.account_owner.where(mine.account_owner != UNOWNED)
+            arm[mine.index] = design.draw_by_owner(mine, owners, rule.control, own)
+        elif len(mine):
+            arm[mine.index] = design.draw(mine, design.strata(mine), rule.control, own)
     return arm
 
 

@@ -28,6 +28,7 @@ INDEX_CARDS = (
     "expected_spend",
     "clv",
     "expected_leavers",
+    "warned",
     "strategic",
     "plan_cost",
     "plan_value",
