@@ -1,4 +1,6 @@
-"""What several test files need: a shop's files on the disk, order lines as a table, and the CDNOW logs."""
+"""What several test files need: a shop's files on the disk, order lines as a table, and the CDNOW
+logs.
+"""
 
 import datetime as dt
 import gc
@@ -15,17 +17,22 @@ import pytest
 import yaml
 from hypothesis import settings as hypothesis_settings
 
-from analysis import cleaning, dataset, records, runs, sources
-from analysis.tables import RECORDS
+from analysis.intake import cleaning, dataset, readers, store
+from analysis.run import stage
+from analysis.schema import RECORDS
 
 COLUMNS = {"customer_id": "id", "date": "day", "amount": "eur"}
 CDNOW_END = dt.date(1998, 6, 30)
 
-gc.set_threshold(50_000, 20, 50)  # expressions are many small objects: looking for garbage took a fifth of the time
+gc.set_threshold(
+    50_000, 20, 50
+)  # expressions are many small objects: looking for garbage took a fifth of the time
 
-# A busy machine is no fault of the code: no test fails because it took long. In CI the examples are always the same;
-# new ones are tried at every run elsewhere.
-hypothesis_settings.register_profile("unhurried", deadline=None, derandomize=bool(os.environ.get("CI")))
+# A busy machine is no fault of the code: no test fails because it took long. In CI the examples are
+# always the same; new ones are tried at every run elsewhere.
+hypothesis_settings.register_profile(
+    "unhurried", deadline=None, derandomize=bool(os.environ.get("CI"))
+)
 hypothesis_settings.load_profile("unhurried")
 
 
@@ -40,7 +47,9 @@ def shop(tmp_path_factory):
 
     def write(content, columns=COLUMNS, **table):
         folder = tmp_path_factory.mktemp("shop")
-        (folder / "orders.csv").write_bytes(content.encode() if isinstance(content, str) else content)
+        (folder / "orders.csv").write_bytes(
+            content.encode() if isinstance(content, str) else content
+        )
         written = {"tables": {"transactions": {"path": "orders.csv", "columns": columns} | table}}
         (folder / "shop.yml").write_text(yaml.safe_dump(written, sort_keys=False), "utf-8")
         return dataset.load(folder / "shop.yml")
@@ -59,8 +68,8 @@ def judge(shop):
 
 
 def _judged(settings, as_of):
-    folder = records.gather(settings, settings.file.parent)
-    return cleaning.judge(records.typed(folder, "transactions"), as_of).cache()
+    folder = store.gather(settings, settings.file.parent)
+    return cleaning.judge(store.typed(folder, "transactions"), as_of).cache()
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +80,9 @@ def company(tmp_path_factory):
         folder = tmp_path_factory.mktemp("company")
         for name, content in files.items():
             (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
-        (folder / "company.yml").write_text(yaml.safe_dump({"tables": tables} | settings, sort_keys=False), "utf-8")
+        (folder / "company.yml").write_text(
+            yaml.safe_dump({"tables": tables} | settings, sort_keys=False), "utf-8"
+        )
         return dataset.load(folder / "company.yml")
 
     return write
@@ -82,9 +93,12 @@ def judge_all():
     """Reads all tables of a dataset and judges them, on one engine."""
 
     def judged(settings, as_of=dt.date(2024, 12, 31)):
-        folder, engine = records.gather(settings, settings.file.parent), records.connect()
+        folder, engine = store.gather(settings, settings.file.parent), store.connect()
         have = [table for table in RECORDS if settings.files(table)]
-        return {table: cleaning.judge(records.typed(folder, table, engine), as_of, table).cache() for table in have}
+        return {
+            table: cleaning.judge(store.typed(folder, table, engine), as_of, table).cache()
+            for table in have
+        }
 
     return judged
 
@@ -92,13 +106,18 @@ def judge_all():
 @pytest.fixture(scope="session")
 def crm_demo(tmp_path_factory):
     """The invented company: its dataset, its tables judged, and the truth about its files."""
-    settings = dataset.load(runs.ROOT / "data" / "crm_demo.yml")
-    folder, engine = records.gather(settings, tmp_path_factory.mktemp("crm_demo")), records.connect()
-    judged = {t: cleaning.judge(records.typed(folder, t, engine), settings.as_of, t).cache() for t in RECORDS}
-    truth = json.loads((sources.sample_path("crm_demo/truth") / "truth.json").read_text("utf-8"))
+    settings = dataset.load(stage.ROOT / "data" / "crm_demo.yml")
+    folder, engine = store.gather(settings, tmp_path_factory.mktemp("crm_demo")), store.connect()
+    judged = {
+        t: cleaning.judge(store.typed(folder, t, engine), settings.as_of, t).cache()
+        for t in RECORDS
+    }
+    truth = json.loads((readers.sample_path("crm_demo/truth") / "truth.json").read_text("utf-8"))
     rejects = ibis.union(*(cleaning.rejects(rows, table) for table, rows in judged.items())).cache()
     sold = cleaning.transactions(judged["transactions"]).cache()
-    return SimpleNamespace(dataset=settings, judged=judged, transactions=sold, rejects=rejects, truth=truth)
+    return SimpleNamespace(
+        dataset=settings, judged=judged, transactions=sold, rejects=rejects, truth=truth
+    )
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +127,9 @@ def ledger():
     def table(lines):
         ids, days, amounts = zip(*lines, strict=True)
         money = pa.array([Decimal(str(amount)) for amount in amounts], pa.decimal128(38, 12))
-        return ibis.memtable(pa.table({"customer_id": ids, "day": pa.array(days, pa.date32()), "amount": money}))
+        return ibis.memtable(
+            pa.table({"customer_id": ids, "day": pa.array(days, pa.date32()), "amount": money})
+        )
 
     return table
 
@@ -117,7 +138,12 @@ def ledger():
 def cdnow(tmp_path_factory):
     """The whole CDNOW log, judged."""
     file = tmp_path_factory.mktemp("cdnow") / "cdnow.yml"
-    columns = {"customer_id": "customer_id", "date": "date", "quantity": "number_of_cds", "amount": "dollar_value"}
+    columns = {
+        "customer_id": "customer_id",
+        "date": "date",
+        "quantity": "number_of_cds",
+        "amount": "dollar_value",
+    }
     table = {"sample": "cdnow", "format": "whitespace", "date_format": "%Y%m%d", "columns": columns}
     file.write_text(yaml.safe_dump({"tables": {"transactions": table}}), "utf-8")
     return _judged(dataset.load(file), CDNOW_END)
@@ -125,8 +151,12 @@ def cdnow(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def cdnow_sample(judge):
-    """Transactions of the 1/10 sample that the literature uses; its file has no header and a second id."""
+    """Transactions of the 1/10 sample that the literature uses; its file has no header and a second
+    id.
+    """
     text = (Path(lifetimes.__file__).parent / "datasets/CDNOW_sample.txt").read_text()
     columns = {"customer_id": "sample_id", "date": "date", "amount": "dollars"}
     header = "master_id sample_id date cds dollars\n"
-    return cleaning.transactions(judge(header + text, CDNOW_END, columns, format="whitespace", date_format="%Y%m%d")).cache()
+    return cleaning.transactions(
+        judge(header + text, CDNOW_END, columns, format="whitespace", date_format="%Y%m%d")
+    ).cache()

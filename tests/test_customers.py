@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import cleaning, customers, sources, tables
+from analysis import customers, schema
+from analysis.intake import cleaning, readers
 
 CALIBRATION_END = dt.date(1997, 9, 30)
 AS_OF = dt.date(2024, 3, 31)
@@ -31,7 +32,9 @@ PAST = lines(dt.date(2024, 1, 1), AS_OF)
 
 
 def test_sample_of_fader_hardie_and_lee(cdnow_sample):
-    """Fader, Hardie & Lee (2005), "Counting Your Customers" the Easy Way: 39 weeks of calibration, then 39 of holdout."""
+    """Fader, Hardie & Lee (2005), "Counting Your Customers" the Easy Way: 39 weeks of calibration,
+    then 39 of holdout.
+    """
     people = customers.at(cdnow_sample, CALIBRATION_END)
     assert len(people) == 2_357
     assert (people.frequency > 0).sum() == 946
@@ -42,13 +45,19 @@ def test_sample_of_fader_hardie_and_lee(cdnow_sample):
 
 
 def test_sample_agrees_with_the_published_summary(cdnow_sample):
-    """frequency, recency and T in weeks, and mean repeat spend, as in the authors' file that lifetimes ships."""
+    """frequency, recency and T in weeks, and mean repeat spend, as in the authors' file that
+    lifetimes ships.
+    """
     from lifetimes.datasets import load_cdnow_summary
 
-    published = load_cdnow_summary(index_col=0).sort_values(["T", "frequency", "recency"]).to_numpy()
+    published = (
+        load_cdnow_summary(index_col=0).sort_values(["T", "frequency", "recency"]).to_numpy()
+    )
     people = customers.at(cdnow_sample, CALIBRATION_END)
     last_day = pd.Series((people.age_days - people.recency_days) / 7)
-    ours = pd.DataFrame({"x": people.frequency, "t_x": last_day, "T": people.age_days / 7}).sort_values(["T", "x", "t_x"])
+    ours = pd.DataFrame(
+        {"x": people.frequency, "t_x": last_day, "T": people.age_days / 7}
+    ).sort_values(["T", "x", "t_x"])
     assert ours.to_numpy() == pytest.approx(published, abs=0.005)
 
 
@@ -118,9 +127,15 @@ def test_nothing_after_the_day_changes_any_column(ledger, log, later, window_day
 
 
 def test_fault_41_a_return_is_netted_on_its_own_day_and_not_before(judge):
-    log = cleaning.transactions(judge("id,day,eur\n7,2024-01-05,50\n7,2024-02-10,-50\n7,2024-02-20,20\n"))
+    log = cleaning.transactions(
+        judge("id,day,eur\n7,2024-01-05,50\n7,2024-02-10,-50\n7,2024-02-20,20\n")
+    )
     assert log.order_by("line").sale_day.to_pyarrow().to_pylist()[1] == dt.date(2024, 1, 5)
-    for day, revenue, orders in [(dt.date(2024, 2, 9), 50, 1), (dt.date(2024, 2, 10), 0, 1), (dt.date(2024, 2, 20), 20, 2)]:
+    for day, revenue, orders in [
+        (dt.date(2024, 2, 9), 50, 1),
+        (dt.date(2024, 2, 10), 0, 1),
+        (dt.date(2024, 2, 20), 20, 2),
+    ]:
         then = customers.at(log, day, window_days=30)
         assert then[["revenue", "orders"]].to_numpy().tolist() == [[revenue, orders]]
         assert then.order_value.tolist() == [50 if orders == 1 else 35]
@@ -131,7 +146,10 @@ def test_fault_41_a_return_is_netted_on_its_own_day_and_not_before(judge):
 @settings(max_examples=12)
 def test_order_of_lines_does_not_matter(ledger, log, random):
     pd.testing.assert_frame_equal(
-        customers.at(ledger(log), AS_OF), customers.at(ledger(random.sample(log, len(log))), AS_OF), rtol=0, atol=0
+        customers.at(ledger(log), AS_OF),
+        customers.at(ledger(random.sample(log, len(log))), AS_OF),
+        rtol=0,
+        atol=0,
     )
 
 
@@ -152,7 +170,9 @@ def test_holdout_counts_the_days_after_the_origin_only(ledger):
         ("new", origin + dt.timedelta(days=1), "5"),
     ]
     held = customers.calibration_holdout(ledger(log), origin, 10)
-    assert held[["customer_id", "orders", "holdout_orders", "holdout_revenue"]].to_numpy().tolist() == [["a", 1, 1, 5.0]]
+    assert held[
+        ["customer_id", "orders", "holdout_orders", "holdout_revenue"]
+    ].to_numpy().tolist() == [["a", 1, 1, 5.0]]
 
 
 def test_the_next_order_is_the_first_within_the_days_after_the_origin(ledger):
@@ -180,10 +200,18 @@ def test_who_orders_next_is_who_has_orders_in_the_holdout(ledger, log, horizon):
     table = ledger(log)
     found = customers.next_orders(table, origin, horizon).set_index("customer_id").next_order_days
     waits = [(name, (day - origin).days) for name, day, amount in log if Decimal(amount) >= 0]
-    first = {name: min(w for n, w in waits if n == name and w > 0) for name, wait in waits if 0 < wait <= horizon}
+    first = {
+        name: min(w for n, w in waits if n == name and w > 0)
+        for name, wait in waits
+        if 0 < wait <= horizon
+    }
     assert found.to_dict() == first
     assert found.index.is_monotonic_increasing
-    held = customers.calibration_holdout(table, origin, horizon) if any(day <= origin for _, day, _ in log) else pd.DataFrame()
+    held = (
+        customers.calibration_holdout(table, origin, horizon)
+        if any(day <= origin for _, day, _ in log)
+        else pd.DataFrame()
+    )
     if len(held):
         assert {*held.customer_id[held.holdout_orders > 0]} == {*found.index} & {*held.customer_id}
 
@@ -215,10 +243,18 @@ def test_weeks_add_up_to_the_customers(ledger, log):
 def without_money(log):
     ids, days = zip(*log, strict=True)
     none = pa.nulls(len(log), pa.decimal128(38, 12))
-    return ibis.memtable(pa.table({"customer_id": ids, "day": pa.array(days, pa.date32()), "amount": none}))
+    return ibis.memtable(
+        pa.table({"customer_id": ids, "day": pa.array(days, pa.date32()), "amount": none})
+    )
 
 
-@given(st.lists(st.tuples(st.sampled_from(["7", "007", "d"]), st.dates(dt.date(2024, 1, 1), AS_OF)), min_size=1, max_size=20))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["7", "007", "d"]), st.dates(dt.date(2024, 1, 1), AS_OF)),
+        min_size=1,
+        max_size=20,
+    )
+)
 @settings(max_examples=10)
 def test_orders_count_without_money_and_money_is_unknown(ledger, log):
     people = customers.at(without_money(log), AS_OF, 30, trailing=[7])
@@ -231,7 +267,9 @@ def test_orders_count_without_money_and_money_is_unknown(ledger, log):
 
 
 def test_weeks_and_holdouts_without_money():
-    log = without_money([("7", dt.date(2024, 1, 5)), ("7", dt.date(2024, 2, 5)), ("8", dt.date(2024, 2, 6))])
+    log = without_money(
+        [("7", dt.date(2024, 1, 5)), ("7", dt.date(2024, 2, 5)), ("8", dt.date(2024, 2, 6))]
+    )
     weekly = customers.weekly_orders(log, AS_OF)
     assert (weekly["first"].sum(), weekly["repeat"].sum()) == (2, 1)
     assert weekly.revenue.isna().all()
@@ -253,24 +291,48 @@ def test_who_has_a_profile_and_no_order_is_a_prospect(ledger):
     people = customers.with_prospects(known, profiles_of("8", "7", "07"), AS_OF)
     assert people.customer_id.tolist() == ["07", "7", "8", "9"]
     new = people[people.customer_id.isin(["07", "8"])]
-    assert new[["orders", "frequency", "repeat_valued", "window_orders", "revenue", "window_revenue"]].eq(0).all(axis=None)
-    assert new[["first_order", "last_order", "recency_days", "age_days", "order_value", "repeat_value"]].isna().all(axis=None)
+    assert (
+        new[["orders", "frequency", "repeat_valued", "window_orders", "revenue", "window_revenue"]]
+        .eq(0)
+        .all(axis=None)
+    )
+    assert (
+        new[
+            ["first_order", "last_order", "recency_days", "age_days", "order_value", "repeat_value"]
+        ]
+        .isna()
+        .all(axis=None)
+    )
     before = people[people.customer_id.isin(known.customer_id)].reset_index(drop=True)
     pd.testing.assert_frame_equal(before, known, check_dtype=False)
-    tables.conform("customers", people)
+    schema.conform("customers", people)
 
 
 def test_of_a_past_day_only_those_known_by_then_are_surely_prospects(ledger):
-    profiles = ibis.memtable(pa.table({"customer_id": ["x", "y", "z"], "first_contact": [AS_OF, AS_OF + dt.timedelta(1), None]}))
+    profiles = ibis.memtable(
+        pa.table(
+            {
+                "customer_id": ["x", "y", "z"],
+                "first_contact": [AS_OF, AS_OF + dt.timedelta(1), None],
+            }
+        )
+    )
     known = customers.at(ledger([("7", AS_OF, "5")]), AS_OF)
     assert customers.with_prospects(known, profiles, AS_OF).customer_id.tolist() == ["7", "x", "z"]
-    assert customers.with_prospects(known, profiles, AS_OF, surely=True).customer_id.tolist() == ["7", "x"]
-    assert customers.with_prospects(known, profiles_of("8"), AS_OF, surely=True).customer_id.tolist() == ["7"]
+    assert customers.with_prospects(known, profiles, AS_OF, surely=True).customer_id.tolist() == [
+        "7",
+        "x",
+    ]
+    assert customers.with_prospects(
+        known, profiles_of("8"), AS_OF, surely=True
+    ).customer_id.tolist() == ["7"]
 
 
 def test_nobody_is_a_prospect_where_all_with_a_profile_have_bought(ledger):
     known = customers.at(ledger([("7", AS_OF, "5")]), AS_OF)
-    pd.testing.assert_frame_equal(customers.with_prospects(known, profiles_of("7"), AS_OF), known, check_dtype=False)
+    pd.testing.assert_frame_equal(
+        customers.with_prospects(known, profiles_of("7"), AS_OF), known, check_dtype=False
+    )
 
 
 def test_the_revenue_of_prospects_is_unknown_where_all_money_is():
@@ -278,7 +340,7 @@ def test_the_revenue_of_prospects_is_unknown_where_all_money_is():
     people = customers.with_prospects(known, profiles_of("8"), AS_OF)
     assert people[["revenue", "window_revenue"]].isna().all(axis=None)
     assert people.orders.tolist() == [1, 0]
-    tables.conform("customers", people)
+    schema.conform("customers", people)
 
 
 def test_trailing_windows_of_prospects_are_empty_too(ledger):
@@ -295,14 +357,18 @@ def test_everybody_known_stands_there_once(ledger, log, names):
     assert people.customer_id.tolist() == sorted({*known.customer_id, *names})
     assert people.orders.sum() == known.orders.sum()
     assert people.revenue.sum() == pytest.approx(known.revenue.sum())
-    tables.conform("customers", people)
+    schema.conform("customers", people)
 
 
 def test_the_invented_company_has_its_prospects(crm_demo):
     """Those that the truth says never bought, and everybody else whose lines were all set apart."""
     known = customers.at(crm_demo.transactions, crm_demo.dataset.as_of)
-    people = customers.with_prospects(known, cleaning.records(crm_demo.judged["customers"]), crm_demo.dataset.as_of)
-    truth = pd.read_parquet(sources.sample_path("crm_demo/truth") / "customers.parquet").set_index("customer_id")
+    people = customers.with_prospects(
+        known, cleaning.records(crm_demo.judged["customers"]), crm_demo.dataset.as_of
+    )
+    truth = pd.read_parquet(readers.sample_path("crm_demo/truth") / "customers.parquet").set_index(
+        "customer_id"
+    )
     prospects = people[~people.customer_id.isin(known.customer_id)].customer_id
     assert set(truth.index[truth.group == "prospect"]) <= set(prospects)
     unlisted = crm_demo.truth["files"]["accounts.xlsx"]["unlisted"]

@@ -9,28 +9,51 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from analysis.runs import ROOT
+from analysis.run.stage import ROOT
 
-CONDA_NAMES = {"duckdb": "python-duckdb", "matplotlib": "matplotlib-base"}  # where conda-forge calls them otherwise
+CONDA_NAMES = {
+    "duckdb": "python-duckdb",
+    "matplotlib": "matplotlib-base",
+}  # where conda-forge calls them otherwise
 PYTHON = "3.11"
 
 
 def declared() -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [Requirement(line) for line in project["dependencies"] + project["optional-dependencies"]["dev"]]
+    return [
+        Requirement(line)
+        for line in project["dependencies"] + project["optional-dependencies"]["dev"]
+    ]
 
 
 def locked() -> dict[str, str]:
     """Versions locked for Linux and the Python of environment.yml."""
-    here = {"python_full_version": f"{PYTHON}.7", "python_version": PYTHON, "sys_platform": "linux", "os_name": "posix"}
-    pins = re.findall(r"^([\w.-]+)==([\w.]+)(?: ; (.+?))? \\$", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
-    return {canonicalize_name(name): version for name, version, marker in pins if not marker or Marker(marker).evaluate(here)}
+    here = {
+        "python_full_version": f"{PYTHON}.7",
+        "python_version": PYTHON,
+        "sys_platform": "linux",
+        "os_name": "posix",
+    }
+    pins = re.findall(
+        r"^([\w.-]+)==([\w.]+)(?: ; (.+?))? \\$",
+        (ROOT / "requirements.lock").read_text(),
+        re.MULTILINE,
+    )
+    return {
+        canonicalize_name(name): version
+        for name, version, marker in pins
+        if not marker or Marker(marker).evaluate(here)
+    }
 
 
 def conda() -> dict[str, str]:
     listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-    lines = [line for line in listed if isinstance(line, str)] + next(line["pip"] for line in listed if isinstance(line, dict))
-    return dict(re.fullmatch(r"([\w-]+)=+([\w.]+)", line).groups() for line in lines if line != "pip")
+    lines = [line for line in listed if isinstance(line, str)] + next(
+        line["pip"] for line in listed if isinstance(line, dict)
+    )
+    return dict(
+        re.fullmatch(r"([\w-]+)=+([\w.]+)", line).groups() for line in lines if line != "pip"
+    )
 
 
 @pytest.mark.parametrize("requirement", declared(), ids=str)
@@ -41,12 +64,16 @@ def test_lock_and_environment_hold_what_the_project_declares(requirement: Requir
 
 
 def test_the_environment_names_nothing_else() -> None:
-    names = {CONDA_NAMES.get(name, name) for name in (canonicalize_name(r.name) for r in declared())}
+    names = {
+        CONDA_NAMES.get(name, name) for name in (canonicalize_name(r.name) for r in declared())
+    }
     assert set(conda()) - {"python"} == names
     assert conda()["python"] == PYTHON
 
 
-@pytest.mark.parametrize("file", ["requirements.lock", "environment.yml", "pyproject.toml", "Makefile"])
+@pytest.mark.parametrize(
+    "file", ["requirements.lock", "environment.yml", "pyproject.toml", "Makefile"]
+)
 def test_no_file_names_an_index(file: str) -> None:
     assert not re.search(r"https?://|index-url|find-links|file://", (ROOT / file).read_text())
 

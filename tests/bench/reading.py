@@ -1,6 +1,8 @@
-"""Reading and cleaning a CSV file against DuckDB's own read_csv into Parquet: time as a ratio, and memory as it grows.
+"""Reading and cleaning a CSV file against DuckDB's own read_csv into Parquet: time as a ratio, and
+memory as it grows.
 
-Each turn is a process of its own. `--small` reads a few lines, so that a test can see that this still works.
+Each turn is a process of its own. `--small` reads a few lines, so that a test can see that this
+still works.
 """
 
 import argparse
@@ -16,11 +18,17 @@ from pathlib import Path
 import duckdb
 import yaml
 
-from analysis import cleaning, records
-from analysis import dataset as dataset_file
+from analysis.intake import cleaning, store
+from analysis.intake import dataset as dataset_file
 
 LINES, MANY = 4_700_000, 23_500_000
-TYPES = {"customer_id": "VARCHAR", "date": "DATE", "amount": "DECIMAL(38, 12)", "quantity": "DOUBLE", "order_id": "VARCHAR"}
+TYPES = {
+    "customer_id": "VARCHAR",
+    "date": "DATE",
+    "amount": "DECIMAL(38, 12)",
+    "quantity": "DOUBLE",
+    "order_id": "VARCHAR",
+}
 TYPES |= {"product": "VARCHAR", "channel": "VARCHAR"}
 GENERATED = """
 COPY (SELECT 'K' || lpad((hash(i // 5) % {customers})::VARCHAR, 7, '0') AS customer_id,
@@ -38,16 +46,22 @@ def write_csv(path: Path, lines: int) -> None:
 
 def by_duckdb(path: Path, folder: Path) -> None:
     """The peer: the same columns with the same types."""
-    duckdb.connect().execute(f"COPY (FROM read_csv('{path}', types = {TYPES})) TO '{folder}/peer.parquet'")
+    duckdb.connect().execute(
+        f"COPY (FROM read_csv('{path}', types = {TYPES})) TO '{folder}/peer.parquet'"
+    )
 
 
 def by_us(path: Path, folder: Path) -> None:
-    """All that a run does with the log: read, parse, judge, tell copies, write transactions and rejects."""
+    """All that a run does with the log: read, parse, judge, tell copies, write transactions and
+    rejects.
+    """
     columns = {name: name for name in TYPES}
     described = {"path": str(path), "columns": columns, "order_key": ["order_id", "product"]}
-    (folder / "big.yml").write_text(yaml.safe_dump({"tables": {"transactions": described}}), "utf-8")
+    (folder / "big.yml").write_text(
+        yaml.safe_dump({"tables": {"transactions": described}}), "utf-8"
+    )
     dataset = dataset_file.load(folder / "big.yml")
-    typed = records.typed(records.gather(dataset, folder), "transactions")
+    typed = store.typed(store.gather(dataset, folder), "transactions")
     judged = cleaning.judge(typed, cleaning.last_complete_day(typed, dataset))
     cleaning.transactions(judged).to_parquet(folder / "transactions.parquet")
     cleaning.rejects(judged).to_parquet(folder / "rejects.parquet")
@@ -68,7 +82,15 @@ def _turn(way: str, path: Path, folder: Path) -> None:
     WAYS[way](path, folder)
     seconds = time.perf_counter() - began
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"seconds": seconds, "cpu": usage.ru_utime + usage.ru_stime, "mb": usage.ru_maxrss / 1024}))
+    print(
+        json.dumps(
+            {
+                "seconds": seconds,
+                "cpu": usage.ru_utime + usage.ru_stime,
+                "mb": usage.ru_maxrss / 1024,
+            }
+        )
+    )
 
 
 def main(lines: int = LINES, many: int = MANY, times: int = 3) -> None:
@@ -76,15 +98,25 @@ def main(lines: int = LINES, many: int = MANY, times: int = 3) -> None:
         path = Path(folder) / "log.csv"
         write_csv(path, lines)
         turns = {way: [measured(way, path) for _ in range(times)] for way in WAYS}
-        middle = {way: statistics.median(turn["seconds"] for turn in some) for way, some in turns.items()}
+        middle = {
+            way: statistics.median(turn["seconds"] for turn in some) for way, some in turns.items()
+        }
         for way, some in turns.items():
             cpu, peak = min(turn["cpu"] for turn in some), max(turn["mb"] for turn in some)
-            print(f"{way:<16} {lines:>12,} lines: median {middle[way]:6.2f} s, CPU {cpu:6.2f} s, peak {peak:6,.0f} MB")
+            print(
+                f"{way:<16} {lines:>12,} lines: median {middle[way]:6.2f} s, CPU {cpu:6.2f} s, peak"
+                f" {peak:6,.0f} MB"
+            )
         print(f"ratio {middle['customer-matrix'] / middle['duckdb']:.2f}")
         write_csv(path, many)
         turn = measured("customer-matrix", path)
-        print(f"{'customer-matrix':<16} {many:>12,} lines: {turn['seconds']:13.2f} s, peak {turn['mb']:6,.0f} MB")
-        print(f"memory grows by {turn['mb'] / max(t['mb'] for t in turns['customer-matrix']) - 1:.0%}")
+        print(
+            f"{'customer-matrix':<16} {many:>12,} lines: {turn['seconds']:13.2f} s, peak"
+            f" {turn['mb']:6,.0f} MB"
+        )
+        print(
+            f"memory grows by {turn['mb'] / max(t['mb'] for t in turns['customer-matrix']) - 1:.0%}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""How often what is proposed next was bought, on time not seen: the invented company (products), Complete Journey (categories,
-and its most bought products), 91 days, rule chosen on the 91 days before. Beside it implicit's models, where that is installed,
-chosen among its settings on the same earlier days.
+"""How often what is proposed next was bought, on time not seen: the invented company (products),
+Complete Journey (categories, and its most bought products), 91 days, rule chosen on the 91 days
+before. Beside it implicit's models, where that is installed, chosen among its settings on the same
+earlier days.
 
-`recommend.py 1000000 20000` instead tells the seconds and the peak of the process for so many generated customers and items.
+`recommend.py 1000000 20000` instead tells the seconds and the peak of the process for so many
+generated customers and items.
 """
 
 import datetime as dt
@@ -19,8 +21,10 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from analysis import recommend, records, runs
-from analysis.messages import Say
+from analysis.intake import store
+from analysis.report.text import Language
+from analysis.run import stage
+from analysis.strategy import recommend
 
 HORIZON = 91
 CASES = (("crm_demo", "2025-12-31", "product"), ("complete_journey", "2017-12-30", "category"))
@@ -36,7 +40,9 @@ def candidates() -> Iterator[tuple[str, Any]]:
         yield model.__name__, model(K=100)
     for factors in (8, 16, 32, 64):
         for regularization in (0.1, 10):
-            model = AlternatingLeastSquares(factors, regularization, alpha=1, random_state=1, use_gpu=False)
+            model = AlternatingLeastSquares(
+                factors, regularization, alpha=1, random_state=1, use_gpu=False
+            )
             yield f"ALS of {factors} factors, {regularization:g}", model
 
 
@@ -48,7 +54,9 @@ def library(log: Any, origin: dt.date, item: str) -> dict[str, float]:
     truth, bought, hits = recommend._truth(history, later), history.bought.astype(np.float32), {}
     for name, model in candidates():
         model.fit(bought, show_progress=False)
-        columns, _ = model.recommend(rows, bought[rows], N=recommend.PLACES, filter_already_liked_items=True)
+        columns, _ = model.recommend(
+            rows, bought[rows], N=recommend.PLACES, filter_already_liked_items=True
+        )
         told = pd.DataFrame({"row": np.repeat(rows, recommend.PLACES), "column": columns.ravel()})
         hits[name] = recommend._measured(told, truth, rows, len(history.items))["hit"]
     return hits
@@ -56,17 +64,32 @@ def library(log: Any, origin: dt.date, item: str) -> dict[str, float]:
 
 def accuracy() -> None:
     for name, day, item in CASES:
-        engine, as_of = records.connect(), dt.date.fromisoformat(day)
-        log = engine.read_parquet(runs.table_path(name, "transactions"))
+        engine, as_of = store.connect(), dt.date.fromisoformat(day)
+        log = engine.read_parquet(stage.table_path(name, "transactions"))
         log = log.drop("category") if item == "product" and name == "complete_journey" else log
-        asked = engine.read_parquet(runs.table_path(name, "interactions")) if name == "crm_demo" else None
+        asked = (
+            engine.read_parquet(stage.table_path(name, "interactions"))
+            if name == "crm_demo"
+            else None
+        )
         trial = recommend.trial(log, as_of, HORIZON, asked)
-        print(f"\n{name}, {item}, measured at {trial.measured}, chosen at {trial.chosen}: {trial.champion}")
-        print(f"{trial.board.round(4).to_string(index=False)}\ndue again: {trial.again:.3f} of {trial.again_count} bought")
+        print(
+            f"\n{name}, {item}, measured at {trial.measured}, chosen at {trial.chosen}:"
+            f" {trial.champion}"
+        )
+        print(
+            f"{trial.board.round(4).to_string(index=False)}\ndue again: {trial.again:.3f} of"
+            f" {trial.again_count} bought"
+        )
         if importlib.util.find_spec("implicit"):
-            early, late = (library(log, as_of - dt.timedelta(days=n * HORIZON), item) for n in (2, 1))
+            early, late = (
+                library(log, as_of - dt.timedelta(days=n * HORIZON), item) for n in (2, 1)
+            )
             chosen = max(early, key=early.__getitem__)
-            print(f"implicit, chosen: {chosen} {late[chosen]:.4f}; best in hindsight {max(late.values()):.4f}")
+            print(
+                f"implicit, chosen: {chosen} {late[chosen]:.4f}; best in hindsight"
+                f" {max(late.values()):.4f}"
+            )
 
 
 LOG = """
@@ -85,12 +108,18 @@ def speed(customers: int, items: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log.parquet"
         duckdb.sql(LOG.format(customers=customers, items=items, path=path))
-        began, log, as_of = time.perf_counter(), records.connect().read_parquet(path), dt.date(2025, 12, 31)
+        began, log, as_of = (
+            time.perf_counter(),
+            store.connect().read_parquet(path),
+            dt.date(2025, 12, 31),
+        )
         history = recommend.gather(log, as_of, item="product")
         print(
-            f"{len(history.customers):,} customers, {len(history.pairs):,} pairs: {time.perf_counter() - began:.0f} s", flush=True
+            f"{len(history.customers):,} customers, {len(history.pairs):,} pairs:"
+            f" {time.perf_counter() - began:.0f} s",
+            flush=True,
         )
-        table = recommend.recommend(history, recommend.DEFAULT, history.customers, Say("en"))
+        table = recommend.recommend(history, recommend.DEFAULT, history.customers, Language("en"))
         print(f"{len(table):,} proposals: {time.perf_counter() - began:.0f} s", flush=True)
         if len(sys.argv) > 3:
             recommend.trial(log, as_of, HORIZON)

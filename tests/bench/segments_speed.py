@@ -1,4 +1,6 @@
-"""RFM, ABC by revenue and profit, stage and tier of five million customers: seconds, and the peak of the process."""
+"""RFM, ABC by revenue and profit, stage and tier of five million customers: seconds, and the peak
+of the process.
+"""
 
 import resource
 import time
@@ -6,7 +8,8 @@ import time
 import numpy as np
 import pandas as pd
 
-from analysis import playbook, segments
+from analysis.segments import rfm as segments
+from analysis.strategy import playbook
 
 CUSTOMERS = 5_000_000
 
@@ -37,15 +40,21 @@ def main(count: int = CUSTOMERS) -> None:
     known = people(count)
     buyers = known[known.orders > 0].customer_id
     rng = np.random.default_rng(6)
-    clv = pd.DataFrame({"customer_id": buyers, "clv": rng.lognormal(3, 1, len(buyers)), "expected_orders": 1.0})
-    churn = pd.DataFrame({"customer_id": buyers, "churn_risk": rng.random(len(buyers)), "risk_band": "low"})
+    clv = pd.DataFrame(
+        {"customer_id": buyers, "clv": rng.lognormal(3, 1, len(buyers)), "expected_orders": 1.0}
+    )
+    churn = pd.DataFrame(
+        {"customer_id": buyers, "churn_risk": rng.random(len(buyers)), "risk_band": "low"}
+    )
     made, started = {}, time.perf_counter()
     for entry in (segments.rfm, segments.abc, segments.abc_profit, segments.lifecycle):
         begun = time.perf_counter()
         made[entry.name] = entry(known)
         print(f"{entry.name:<12}{time.perf_counter() - begun:6.1f} s", flush=True)
     begun = time.perf_counter()
-    matrix = playbook.matrix(known, made["lifecycle"].reset_index(), clv, churn, playbook.load(), "en")
+    matrix = playbook.matrix(
+        known, made["lifecycle"].reset_index(), clv, churn, playbook.load(), "en"
+    )
     print(f"{'tier':<12}{time.perf_counter() - begun:6.1f} s")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     print(f"{len(matrix):,} customers: {time.perf_counter() - started:.1f} s, peak {peak:.2f} GB")

@@ -1,0 +1,27 @@
+"""The embedded engine that works on records."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import ibis
+
+ENGINE_MEMORY = "400MB"  # beyond it the engine works on the disk, so that any log fits a laptop
+
+
+def connect() -> ibis.BaseBackend:
+    """The embedded engine, with its memory bounded."""
+    engine = ibis.duckdb.connect(
+        memory_limit=ENGINE_MEMORY,
+        temp_directory=str(Path(tempfile.gettempdir()) / "customer-matrix"),
+    )
+    quiet(engine.con)
+    return engine
+
+
+def quiet(base: Any) -> None:
+    """Let DuckDB draw no progress bar into the output of what takes long. In a notebook it draws
+    none, and must not be told.
+    """
+    if base.execute("SELECT current_setting('enable_progress_bar')").fetchall()[0][0]:
+        base.execute("SET enable_progress_bar = false")

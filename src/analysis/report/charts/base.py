@@ -1,0 +1,215 @@
+"""Pictures: a DataFrame in, matplotlib Axes out. Words come from the catalogue, under
+charts.<function name>.
+"""
+
+import functools
+import io
+import re
+import unicodedata
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, DateFormatter
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+
+from analysis.report.text import printable, say
+
+INK, ACCENT, SOFT, WARN, GRID = "#1f2d3a", "#0b6e75", "#9cc9cb", "#c8553d", "#dfe5e8"
+TIER_COLOURS = {
+    "strategic": "#0b6e75",
+    "important": "#57a6a9",
+    "ordinary": "#cfe3e3",
+    "potential": "#e9c46a",
+}
+CARE_COLOURS = {
+    "follow_up": "#0b6e75",
+    "refresh": "#cfe3e3",
+    "birthday": "#e9c46a",
+    "anniversary": "#c8553d",
+}
+WIDTH, HEIGHT = (
+    5.6,
+    3.3,
+)  # inches: text of 9 points stays readable when a phone shows it 360 pixels wide
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "customer-matrix",
+    "text.parse_math": False,
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "legend.frameon": False,
+}
+MOST_BARS = 24  # in one picture; more could not be read on a phone
+MOST_OF_A_HABIT = 6  # classes
+MOST_ITEMS = 12  # of the company's categories in one picture; the others are one bar
+LABEL_WIDTH = 22  # of a company's own words, in latin letters; a Chinese one is as wide as two
+WHISKERS = 2.5  # times the largest mean; an interval may reach further than a picture can show
+LOWER_IS_BETTER = ("davies_bouldin",)
+MOST_LETTERS = 24  # of a label beside a bar
+HORIZONS = 3  # that curves of waits show; few wait longer, and their intervals fill the picture
+MOST_STEPS = 120  # of a curve; finer ones no phone would show
+MOST_WEEKS = 8  # that are named below bars
+CURVES = [(WARN, "-"), (ACCENT, "--"), (INK, "-."), (SOFT, "-")]  # told apart without colours, too
+
+
+def chart(
+    title: str = "", x: str = "", y: str = ""
+) -> Callable[[Callable[..., None]], Callable[..., Axes]]:
+    """Make a function that draws a frame on axes into one that takes the frame and returns styled
+    axes of its own.
+
+    Of a frame without rows the axes stay empty. Title and labels are said in the report's language.
+    """
+
+    def styled(draw: Callable[..., None]) -> Callable[..., Axes]:
+        @functools.wraps(draw)
+        def drawn(frame: Any, **options: Any) -> Axes:
+            with matplotlib.rc_context(STYLE):
+                ax = Figure(figsize=(WIDTH, HEIGHT), layout="constrained").add_subplot()
+                if len(frame):
+                    draw(ax, frame, **options)
+                ax.set(title=say(title), xlabel=say(x), ylabel=say(y))
+            return ax
+
+        return drawn
+
+    return styled
+
+
+def svg(ax: Axes) -> str:
+    """The axes' figure as an SVG element whose text stays text; the same data gives the same bytes."""
+    picture = io.StringIO()
+    with (
+        matplotlib.rc_context(STYLE),
+        warnings.catch_warnings(),
+    ):  # the reader's browser has the glyphs
+        warnings.filterwarnings("ignore", "Glyph")
+        ax.figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
+    element = printable(picture.getvalue())
+    element = element[element.index("<svg") :]
+    element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
+    without_height = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", element, count=1)
+    return re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", without_height, count=1)
+
+
+def numbers(ax: Axes, form: str = "int", axis: str = "y") -> None:
+    getattr(ax, f"{axis}axis").set_major_formatter(
+        FuncFormatter(lambda value, _: say.form(form, value))
+    )
+
+
+def percents(ax: Axes, axis: str = "y") -> None:
+    getattr(ax, f"{axis}axis").set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+
+
+def months(ax: Axes) -> None:
+    """Few enough dates to be read on a phone, written the same in every language."""
+    ax.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=6))
+    ax.xaxis.set_major_formatter(DateFormatter("%Y-%m"))
+
+
+def heat(ax: Axes, table: pd.DataFrame, form: str = "int", words: bool = True) -> None:
+    """Cells shaded by their value, which stands in them; the grid of lines is off."""
+    values = table.to_numpy(float)
+    top = (
+        np.nanmax(values)
+        if values.size and np.isfinite(values).any() and np.nanmax(values) > 0
+        else 1.0
+    )
+    ax.imshow(
+        np.sqrt(np.clip(values, 0, None) / top),
+        cmap="GnBu",
+        vmin=0,
+        vmax=1.25,
+        aspect="auto",
+        interpolation="nearest",
+    )
+    for (row, column), value in np.ndenumerate(values):
+        ax.text(
+            column,
+            row,
+            say.form(form, value),
+            ha="center",
+            va="center",
+            color="white" if value > 0.7 * top else INK,
+        )
+    name = say.word if words else str
+    ax.set_xticks(range(table.shape[1]), [name(c) for c in table.columns])
+    ax.set_yticks(range(table.shape[0]), [name(r) for r in table.index])
+    ax.grid(False)
+
+
+def bars(ax: Axes, heights: pd.Series, form: str = "int", colour: str = ACCENT) -> None:
+    """Horizontal bars, the first on top, each with its number."""
+    places = np.arange(len(heights))[::-1]
+    ax.barh(places, heights.fillna(0), color=colour)
+    for place, height in zip(places, heights, strict=True):
+        ax.annotate(
+            say.form(form, height),
+            (0 if np.isnan(height) else height, place),
+            (3, 0),
+            textcoords="offset points",
+            va="center",
+        )
+    ax.set_yticks(places, [say.word(name) for name in heights.index])
+    ax.margins(x=0.16)
+    ax.xaxis.set_major_locator(MaxNLocator(4))
+    ax.grid(False, axis="y")
+    numbers(ax, form, "x")
+
+
+def tall(ax: Axes, bars: int) -> None:
+    """Room for each bar's label."""
+    ax.figure.set_figheight(1.1 + 0.22 * bars)  # type: ignore[union-attr]
+
+
+def own(name: str) -> str:
+    """A company's own name, cut at the end where it is too wide for a label."""
+    widths = np.cumsum(
+        [2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in name]
+    )
+    return (
+        name
+        if not len(widths) or widths[-1] <= LABEL_WIDTH
+        else f"{name[: int((widths < LABEL_WIDTH).sum())].rstrip()}…"
+    )
+
+
+def by_class(shares: pd.DataFrame, ax: Axes) -> Axes:
+    """Shares of each class (index) by another grouping (columns), hatched where the count is not
+    shown.
+    """
+    heat(ax, shares, "whole_percent")
+    for row, column in np.argwhere(shares.isna().to_numpy()):
+        ax.add_patch(
+            Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="////", ec=GRID, lw=0)
+        )
+    ax.set_yticks(range(len(shares)), [own(say.word(name)) for name in shares.index])
+    if shares.isna().any(axis=None):
+        hatched = Patch(
+            fill=False,
+            hatch="////",
+            ec=GRID,
+            label=say("not shown, because few persons stand there or near"),
+        )
+        ax.figure.legend(handles=[hatched], loc="outside lower center")
+    tall(ax, len(shares) + 2)
+    return ax

@@ -1,0 +1,83 @@
+"""Charts of lifetime value."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.report.charts.base import ACCENT, INK, SOFT, WARN, bars, chart, months, numbers
+from analysis.report.text import say
+
+
+@chart("Lifetime value by what is known of the customer", x="lifetime value")
+def value_by_standing(ax: Axes, groups: pd.DataFrame) -> None:
+    """Lifetime value by group (index). Columns: clv."""
+    bars(ax, groups.clv, "money")
+
+
+@chart("Customers by number of repeat orders", x="repeat orders", y="customers")
+def repeat_frequency(ax: Axes, table: pd.DataFrame) -> None:
+    """Columns: repeats (last: or more), actual, model."""
+    ax.bar(table.repeats - 0.2, table.actual, 0.4, color=SOFT, label=say("counted"))
+    ax.bar(table.repeats + 0.2, table.model, 0.4, color=ACCENT, label=say("modelled"))
+    ax.set_xticks(table.repeats, [*map(str, table.repeats[:-1]), f"{table.repeats.iloc[-1]}+"])
+    numbers(ax)
+    ax.legend()
+
+
+def actual_expected(
+    ax: Axes, x: pd.Series, actual: pd.Series, expected: pd.Series, **style: Any
+) -> None:
+    ax.plot(x, actual, color=INK, lw=1.4, label=say("counted"), **style)
+    ax.plot(x, expected, color=WARN, lw=1.8, ls="--", label=say("expected"), **style)
+    ax.legend()
+
+
+@chart("Repeat orders by week", y="repeat orders a week")
+def tracking_weekly(ax: Axes, table: pd.DataFrame, origin: Any = None) -> None:
+    """Repeat orders week by week. Columns: week, actual, expected. `origin`: where the model's data
+    end.
+    """
+    actual_expected(ax, table.week, table.actual, table.expected)
+    mark_origin(ax, origin)
+    months(ax)
+    numbers(ax)
+
+
+@chart("Repeat orders, added up", y="repeat orders so far")
+def tracking_cumulative(ax: Axes, table: pd.DataFrame, origin: Any = None) -> None:
+    """The same, added up."""
+    actual_expected(ax, table.week, table.actual.cumsum(), table.expected.cumsum())
+    mark_origin(ax, origin)
+    months(ax)
+    numbers(ax)
+
+
+def mark_origin(ax: Axes, origin: Any) -> None:
+    if origin is not None:
+        ax.axvline(pd.Timestamp(origin), color=INK, lw=0.8, ls=":")
+        ax.annotate(
+            say("data of the model end"),
+            (pd.Timestamp(origin), 0),
+            (3, 3),
+            textcoords="offset points",
+            xycoords=("data", "axes fraction"),
+        )
+
+
+@chart(
+    "Orders in unseen time, by orders before",
+    x="repeat orders before (last: or more)",
+    y="orders per customer",
+)
+def conditional_expectation(ax: Axes, table: pd.DataFrame) -> None:
+    """Columns: repeats (last: or more), actual, expected."""
+    actual_expected(ax, table.repeats, table.actual, table.expected, marker="o")
+
+
+@chart("Orders expected of a customer", x="days since the last order", y="repeat orders")
+def frequency_recency(ax: Axes, surface: pd.DataFrame) -> None:
+    """Expected orders by frequency (index) and recency_days (columns)."""
+    mesh = ax.contourf(surface.columns, surface.index, surface.to_numpy(), levels=12, cmap="GnBu")
+    ax.figure.colorbar(mesh, ax=ax, label=say("expected orders"))
+    ax.grid(False)

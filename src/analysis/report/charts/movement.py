@@ -1,0 +1,33 @@
+"""Charts of movement."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.report.charts.base import TIER_COLOURS, chart, heat, numbers
+from analysis.report.text import say
+
+
+@chart("Customers by tier at each month end", y="customers")
+def tier_history(ax: Axes, counts: pd.DataFrame, full_from: Any = None) -> None:
+    """Customers by month end (index) and tier (columns). Month ends before `full_from` are pale."""
+    places, bottom = np.arange(len(counts)), np.zeros(len(counts))
+    pale = [0.35 if full_from is None or end < full_from else 1.0 for end in counts.index]
+    for tier in reversed(counts.columns):
+        for place, height, base, alpha in zip(places, counts[tier], bottom, pale, strict=True):
+            ax.bar(place, height, bottom=base, color=TIER_COLOURS[tier], alpha=alpha)
+        bottom += counts[tier].to_numpy()
+    for tier in counts.columns:
+        ax.bar(0, 0, color=TIER_COLOURS[tier], label=say.word(tier))
+    every = max(1, len(counts) // 6)
+    ax.set_xticks(places[::-every], [f"{end:%Y-%m}" for end in counts.index[::-every]])
+    numbers(ax)
+    ax.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.12))
+
+
+@chart("Where customers moved", x="tier now", y="tier before")
+def migration(ax: Axes, table: pd.DataFrame) -> None:
+    """Customers by tier before (index) and after (columns)."""
+    heat(ax, table)

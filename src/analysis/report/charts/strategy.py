@@ -1,0 +1,143 @@
+"""Charts of strategy."""
+
+import textwrap
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from analysis.report.charts.base import (
+    ACCENT,
+    INK,
+    LABEL_WIDTH,
+    SOFT,
+    TIER_COLOURS,
+    WARN,
+    bars,
+    by_class,
+    chart,
+    numbers,
+    percents,
+    tall,
+)
+from analysis.report.text import say
+from analysis.schema import STAGES
+
+
+@chart(
+    "Customers, revenue and risk by tier and stage",
+    x="shaded by value to come; risk is red where it is above the average",
+)
+def matrix(ax: Axes, cells: pd.DataFrame) -> None:
+    """The cells of the matrix, shaded by value to come: customers, revenue, and the risk where it
+    is above the average.
+
+    Columns: tier, stage, customers, revenue, clv, risk. Stages go down and tiers across, so that a
+    phone shows it all.
+    """
+    tiers = [tier for tier in TIER_COLOURS if (cells.tier == tier).any()]
+    stages = [stage for stage in STAGES if (cells.stage == stage).any()]
+    value = cells.assign(clv=cells.clv.fillna(0).clip(lower=0)).pivot(
+        index="stage", columns="tier", values="clv"
+    )
+    grid = value.reindex(index=stages, columns=tiers).to_numpy(
+        float
+    )  # a cell that nobody is in stays white
+    top = max(np.nanmax(grid, initial=0.0), np.finfo(float).tiny)
+    ax.imshow(
+        np.sqrt(grid / top), cmap="GnBu", vmin=0, vmax=1.7, aspect="auto", interpolation="nearest"
+    )
+    usual = (cells.risk * cells.customers).sum() / max(cells.customers[cells.risk.notna()].sum(), 1)
+    for cell in cells.itertuples():
+        place = (tiers.index(cell.tier), stages.index(cell.stage))
+        matrix_cell(ax, place, cell, warn=bool(cell.risk > usual))
+    ax.set_xticks(range(len(tiers)), [say.word(tier) for tier in tiers])
+    ax.set_yticks(range(len(stages)), [say.word(stage) for stage in stages])
+    ax.xaxis.tick_top()
+    ax.grid(False)
+    ax.figure.set_figheight(1 + 0.55 * len(stages))  # type: ignore[union-attr]
+
+
+def matrix_cell(ax: Axes, place: tuple[int, int], cell: Any, warn: bool) -> None:
+    lines = [
+        say.form("int", cell.customers),
+        say.form("compact", cell.revenue),
+        f"{say('words.risk')} {say.form('whole_percent', cell.risk)}",
+    ]
+    known = [
+        True,
+        cell.revenue == cell.revenue and cell.stage != "prospect",
+        cell.risk == cell.risk,
+    ]
+    for up, line, shown, weight in zip(
+        (9, 0, -9), lines, known, ("bold", "normal", "normal"), strict=True
+    ):
+        if shown:
+            colour = WARN if warn and up == -9 else INK
+            ax.annotate(
+                line,
+                place,
+                (0, up),
+                textcoords="offset points",
+                ha="center",
+                va="center",
+                weight=weight,
+                color=colour,
+            )
+
+
+@chart(
+    "How often one of three things proposed was bought",
+    x="share of customers who bought something new",
+)
+def hit_rates(ax: Axes, board: pd.DataFrame) -> None:
+    """How often one of the things proposed was bought, the first on top. Columns: model, hit, low,
+    high.
+    """
+    places = np.arange(len(board))[::-1]
+    colours = [ACCENT if name == "proposed" else SOFT for name in board.model]
+    ax.barh(places, board.hit, 0.7, color=colours)
+    ax.hlines(places, board.low, board.high, color=INK, lw=1)
+    ax.set_yticks(places, [textwrap.fill(say.word(name), LABEL_WIDTH) for name in board.model])
+    tall(ax, 2 * len(board))
+    ax.grid(False, axis="y")
+    percents(ax, "x")
+
+
+@chart("Risk of each class")
+def risk_by_class(ax: Axes, shares: pd.DataFrame) -> None:
+    """Share of each class (index) in each band of risk (columns); empty where the count is not
+    shown.
+    """
+    by_class(shares, ax)
+
+
+@chart("Assumed gain of each action, cost deducted", x="assumed value less cost")
+def action_gain(ax: Axes, gain: pd.Series) -> None:
+    """Expected value less cost by rule (index)."""
+    bars(ax, gain, "money")
+
+
+@chart("What other budgets would bring", x="budget", y="money above the cost")
+def budget_curve(ax: Axes, curve: pd.DataFrame, plans: pd.DataFrame) -> None:
+    """The most profit by budget (columns budget, profit), with plans marked: columns factor (1: the
+    plan), budget, profit.
+    """
+    ax.plot(curve.budget, curve.profit, color=ACCENT, label=say("at most"))
+    own = plans.factor == 1
+    for some, colour, size, word in ((own, WARN, 7, "the_plan"), (~own, INK, 5, "half_or_double")):
+        if some.any():
+            ax.plot(
+                plans.budget[some],
+                plans.profit[some],
+                "o",
+                ms=size,
+                color=colour,
+                label=say.word(word),
+            )
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    numbers(ax, "compact", "x")
+    numbers(ax, "compact")
+    ax.figure.legend(ncols=3, loc="outside lower center")

@@ -1,0 +1,75 @@
+"""Contact details do not stand in reports: not as customer ids, not in customers' words, not as
+names of staff.
+"""
+
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Iterable
+
+KEY = (  # the environment variable; a plain hash of a telephone is reversed in an hour
+    "CUSTOMER_MATRIX_KEY"
+)
+PHONE = re.compile(r"(\+|00)[\d\s().-]{8,18}|1[3-9]\d{9}|\(?0\d{1,4}\)?[\s-]?\d{3,4}[\s-]?\d{3,5}")
+HIDDEN = "•••"
+
+
+def shown_id(customer_id: object) -> str:
+    """The id as a report may show it: one that looks like a telephone or an e-mail becomes a keyed
+    pseudonym.
+
+    Without a key in the environment it is hidden.
+    """
+    text = str(customer_id)
+    if "@" not in text and not PHONE.fullmatch(text.strip()):
+        return text
+    key = os.environ.get(KEY, "")
+    return (
+        f"{HIDDEN}{hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()[:8]}"
+        if key
+        else HIDDEN
+    )
+
+
+# What cannot be seen, and what turns the direction of reading: a number with such letters in it
+# would pass unnoticed.
+UNSEEN = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+)
+_WORD = r"[^\s@＠<>()（）\[\],，;；:：。！？、\"“”]+"
+EMAIL = re.compile(rf"{_WORD}(?:[@＠]|\s?[(（\[]\s?at\s?[)）\]]\s?){_WORD}", re.IGNORECASE)
+# Six digits or more, however spaced: telephones, accounts, identity cards; days and order numbers
+# go with them, to be safe.
+NUMBER = re.compile(r"[+＋(（]*\d(?:[\s().（）/·–-]{0,3}\d){5,}")
+SHORTEST_NAME = 2  # letters: a Chinese one; of parts of a name three, as many short ones are words
+
+
+def masked(text: object, names: Iterable[object] = (), most: int = 200) -> str:
+    """A customer's words as a report may show them, on one line and of at most `most` letters.
+
+    Hidden is what looks like an e-mail address, a telephone or a long number, and each of `names`:
+    what the profile says of the persons there, wholly or in parts. Other names cannot be told from
+    words and stay.
+    """
+    said = " ".join(UNSEEN.sub("", str(text)).split())
+    for name in sorted(_parts(names), key=len, reverse=True):
+        said = re.sub(
+            rf"(?<![A-Za-zÀ-ɏ]){re.escape(name)}(?![A-Za-zÀ-ɏ])", HIDDEN, said, flags=re.IGNORECASE
+        )
+    said = NUMBER.sub(HIDDEN, EMAIL.sub(HIDDEN, said))
+    return said if len(said) <= most else f"{said[: most - 1].rstrip()}…"
+
+
+def _parts(names: Iterable[object]) -> set[str]:
+    whole = {" ".join(name.split()) for name in names if isinstance(name, str)}
+    parts = {part for name in whole for part in name.split() if len(part) > SHORTEST_NAME}
+    return parts | {name for name in whole if len(name) >= SHORTEST_NAME}
+
+
+def shown_staff(owner: object) -> str:
+    """Who in the company looks after a customer: of an e-mail address the part before @; a
+    telephone is hidden as in shown_id.
+    """
+    name = str(owner).strip().partition("@")[0].strip()
+    return shown_id(name) if name else HIDDEN

@@ -1,0 +1,210 @@
+"""The text of reports: sentences stand in English where they are computed, and this says them in a
+report's language.
+
+The English text is the key. Other languages are gettext catalogues,
+`locale/<language>/LC_MESSAGES/messages.po`; what one of them lacks is said in English. A sentence
+names its values and how each is written: `{share:percent}`.
+"""
+
+import copy
+import datetime as dt
+import re
+import string
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po
+from babel.numbers import format_compact_currency, format_currency, format_decimal, format_percent
+
+from analysis import schema
+from analysis.errors import InputError, did_you_mean
+from analysis.report.privacy import shown_id
+
+LOCALE = Path(__file__).with_name("locale")
+WHOLE_MONEY = 1_000  # from here on cents only distract
+NOT_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
+
+
+def N_(text: str) -> str:
+    """The text itself, marked for translation where it is said later (gettext's convention)."""
+    return text
+
+
+def printable(text: str) -> str:
+    """The text without the characters that no XML file, and so neither SVG nor XLSX, may hold."""
+    return NOT_XML.sub("", text)
+
+
+@cache
+def catalogue(language: str) -> Catalog:
+    """The catalogue of a language; empty for English. Raises InputError for a language that has
+    none.
+    """
+    if language == "en":
+        return Catalog("en")
+    path = LOCALE / language.replace("-", "_") / "LC_MESSAGES" / "messages.po"
+    if not path.is_file():
+        known = ["en", *(found.parts[-3] for found in LOCALE.glob("*/LC_MESSAGES/messages.po"))]
+        raise InputError(f"no reports in {language!r}; {did_you_mean(language, known)}")
+    with path.open("rb") as file:
+        return read_po(file, language.replace("-", "_"))
+
+
+class Language:
+    """Says sentences in one language, numbers as that language writes them. Reports use the one
+    called `say`.
+
+    The forms of a value: int, number, short, percent, whole_percent, money, compact (money as
+    $1.2M), exact (to the cent), date, text, customer (an id), word (a class such as a tier) and
+    field (a column of the records).
+
+    >>> say = Language("en", "USD")
+    >>> say("{share:percent} of {money:money}", share=0.25, money=1200)
+    '25.0\\xa0% of $1,200'
+    """
+
+    def __init__(self, language: str = "en", currency: str = "USD") -> None:
+        self.labels: dict[str, str] = dict(schema.LABELS)
+        self.speak(language, currency)
+        self._forms: dict[str, Callable[[Any], str]] = {
+            "int": lambda x: format_decimal(round(x), "#,##0", self.locale),
+            "number": lambda x: format_decimal(x, "#,##0.00", self.locale),
+            "short": lambda x: format_decimal(float(f"{x:.3g}"), "#,##0.#####", self.locale),
+            # 0 is added so that no minus stands before a zero
+            "percent": lambda x: format_percent(round(x, 3) + 0.0, "#,##0.0\u00a0%", self.locale),
+            "whole_percent": lambda x: format_percent(x, "#,##0\u00a0%", self.locale),
+            "money": self.money,
+            "compact": self.compact,
+            "exact": lambda x: format_currency(x, self.currency, locale=self.locale),
+            "date": lambda x: format_date(_day(x), "medium", self.locale),
+            "text": str,
+            "customer": shown_id,
+            "word": self.word,
+            "field": self.field,
+        }
+
+    def speak(self, language: str, currency: str) -> None:
+        """Say everything in this language and currency from now on. Raises InputError for a
+        language that has no file.
+        """
+        self.locale = _locale(language)
+        self.language, self.currency, self.catalogue = language, currency, catalogue(language)
+
+    def __call__(self, text: str, many: str | None = None, /, **values: Any) -> str:
+        """The sentence with its values. `many` is its plural, taken by the first value that is
+        written as a whole number.
+        """
+        return _Formatter(self).vformat(self.translated(text, many, values), (), values)
+
+    def translated(
+        self, text: str, many: str | None = None, values: Mapping[str, Any] | None = None
+    ) -> str:
+        """The text in this language, its values still in braces."""
+        if not text:  # gettext keeps its own header there
+            return ""
+        found = self.catalogue.get(text)
+        said = (
+            found.string if found is not None and found.string else (text, many) if many else text
+        )
+        if isinstance(said, str):
+            return said
+        number = round(_first_number(text, values or {}))
+        plural = (
+            int(number != 1)
+            if found is None
+            else int(self.catalogue.plural_forms and _plural(self, number))
+        )
+        return said[min(plural, len(said) - 1)] or text
+
+    def unknown(self, text: str, values: Mapping[str, Any]) -> bool:
+        """Whether a number that the sentence says is nan."""
+        return any(_is_nan(values[name]) for name in names_in(text))
+
+    def form(self, name: str, value: Any) -> str:
+        """One value in a named form; a dash for what is not known."""
+        if _is_nan(value):
+            return "–"
+        return self._forms[name](value)
+
+    def money(self, amount: float) -> str:
+        """An amount with its currency; whole units where cents are none or only distract."""
+        cents = abs(amount) < WHOLE_MONEY and amount != round(amount)
+        pattern = copy.copy(self.locale.currency_formats["standard"])
+        pattern.frac_prec = pattern.frac_prec if cents else (0, 0)
+        return format_currency(amount, self.currency, pattern, self.locale, currency_digits=cents)
+
+    def compact(self, amount: float) -> str:
+        """An amount with its currency in few letters, as $1.2M; whole units below a thousand."""
+        if abs(amount) < WHOLE_MONEY:
+            return self.money(round(amount))
+        return format_compact_currency(amount, self.currency, locale=self.locale, fraction_digits=1)
+
+    def word(self, term: Any) -> str:
+        """The name of a class (tier, stage, segment, reason; also several, as lately+often), or the
+        term itself.
+        """
+        parts = str(term).split("+")
+        if len(parts) > 1 and all(part in self.labels for part in parts):
+            return ", ".join(self.word(part) for part in parts)
+        return self(self.labels.get(str(term), str(term))) if str(term) else ""
+
+    def field(self, name: Any) -> str:
+        """The name of a column of the records (or several with commas), or the name itself."""
+        return ", ".join(
+            self(schema.FIELDS.get(one, one.replace("_", " "))) for one in str(name).split(", ")
+        )
+
+    def heading(self, column: Any) -> str:
+        """The heading of a column of a table, or its name as a column of the records."""
+        return self(schema.SHOWN[column][0]) if column in schema.SHOWN else self.field(column)
+
+
+class _Formatter(string.Formatter):
+    def __init__(self, say: Language) -> None:
+        self.say = say
+
+    def format_field(self, value: Any, form: str) -> str:
+        return self.say.form(form, value) if form else str(value)
+
+
+def names_in(text: str) -> set[str]:
+    """The values that a sentence names."""
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def _first_number(text: str, values: Mapping[str, Any]) -> float:
+    counted = (name for _, name, form, _ in string.Formatter().parse(text) if form == "int")
+    return float(values[next(counted)])  # type: ignore[index]
+
+
+def _plural(language: Language, number: int) -> int:
+    """Which plural of the catalogue a number takes."""
+    from gettext import c2py  # type: ignore[attr-defined]
+
+    return int(c2py(language.catalogue.plural_expr)(number))
+
+
+def _is_nan(value: Any) -> bool:
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
+
+
+def _locale(language: str) -> Locale:
+    try:
+        return Locale.parse(language, sep="-")
+    except (ValueError, UnknownLocaleError):
+        raise InputError(f"language {language!r} is no language tag as en, zh or zh-TW") from None
+
+
+def _day(value: Any) -> dt.date:
+    return value.date() if hasattr(value, "date") else value
+
+
+say = (
+    Language()
+)  # the language of this process's report, as gettext's translation in force; a stage sets it

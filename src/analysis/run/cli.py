@@ -1,0 +1,201 @@
+"""The command customer-matrix. Imports what a command needs only when it runs, so that --help
+answers at once.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from analysis import __version__
+from analysis.errors import InputError, RunError
+
+
+class Commands(click.Group):
+    """Turns the two kinds of failure into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (InputError, RunError) as error:
+            click.secho(str(error), fg="red", err=True)
+            sys.exit(error.exit_code)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """From order and CRM records to a reviewed picture of the customers and a plan for each group."""
+
+
+@main.command()
+@click.argument("dataset")
+@click.option(
+    "--as-of",
+    default="",
+    metavar="DATE",
+    help="Day of the picture, YYYY-MM-DD; by default the last complete day.",
+)
+@click.option(
+    "-p",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter, for all notebooks that have it or for one: 02_segments.k=5.",
+)
+@click.option(
+    "--from",
+    "start",
+    default="",
+    metavar="STAGE",
+    help="Make this stage and the later ones anew, even if unchanged.",
+)
+@click.option(
+    "--jobs",
+    default=2,
+    show_default=True,
+    type=click.IntRange(1, 16),
+    help="Notebooks side by side.",
+)
+def run(dataset: str, as_of: str, given: tuple[str, ...], start: str, jobs: int) -> None:
+    """Regenerate the reports of the dataset file DATASET."""
+    from analysis.run import pipeline
+
+    click.echo(pipeline.run(dataset, as_of, given, start, jobs, click.echo))
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--name", default="", help="Of the dataset file in data/; by default the first file's name."
+)
+def init(files: tuple[Path, ...], name: str) -> None:
+    """Look at FILES and write the dataset file that describes them."""
+    from analysis.intake import init as onboarding
+    from analysis.run import stage as runs
+
+    written, lines = onboarding.init(files, name, runs.home() / "data")
+    for line in lines:
+        click.echo(line)
+    click.echo(f"Written: {written}. Read it, then: customer-matrix check {written}")
+
+
+@main.command()
+@click.argument("dataset", required=False)
+@click.option(
+    "--as-of",
+    default="",
+    metavar="DATE",
+    help="Day of the picture; by default the last complete day.",
+)
+@click.option("--keys", is_flag=True, help="Instead, print every key a dataset file may have.")
+def check(dataset: str | None, as_of: str, keys: bool) -> None:
+    """Print the data quality of the dataset file DATASET; nothing is run or written but what was
+    read.
+    """
+    from analysis.intake import cleaning, quality, store
+    from analysis.intake import dataset as dataset_file
+    from analysis.intake import init as onboarding
+    from analysis.run import stage as runs
+
+    if keys or not dataset:
+        click.echo(onboarding.reference())
+        return
+    found = dataset_file.load(dataset)
+    folder = runs.gather(found, click.echo)
+    day = (
+        runs.parse_day(as_of)
+        or found.as_of
+        or cleaning.last_complete_day(store.typed(folder, "transactions"), found)
+    )
+    click.echo(f"As of {day}:")
+    for line in quality.summary(runs.judged_records(folder, found, day), found):
+        click.echo(line)
+
+
+@main.command()
+def params() -> None:
+    """List every parameter with its notebooks, type, default and meaning."""
+    from analysis.run import pipeline
+    from analysis.run.stage import STAGES
+
+    for stage in STAGES:
+        click.secho(stage, bold=True)
+        for p in pipeline.parameters(stage).values():
+            if p.name not in pipeline.GIVEN_BY_THE_RUN:
+                click.echo(f"  {f'{p.name}: {p.type} = {p.default!r}':<34} {p.comment}")
+
+
+@main.command()
+@click.argument("dataset")
+@click.argument("table")
+@click.option(
+    "--as-of", default=None, metavar="DATE", help="Of the run at this day; by default the newest."
+)
+def path(dataset: str, table: str, as_of: str | None) -> None:
+    """Print where the published TABLE of DATASET (its name) lies."""
+    from analysis.run import stage as runs
+
+    click.echo(runs.table_path(dataset, table, as_of))
+
+
+@main.command()
+@click.argument("dataset")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--as-of", default=None, metavar="DATE", help="Of the run at this day; by default the newest."
+)
+def contacts(dataset: str, file: Path, as_of: str | None) -> None:
+    """Write whom the published plan of DATASET (its name) reaches, with names and contact details,
+    to FILE (.csv or .xlsx).
+
+    The only list that has them. Customers who have not agreed to be contacted are left out.
+    """
+    from analysis import schema
+    from analysis.report import exports
+    from analysis.run import stage as runs
+    from analysis.strategy import plan
+
+    made, profiles = (
+        schema.read(name, runs.table_path(dataset, name, as_of)) for name in ("plan", "profiles")
+    )
+    listed, barred = plan.contact_list(made, profiles)
+    exports.write(listed, file)
+    click.echo(
+        f"{len(listed):,} customers written to {file}; {barred:,} left out, because they have not"
+        " agreed to be contacted."
+    )
+
+
+@main.command()
+def lab() -> None:
+    """Open the notebooks in JupyterLab."""
+    import subprocess
+
+    from analysis.run.stage import ROOT
+
+    sys.exit(subprocess.call([sys.executable, "-m", "jupyter", "lab", "--notebook-dir", str(ROOT)]))
+
+
+@main.command()
+@click.option("--all", "everything", is_flag=True, help="Published runs, models and reports too.")
+def clean(everything: bool) -> None:
+    """Remove drafts and unfinished work; your raw data stay."""
+    import shutil
+
+    from analysis.run import stage as runs
+
+    work = runs.home() / "data" / "processed"
+    every = [
+        work,
+        runs.home() / "data" / "samples",
+        *(runs.home() / "models").glob("*/"),
+        *(runs.home() / "reports").glob("*/"),
+    ]
+    for folder in (
+        every
+        if everything
+        else [*work.glob("*/*/draft"), *work.glob("*/*/*.part"), *work.glob("*/reading-*.part")]
+    ):
+        shutil.rmtree(folder, ignore_errors=True)
+        click.echo(f"removed {folder}")

@@ -1,0 +1,369 @@
+"""Where the things of a run lie, and what a notebook sees of it.
+
+A stage writes to a folder of its own: tables, models/, pages/. A run is published by one atomic
+replacement of its manifest, run.json, which names the folders. A notebook run by hand writes a
+draft and touches no published run.
+"""
+
+import datetime as dt
+import hashlib
+import json
+import resource
+import shutil
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pandas as pd
+import pyarrow.parquet as pq
+from ibis.expr.types import Table
+from pydantic import ValidationError
+
+from analysis import schema
+from analysis.engine import connect
+from analysis.errors import InputError, RunError, did_you_mean
+from analysis.files import ROOT, home, processed
+from analysis.intake import cleaning, store
+from analysis.intake import dataset as dataset_file
+from analysis.intake.dataset import Dataset
+from analysis.report import exports
+from analysis.report.page import Page
+from analysis.report.text import say
+from analysis.schema import RECORDS
+from analysis.segments import rfm
+
+NOTEBOOKS = ROOT / "notebooks"
+MANIFEST = "run.json"
+SCHEMA = 1  # of manifests and models
+
+# Tables that a stage makes only where the company has such records.
+OPTIONAL = tuple(schema.KEPT_AS.values())
+STRATEGY = ("matrix", "plan", "trial_design", "recommendations", "care", "scorecard")
+# Each stage: the stages whose tables it reads, and the tables it makes.
+STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "01_data_quality": ((), ("transactions", "rejects", "customers", *OPTIONAL)),
+    "02_segments": (("01_data_quality",), ("segments",)),
+    "03_lifetime_value": (("01_data_quality",), ("clv",)),
+    "04_churn": (("01_data_quality",), ("churn", "winback", "foretold")),
+    "05_strategy": (("01_data_quality", "02_segments", "03_lifetime_value", "04_churn"), STRATEGY),
+    "06_monitoring": (("01_data_quality",), ("tier_history",)),
+}
+MAKER = {table: stage for stage, (_, made) in STAGES.items() for table in made}
+
+
+def gather(dataset: Dataset, echo: Callable[[str], None] = lambda line: None) -> Path:
+    """The folder of a dataset's records, read anew where they have changed."""
+    return store.gather(dataset, processed(dataset.name, "any").parent, echo)
+
+
+def judged_records(folder: Path, dataset: Dataset, as_of: dt.date) -> dict[str, Table]:
+    """Every row of gathered records, by table, judged as of a day."""
+    engine = connect()
+    typed = {table: store.typed(folder, table, engine) for table in RECORDS if dataset.files(table)}
+    cleaning.check_as_of(typed["transactions"], dataset, as_of)
+    return {table: cleaning.judge(rows, as_of, table) for table, rows in typed.items()}
+
+
+def published(name: str, as_of: dt.date | str | None = None) -> dict[str, Any] | None:
+    """The manifest of the published run at a day, or of the newest day; None where there is none."""
+    found = sorted(processed(name, as_of or "*").parent.glob(f"{as_of or '*'}/{MANIFEST}"))
+    return json.loads(found[-1].read_text("utf-8")) if found else None
+
+
+def table_path(name: str, table: str, as_of: str | None = None) -> Path:
+    """Where a published table lies. Raises InputError for a table or run that is not there."""
+    if table not in MAKER:
+        raise InputError(f"no table {table!r}; {did_you_mean(table, MAKER)}")
+    manifest = published(name, as_of)
+    if manifest is None:
+        raise InputError(
+            f"no published run of {name}{f' at {as_of}' if as_of else ''}; run customer-matrix run"
+            f" data/{name}.yml"
+        )
+    if table not in manifest["tables"]:
+        raise InputError(f"{name} has no {table}; name its file under tables in the dataset file")
+    return home() / manifest["tables"][table]
+
+
+def settings(dataset: Dataset, **knobs: Any) -> Dataset:
+    """The dataset with the knobs that are given (0 or empty: as the file says), checked again."""
+    given = {name: value for name, value in knobs.items() if value not in (0, "", None)}
+    try:
+        return Dataset.model_validate({**dict(dataset), **given})
+    except ValidationError as error:
+        found = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['msg']} (found {e['input']!r})"
+            for e in error.errors()
+        )
+        raise InputError(found) from None
+
+
+class Stage:
+    """What a notebook sees of its run: the dataset, the day, tables in and out, and the page it
+    shows.
+
+    Use open_stage.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        dataset: Dataset,
+        as_of: dt.date,
+        folder: Path,
+        inputs: dict[str, str],
+        store: str = "",
+    ) -> None:
+        self.name, self.settings, self.as_of, self.folder = name, dataset, as_of, folder
+        self.inputs, self._records = inputs, store
+        say.speak(dataset.language, dataset.currency)
+        say.labels.update(rfm.labels())
+        self.page = Page()
+        for inside in ("models", "pages"):
+            (folder / inside).mkdir(parents=True, exist_ok=True)
+        if not dataset.has_money:
+            self.page.caveat(
+                "The order lines have no amounts (no column is named for amount): orders are"
+                " counted, and all that rests on money is left out."
+            )
+
+    def judged_records(self) -> dict[str, Table]:
+        """Every row of the company's records, by table, judged as of the day."""
+        return judged_records(
+            Path(self._records) if self._records else gather(self.settings),
+            self.settings,
+            self.as_of,
+        )
+
+    def save_records(self, judged: dict[str, Table]) -> None:
+        """Write the kept rows of each table, and all others as `rejects`."""
+        kept = {
+            schema.KEPT_AS[name]: cleaning.records(rows)
+            for name, rows in judged.items()
+            if name != "transactions"
+        }
+        products = kept.get("products")
+        for name, rows in kept.items():
+            self.save(
+                name, cleaning.categorised(rows, products) if name == "interactions" else rows
+            )
+        self.save("transactions", cleaning.transactions(judged["transactions"], products))
+        self.save(
+            "rejects", ibis.union(*(cleaning.rejects(rows, name) for name, rows in judged.items()))
+        )
+
+    def has(self, table: str) -> bool:
+        """Whether there is such a table, which not every company has."""
+        return table in self.inputs
+
+    def columns(self) -> set[str]:
+        """The columns of the company's records, as transactions.amount; profiles are the table
+        customers of the dataset file.
+        """
+        named = {"transactions": "transactions"} | {
+            kept: name for name, kept in schema.KEPT_AS.items()
+        }
+        found = {
+            name: self.expression(kept).columns for kept, name in named.items() if self.has(kept)
+        }
+        return {f"{name}.{column}" for name, columns in found.items() for column in columns}
+
+    def _input(self, table: str) -> Path:
+        if table not in self.inputs:
+            raise InputError(
+                f"no table {table} yet: run notebooks/{MAKER[table]}.ipynb first, or"
+                f" customer-matrix run {self.settings.file}"
+            )
+        return Path(self.inputs[table])
+
+    def expression(self, table: str) -> Table:
+        """A table as an expression on the stage's engine, for work on records; without rows where
+        the company has none.
+        """
+        if table in OPTIONAL and not self.has(table):
+            return ibis.memtable(schema.empty(table))
+        return self._engine.read_parquet(self._input(table))
+
+    @cached_property
+    def _engine(self) -> Any:
+        """One engine for all tables, so that they can be joined."""
+        return connect()
+
+    def read(self, table: str) -> pd.DataFrame:
+        """A table of an earlier stage as a checked frame, for work on customers."""
+        return schema.read(table, self._input(table))
+
+    def profiles(self) -> pd.DataFrame:
+        """The profiles as a frame; only the column customer_id, without rows, where there are none."""
+        return (
+            self.read("profiles")
+            if self.has("profiles")
+            else pd.DataFrame({"customer_id": pd.Series(dtype="str")})
+        )
+
+    def save(self, table: str, content: pd.DataFrame | Table) -> None:
+        """Write a table of this stage; records as an expression are streamed."""
+        path = self.folder / f"{table}.parquet"
+        if isinstance(content, pd.DataFrame):
+            schema.write(table, content, path)
+        else:
+            content.to_parquet(path)
+            schema.check_schema(table, pq.read_schema(path))
+        self.inputs[table] = str(path)
+
+    def save_model(self, name: str, parameters: dict[str, Any]) -> None:
+        """Keep fitted parameters and metrics as JSON."""
+        content = {
+            "schema": SCHEMA,
+            "model": name,
+            "as_of": str(self.as_of),
+            "parameters": parameters,
+        }
+        (self.folder / "models" / f"{name}.json").write_text(
+            json.dumps(content, indent=1, sort_keys=True), "utf-8"
+        )
+
+    def save_estimator(self, name: str, estimator: Any) -> None:
+        """Keep a scikit-learn estimator, never pickled."""
+        import skops.io
+
+        skops.io.dump(estimator, self.folder / "models" / f"{name}.skops")
+
+    def export(self, name: str, frame: pd.DataFrame) -> None:
+        """A list for people as CSV and XLSX, beside the pages; none where it has no rows."""
+        if frame.empty:
+            return
+        exports.write_csv(frame, self.folder / "pages" / f"{name}.csv")
+        exports.write_xlsx(frame, self.folder / "pages" / f"{name}.xlsx", name)
+
+    def write(self, name: str, content: bytes) -> None:
+        """A file beside the pages; none without content."""
+        if content:
+            (self.folder / "pages" / name).write_bytes(content)
+
+    def export_updates(self, *found: pd.DataFrame) -> pd.DataFrame:
+        """Lists that bring what was found to CRM systems, beside the pages. Returns what they hold."""
+        profiles = self.expression("profiles")
+        recorded = self.has("profiles") and "consent" in profiles.columns
+        consent = [profiles[["customer_id", "consent"]].to_pandas()] if recorded else []
+        updates = exports.crm_updates(say.word, *found, *consent)
+        for crm in exports.CRMS:
+            exports.write_updates(updates, crm, self.folder / "pages")
+        return updates
+
+    def finish(self, **summary: Any) -> dict[str, Any]:
+        """Close the stage: its tables are there and their counts are kept. Returns the summary,
+        rounded.
+        """
+        made = [
+            table for table in STAGES[self.name][1] if (self.folder / f"{table}.parquet").exists()
+        ]
+        if missing := sorted(set(STAGES[self.name][1]) - {*made, *OPTIONAL}):
+            raise RunError(
+                f"{self.name} ends without its table {', '.join(missing)}; save it before the"
+                " summary"
+            )
+        rows = {
+            table: pq.read_metadata(self.folder / f"{table}.parquet").num_rows for table in made
+        }
+        self.page.save(self.folder / "page.json")
+        done = {"rows": rows, "peak_mb": round(_peak_mb())}
+        (self.folder / "stage.json").write_text(json.dumps(done), "utf-8")
+        return {name: _plain(value) for name, value in (rows | summary).items()}
+
+
+def _peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024**2 if sys.platform == "darwin" else 1024)
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def open_stage(name: str, dataset: str, as_of: str = "", run: str = "", **knobs: Any) -> Stage:
+    """The stage of a notebook: in the run in progress whose folder is given, else as a draft.
+
+    `knobs` are the dataset's (horizon_days, …) where the notebook overrules them; 0 leaves them.
+    """
+    if run:
+        return _in_run(name, run, knobs)
+    found = settings(dataset_file.load(_from_root(dataset)), **knobs)
+    day = parse_day(as_of) or _draft_day(name, found)
+    folder = processed(found.name, day) / "draft" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    return Stage(name, found, day, folder, _newest_tables(name, found.name, day))
+
+
+def _in_run(name: str, run: str, knobs: dict[str, Any]) -> Stage:
+    folder = Path(run).resolve()
+    if (
+        not folder.is_relative_to(home() / "data" / "processed")
+        or not (folder / "inputs.json").is_file()
+    ):
+        raise InputError(
+            f"{run} is no run in progress under {home() / 'data' / 'processed'}; leave the"
+            " parameter run empty"
+        )
+    given = json.loads((folder / "inputs.json").read_text("utf-8"))
+    found = settings(dataset_file.load(given["dataset"]), **knobs)
+    return Stage(
+        name,
+        found,
+        dt.date.fromisoformat(given["as_of"]),
+        folder,
+        given["tables"],
+        given["records"],
+    )
+
+
+def _from_root(dataset: str) -> Path:
+    path = Path(dataset)
+    return path if path.is_absolute() or path.is_file() else ROOT / path
+
+
+def parse_day(text: str) -> dt.date | None:
+    """The day a text names, None for an empty one. Raises InputError for anything else."""
+    try:
+        return dt.date.fromisoformat(text) if text else None
+    except ValueError:
+        raise InputError(f"{text!r} is no date; write it as YYYY-MM-DD, e.g. 1998-06-30") from None
+
+
+def _draft_day(name: str, dataset: Dataset) -> dt.date:
+    days = sorted(path.parent.name for path in _drafts_and_runs(dataset.name))
+    if days and STAGES[name][0]:
+        return dt.date.fromisoformat(days[-1])
+    return dataset.as_of or cleaning.last_complete_day(
+        store.typed(gather(dataset), "transactions"), dataset
+    )
+
+
+def _drafts_and_runs(name: str) -> list[Path]:
+    folder = processed(name, "any").parent
+    return [*folder.glob(f"*/{MANIFEST}"), *folder.glob("*/draft")]
+
+
+def _newest_tables(name: str, dataset: str, day: dt.date) -> dict[str, str]:
+    """Of each table that the stage may read, the published or the draft one, whichever is newer."""
+    manifest = published(dataset, day) or {"tables": {}}
+    newest = {}
+    for table in [table for earlier in STAGES[name][0] for table in STAGES[earlier][1]]:
+        draft = processed(dataset, day) / "draft" / MAKER[table] / f"{table}.parquet"
+        found = [
+            path
+            for path in (draft, home() / manifest["tables"].get(table, "none"))
+            if path.is_file()
+        ]
+        if found:
+            newest[table] = str(max(found, key=lambda path: path.stat().st_mtime))
+    return newest
+
+
+def sha256_text(text: str) -> str:
+    """The fingerprint of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,423 @@
+"""Groups found in the data: how many, who stands in which, what each is called, and rules that say
+who belongs where.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis.report.text import N_, say
+from analysis.schema import TEXT, Column
+from analysis.segments.registry import Texts, segmentation
+
+if TYPE_CHECKING:  # half a second to import, which only those who look for groups should wait for
+    from sklearn.cluster import KMeans
+
+
+# What customers are compared by, and what a low and a high mean of it is called.
+FEATURES = {
+    "recency_days": ("recently", "long_ago"),
+    "frequency": ("rarely", "often"),
+    "age_days": ("briefly_known", "long_known"),
+    "window_revenue": ("little_money", "much_money"),
+    "order_value": ("small_orders", "large_orders"),
+    "night_share": ("by_day", "by_night"),
+    "discount_share": ("few_discounts", "many_discounts"),
+}
+SHARES = {
+    "night_share": ("night_orders", "timed_orders"),
+    "discount_share": ("discount", "undiscounted"),
+}  # of habits
+# order days of the average customer that are added to a share: one order at night makes no night
+# buyer
+FEW_ORDERS = 3.0
+COUNTED = ("recency_days", "frequency", "age_days")  # whole numbers; the others are money or shares
+# customers on whom the numbers of groups are compared; the silhouette looks at every pair
+MEASURED = 2_000
+CLUSTERED = 200_000  # customers that place the centres; the rest is assigned to them
+FEWEST = 10  # different customers; among fewer no group is worth a name
+MOST = 8  # groups: more are not remembered
+# of k-means, the best of which counts; with 4, five groups of CDNOW came out differently in most
+# runs
+STARTS = 10
+DRAWS = 10  # halves of the sample that are grouped anew, to see whether the same groups come out
+# silhouette up to which there is no substantial structure (Kaufman and Rousseeuw 1990, table 4)
+CLEAR = 0.25
+# adjusted Rand that Steinley (2004, Psychological Methods 9, 386) calls good; less is chance
+STABLE = 0.8
+TIE = 1e-9  # below this a feature is the same for all
+# of the logs, about 25 %: ages of 462 to 545 days must not divide customers as ten and a thousand
+# do
+LEAST_SPREAD = 0.125
+LEAST_SPREAD_OF_SHARES = 0.03  # three of a hundred orders
+FARTHEST = 3.0  # deviations from the mean: one very rich customer is no group
+DIGITS = (
+    9  # money in another unit differs in the last digits of a float, which must not move anybody
+)
+# From how many deviations off the mean of all a group's mean is named, and named "very". High at
+# first, because few words are read more easily and change less from day to day; the next is for
+# groups left without a word, and all the others for groups that would otherwise bear the same name.
+LEVELS = ((0.6, np.inf), (0.4, np.inf), (0.2, 1.5), (0.1, 1.0), (0.0, 0.5))
+# of the largest deviation; what is less is not said beside it, unless names need finer words
+BESIDE = 0.5
+TYPICAL = "typical"
+DEPTH = 3  # questions to ask about a customer; more are no rule of thumb
+LEAST_LEAF = 0.02  # of the customers; a rule for fewer is not worth remembering
+# How groups are judged; -1: the lower the better. The first three look at how compact and how far
+# apart they are.
+CRITERIA = {"silhouette": 1, "calinski_harabasz": 1, "davies_bouldin": -1, "stability": 1}
+Condition = tuple[
+    str, Literal["<=", ">"], float
+]  # feature, side, threshold in days, orders or money
+
+_WORDS = {word: word.replace("_", " ") for ends in FEATURES.values() for word in ends}
+TEXTS = Texts(
+    "Group",
+    "Customers who are alike, found without saying beforehand what to look for. Its name says in"
+    " what it lies clearly above or below the mean of all.",
+    _WORDS
+    | {f"very_{key}": f"very {words}" for key, words in _WORDS.items()}
+    | {TYPICAL: "like the average"},
+)
+
+
+def raw_features(people: pd.DataFrame) -> pd.DataFrame:
+    """FEATURES of all who ordered, in days, orders, money and shares, sorted by customer_id
+    (index).
+
+    A feature that nobody has is left out; one customer's unknown value counts as the median.
+    """
+    ordered = people[people.orders > 0].sort_values("customer_id").set_index("customer_id")
+    shares = {
+        name: ordered[part] / ordered[of].where(ordered[of] > 0)
+        for name, (part, of) in SHARES.items()
+        if part in ordered
+    }
+    known = ordered.assign(**shares)
+    raw = (
+        known[[name for name in FEATURES if name in known]]
+        .astype("float64")
+        .dropna(axis=1, how="all")
+    )
+    return raw.fillna(raw.median())
+
+
+def standardised(people: pd.DataFrame) -> pd.DataFrame:
+    """The same made comparable: shares drawn to their mean the more the fewer the orders; all else
+    over its median (so that no unit matters) and in logs (because all are skewed). Mean 0 and
+    deviation 1, at most FARTHEST from it; what is the same for all is left out.
+    """
+    raw = raw_features(people).clip(lower=0)
+    shares = raw.columns.intersection(list(SHARES))
+    orders = people.set_index("customer_id").orders.reindex(raw.index)
+    drawn = raw[shares].sub(raw[shares].mean()).mul(orders / (orders + FEW_ORDERS), axis=0)
+    logs = np.log1p(raw / raw[raw > 0].median()).assign(**drawn)
+    varied = logs.loc[:, logs.std(ddof=0) > TIE]
+    least = pd.Series(LEAST_SPREAD, varied.columns).mask(
+        varied.columns.isin(shares), LEAST_SPREAD_OF_SHARES
+    )
+    scaled = (varied - varied.mean()) / np.maximum(varied.std(ddof=0), least)
+    return scaled.clip(-FARTHEST, FARTHEST).round(DIGITS)
+
+
+def _different(points: pd.DataFrame) -> int:
+    """How many customers differ; pandas takes rows without columns for different."""
+    return len(points.drop_duplicates()) if len(points.columns) else 0
+
+
+def _fit(points: pd.DataFrame, k: int, seed: int) -> "KMeans":
+    from sklearn.cluster import KMeans
+
+    return KMeans(min(k, _different(points)), n_init=STARTS, random_state=seed).fit(points)
+
+
+def _sample(points: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
+    return points.sample(min(len(points), size), random_state=seed)
+
+
+def _agreements(sample: pd.DataFrame, labels: np.ndarray, k: int, seed: int) -> list[float]:
+    """Adjusted Rand between these labels and those of the same customers by groups that half of
+    them make.
+    """
+    from sklearn.metrics import adjusted_rand_score
+
+    halves = (sample.sample(frac=0.5, random_state=seed + draw) for draw in range(DRAWS))
+    return [adjusted_rand_score(labels, _fit(half, k, seed).predict(sample)) for half in halves]
+
+
+def _measured(sample: pd.DataFrame, k: int, seed: int) -> dict[str, float]:
+    from sklearn import metrics
+
+    labels = _fit(sample, k, seed).labels_
+    agreements = _agreements(sample, labels, k, seed)
+    return {
+        "k": k,
+        "silhouette": metrics.silhouette_score(sample, labels),
+        "calinski_harabasz": metrics.calinski_harabasz_score(sample, labels),
+        "davies_bouldin": metrics.davies_bouldin_score(sample, labels),
+        "stability": np.mean(agreements),
+        "low": min(agreements),
+        "high": max(agreements),
+    }
+
+
+def choose(people: pd.DataFrame, seed: int = 0, most: int = MOST) -> pd.DataFrame:
+    """How well 2 to `most` groups fit, on a sample. Empty where customers are too few or too alike.
+
+    Columns: k, silhouette, calinski_harabasz, davies_bouldin, stability (adjusted Rand when half of
+    the customers make the groups: mean, low, high), rank (mean over CRITERIA, 1 best), chosen (at
+    most one: the best rank of those that are STABLE and CLEAR, the fewer groups where ranks tie).
+    """
+    sample = _sample(standardised(people), MEASURED, seed)
+    different = _different(sample)
+    ks = range(2, min(most, different - 1) + 1 if different >= FEWEST else 2)
+    quality = pd.DataFrame(
+        [_measured(sample, k, seed) for k in ks], columns=["k", *CRITERIA, "low", "high"]
+    )
+    quality["rank"] = (quality[list(CRITERIA)] * CRITERIA).rank(ascending=False).mean(axis=1)
+    stable = (
+        quality["rank"].where((quality.stability >= STABLE) & (quality.silhouette > CLEAR)).dropna()
+    )
+    return quality.assign(chosen=quality.index == (stable.idxmin() if len(stable) else -1))
+
+
+def chosen(quality: pd.DataFrame) -> int:
+    """The number of groups that `choose` chose; 0 for none."""
+    return int(quality.k[quality.chosen].sum())
+
+
+def verdict(quality: pd.DataFrame, k: int = 0) -> tuple[str, dict[str, float]]:
+    """How many groups there are and why: the key of a message under findings, and its values. k as
+    asked for, or 0.
+    """
+    if quality.empty:
+        return N_("The customers are too few or too much alike to find groups among them."), {}
+    if k:
+        return N_("{k:int} groups were asked for and made."), {"k": k}
+    if not quality.chosen.any():
+        found = {"stability": quality.stability.max(), "silhouette": quality.silhouette.max()}
+        return N_(
+            "The customers do not fall into clear groups (silhouette {silhouette:number} at best,"
+            " more than {clear:number} is wanted; stability {stability:number} at best,"
+            " {needed:number} is wanted). None is taken; tiers and stages describe them better."
+        ), found | {"needed": STABLE, "clear": CLEAR}
+    return (
+        N_(
+            "The customers fall into {k:int} groups by how they buy (silhouette"
+            " {silhouette:number}: 1 is sharp, below 0.5 they overlap at their edges)."
+        ),
+        quality[quality.chosen].iloc[0].to_dict(),
+    )
+
+
+def stability(quality: pd.DataFrame, k: int) -> dict[str, float]:
+    """How surely k groups come out again: stability, low and high of `choose`; nan where that was
+    not measured.
+    """
+    return dict(quality[quality.k == k].iloc[:1][["stability", "low", "high"]].mean())
+
+
+def _name(means: pd.Series, level: int) -> str:
+    clearly, very = LEVELS[level]
+    least = max(clearly, 0.0 if level > 1 else BESIDE * means.abs().max())
+    told = {
+        FEATURES[str(feature)][mean > 0]: abs(mean)
+        for feature, mean in means.items()
+        if abs(mean) >= least
+    }
+    return (
+        "+".join(("very_" if far >= very else "") + word for word, far in told.items()) or TYPICAL
+    )
+
+
+def name(means: pd.DataFrame) -> pd.Series:
+    """A name for each group from its standardised means (index: group; columns: features), as
+    recently+often.
+
+    Groups without a name or with the same take finer words; what no word tells apart shares its
+    name.
+    """
+    level = pd.Series(0, means.index)
+    while True:
+        names = pd.Series(
+            [_name(means.loc[group], level[group]) for group in means.index],
+            means.index,
+            dtype="str",
+        )
+        vague = names.duplicated(keep=False) & (level < len(LEVELS) - 1) | names.eq(TYPICAL) & (
+            level == 0
+        )
+        if not vague.any():
+            return names
+        level += vague
+
+
+@segmentation(
+    class_column="cluster",
+    makes={"cluster": Column(TEXT, "group found in the data, named by what marks it", empty=True)},
+    texts=TEXTS,
+)
+def clusters(people: pd.DataFrame, k: int = 0, seed: int = 0) -> pd.DataFrame:
+    """k-means groups, named by what marks them. k = 0: the number that `choose` chooses; 1: none.
+
+    Columns: cluster (empty for prospects, and for everybody where customers are too few, too alike
+    or no number of groups is stable). Fewer than k where no word tells two of them apart.
+    """
+    points = standardised(people)
+    sample = _sample(points, CLUSTERED, seed)
+    k = k or chosen(choose(people, seed))
+    named = pd.Series(pd.NA, points.index, dtype="str")
+    if k > 1 and _different(sample) >= FEWEST:
+        found = _fit(sample, k, seed).predict(points)
+        named[:] = name(points.groupby(found).mean()).loc[found].to_numpy()
+    return named.reindex(people.customer_id).to_frame("cluster")
+
+
+def profile(people: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
+    """What each group (index: cluster) is like, the one with most revenue in the value window
+    first.
+
+    Columns: customers, share (of those in a group), and the median of each of FEATURES that is
+    known, in its own unit.
+    """
+    raw = raw_features(people)
+    groups = raw.groupby(labels.rename("cluster").reindex(raw.index))
+    made = groups.median()
+    made.insert(0, "customers", groups.size())
+    made.insert(1, "share", made.customers / made.customers.sum())
+    revenue = groups.window_revenue.sum() if "window_revenue" in raw else made.customers
+    worth = pd.DataFrame({"revenue": revenue, "customers": made.customers})
+    return made.loc[
+        worth.sort_values(["revenue", "customers"], ascending=False, kind="stable").index
+    ]
+
+
+def apart(people: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
+    """How far each group's mean (index: cluster) lies from that of all, in standard deviations.
+    Columns: features.
+    """
+    return standardised(people).groupby(labels.rename("cluster")).mean()
+
+
+def _readable(feature: str, threshold: float) -> float:
+    """Whole days and orders; money to two digits."""
+    return float(np.floor(threshold)) if feature in COUNTED else float(f"{threshold:.2g}")
+
+
+def _simplified(path: Iterable[Condition]) -> list[Condition]:
+    """At most one lower and one upper bound of each feature, in their order."""
+    bounds: dict[tuple[str, Any], float] = {}
+    for feature, side, threshold in path:
+        tighter = max if side == ">" else min
+        bounds[feature, side] = tighter(threshold, bounds.get((feature, side), threshold))
+    in_order = sorted(bounds, key=lambda bound: (list(FEATURES).index(bound[0]), bound[1] == "<="))
+    return [(feature, side, bounds[feature, side]) for feature, side in in_order]
+
+
+def _paths(
+    tree: Any, features: list[str], node: int = 0, path: tuple[Condition, ...] = ()
+) -> list[list[Condition]]:
+    """The conditions of each leaf; a branch whose leaves all say the same is one."""
+    left, right = tree.children_left[node], tree.children_right[node]
+    if len(_says(tree, node)) == 1:
+        return [_simplified(path)]
+    feature = features[tree.feature[node]]
+    threshold = _readable(feature, tree.threshold[node])
+    low, high = (*path, (feature, "<=", threshold)), (*path, (feature, ">", threshold))
+    return [*_paths(tree, features, left, low), *_paths(tree, features, right, high)]
+
+
+def _says(tree: Any, node: int) -> set[int]:
+    if tree.children_left[node] == tree.children_right[node]:  # a leaf has none
+        return {int(tree.value[node].argmax())}
+    return _says(tree, tree.children_left[node]) | _says(tree, tree.children_right[node])
+
+
+def holds(raw: pd.DataFrame, conditions: Iterable[Condition]) -> pd.Series:
+    """Whether each customer meets all the conditions."""
+    met = pd.Series(True, raw.index)
+    for feature, side, threshold in conditions:
+        met &= raw[feature] > threshold if side == ">" else raw[feature] <= threshold
+    return met
+
+
+def tree(people: pd.DataFrame, labels: pd.Series, seed: int = 0) -> pd.DataFrame:
+    """Rules that say who belongs where: a shallow decision tree, its thresholds rounded, then
+    counted on everybody.
+
+    Columns: cluster (the most frequent among those who meet the rule), conditions ((feature, side,
+    threshold), all of which must hold), customers (who meet them), share (of these in that
+    cluster). The rules with most customers first.
+    """
+    from sklearn.tree import DecisionTreeClassifier
+
+    grouped = labels.dropna().sort_index()
+    raw = raw_features(people).reindex(grouped.index)
+    rows = []
+    if len(grouped):
+        model = DecisionTreeClassifier(
+            max_depth=DEPTH, min_samples_leaf=LEAST_LEAF, random_state=seed
+        )
+        sample = _sample(raw, CLUSTERED, seed)
+        model.fit(sample, grouped[sample.index])
+        for conditions in _paths(model.tree_, list(raw)):
+            members = grouped[holds(raw, conditions)].value_counts()
+            if len(members):  # rounded thresholds may leave nobody between two
+                rows.append(
+                    (members.index[0], conditions, members.sum(), members.iloc[0] / members.sum())
+                )
+    rules = pd.DataFrame(rows, columns=["cluster", "conditions", "customers", "share"])
+    return rules.sort_values("customers", ascending=False, kind="stable", ignore_index=True)
+
+
+def accuracy(rules: pd.DataFrame) -> float:
+    """The share of customers whom the rules put into their own group; nan without rules."""
+    return (
+        float((rules.customers * rules.share).sum() / rules.customers.sum())
+        if len(rules)
+        else np.nan
+    )
+
+
+def said(conditions: list[Condition]) -> str:
+    """The conditions as words of the catalogue, under rules."""
+    ends = {"<=": "up_to", ">": "above"}
+    parts = [
+        say(RULES[feature][ends[side]], x=threshold) for feature, side, threshold in conditions
+    ]
+    return ", ".join(parts) or say("everybody")
+
+
+# How a rule of each feature is said, up to and above a threshold.
+RULES = {
+    "age_days": {
+        "up_to": N_("first order at most {x:int} days ago"),
+        "above": N_("first order more than {x:int} days ago"),
+    },
+    "discount_share": {
+        "up_to": N_("at most {x:whole_percent} taken off prices"),
+        "above": N_("more than {x:whole_percent} taken off prices"),
+    },
+    "frequency": {
+        "up_to": N_("at most {x:int} repeat orders"),
+        "above": N_("more than {x:int} repeat orders"),
+    },
+    "night_share": {
+        "up_to": N_("at most {x:whole_percent} of the orders at night"),
+        "above": N_("more than {x:whole_percent} of the orders at night"),
+    },
+    "order_value": {
+        "up_to": N_("at most {x:money} an order"),
+        "above": N_("more than {x:money} an order"),
+    },
+    "recency_days": {
+        "up_to": N_("last order at most {x:int} days ago"),
+        "above": N_("last order more than {x:int} days ago"),
+    },
+    "window_revenue": {
+        "up_to": N_("at most {x:money} in the value window"),
+        "above": N_("more than {x:money} in the value window"),
+    },
+}

@@ -1,0 +1,42 @@
+"""Intervals that say how sure a figure is."""
+
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import brentq
+
+Shares = TypeVar("Shares", float, pd.Series)
+
+
+def wilson(share: Shares, n: Shares, z: float = 1.96) -> tuple[Shares, Shares]:
+    """95 % interval of a share of n, or of each of several (Wilson 1927)."""
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return middle - half, middle + half
+
+
+def net_share(more: int, less: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """95 % interval of the share of n that is one thing less the share that is the opposite (Tango
+    1998).
+
+    The score interval of multinomial counts: never beyond -1 and 1, and right for few; where nobody
+    is in between it is wilson's, doubled less 1. nan of nobody.
+    """
+    if not n:
+        return float("nan"), float("nan")
+    return _least_net(more, less, n, z), -_least_net(less, more, n, z)
+
+
+def _least_net(more: int, less: int, n: int, z: float) -> float:
+    """The smallest difference that the counts do not contradict."""
+
+    def beyond(difference: float) -> float:
+        linear = (2 * n - more + less) * difference - more - less
+        root = np.sqrt(max(linear**2 + 8 * n * less * difference * (1 - difference), 0))
+        variance = (root - linear) / (2 * n) + difference * (
+            1 - difference
+        )  # of the likeliest shares with this difference
+        return more - less - n * difference - z * np.sqrt(n * max(variance, 0))
+
+    return -1.0 if less == n else float(brentq(beyond, -1, (more - less) / n - 1e-12))

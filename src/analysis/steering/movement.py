@@ -1,0 +1,125 @@
+"""Movement of customers between tiers over time, computed from the log itself, not from earlier
+runs.
+"""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+from ibis.expr.types import Table
+
+from analysis import customers
+from analysis.segments.rfm import abc_classes
+
+TIERS_TODAY = {"A": "strategic", "B": "important", "C": "ordinary", "none": "ordinary"}
+MOVING_TIERS = ("strategic", "important", "ordinary")  # highest first
+
+
+def month_ends(oldest: dt.date, as_of: dt.date, most: int) -> list[dt.date]:
+    """The last `most` month ends from the month of `oldest` on, the day of the picture last."""
+    ends = [day.date() for day in pd.date_range(oldest, as_of, freq="ME")]
+    if as_of not in ends:
+        ends.append(as_of)
+    return ends[-most:]
+
+
+def first_day(transactions: Table) -> dt.date:
+    """The day on which the log begins."""
+    return pd.Timestamp(transactions.day.min().execute()).date()
+
+
+def tier_history(
+    transactions: Table, as_of: dt.date, window_days: int, most: int = 24
+) -> pd.DataFrame:
+    """The table `tier_history`: each customer's tier by value to date at each month end.
+
+    Tier here is ABC by revenue in the value window, because value to come is not known of past
+    dates. A month end before one full window since the log began has full_window False.
+    """
+    oldest = first_day(transactions)
+    return pd.concat(
+        [
+            _at_month_end(transactions, end, window_days, oldest)
+            for end in month_ends(oldest, as_of, most)
+        ],
+        ignore_index=True,
+    )
+
+
+def _at_month_end(
+    transactions: Table, end: dt.date, window_days: int, oldest: dt.date
+) -> pd.DataFrame:
+    then = customers.at(transactions, end, window_days)
+    return pd.DataFrame(
+        {
+            "customer_id": then.customer_id,
+            "month_end": pd.Timestamp(end),
+            "tier": abc_classes(then.window_revenue).map(TIERS_TODAY),
+            "window_orders": then.window_orders,
+            "window_revenue": then.window_revenue,
+            "full_window": window_days == 0 or (end - oldest).days + 1 >= window_days,
+        }
+    )
+
+
+def tier_counts(history: pd.DataFrame) -> pd.DataFrame:
+    """Customers by month end (index) and tier (columns, highest first)."""
+    counts = history.groupby(["month_end", "tier"]).size().unstack(fill_value=0)
+    return counts.reindex(columns=list(MOVING_TIERS), fill_value=0)
+
+
+def compared_with(history: pd.DataFrame, months: int) -> pd.Timestamp:
+    """The month end `months` before the last one, or the first there is."""
+    ends = history.month_end.drop_duplicates().sort_values().iloc
+    return ends[max(-1 - months, -history.month_end.nunique())]
+
+
+def moves(history: pd.DataFrame, months: int) -> pd.DataFrame:
+    """Customers at the last month end and `months` month ends before it, or the first one there is.
+
+    Columns: customer_id, tier_before, tier_after, orders_before, orders_after, revenue_before,
+    revenue_after.
+    """
+    before, after = (
+        history[history.month_end == end].set_index("customer_id")[
+            ["tier", "window_orders", "window_revenue"]
+        ]
+        for end in (compared_with(history, months), history.month_end.max())
+    )
+    pair = before.join(after, lsuffix="_before", rsuffix="_after").reset_index()
+    return pair.rename(columns=lambda name: name.replace("window_", ""))
+
+
+def migration(moves: pd.DataFrame) -> pd.DataFrame:
+    """Customers by tier before (index) and after (columns), highest first."""
+    table = pd.crosstab(moves.tier_before, moves.tier_after)
+    return table.reindex(index=list(MOVING_TIERS), columns=list(MOVING_TIERS), fill_value=0)
+
+
+def moved_down(moves: pd.DataFrame) -> pd.DataFrame:
+    """Who is in a lower tier than before and why, the largest loss of revenue first.
+
+    Adds `loss` (money) and `why`: no_orders, fewer_orders or smaller_orders (whichever took more).
+    """
+    rank = {tier: n for n, tier in enumerate(MOVING_TIERS)}
+    down = moves[moves.tier_after.map(rank) > moves.tier_before.map(rank)].copy()
+    down["loss"] = down.revenue_before - down.revenue_after
+    orders = down.orders_after / down.orders_before.where(down.orders_before > 0)
+    value = (down.revenue_after / down.revenue_before) / orders
+    down["why"] = np.select(
+        [down.orders_after == 0, (down.revenue_after <= 0) | ~(orders < value)],
+        ["no_orders", "smaller_orders"],
+        "fewer_orders",
+    )
+    return down.sort_values(["loss", "customer_id"], ascending=[False, True], ignore_index=True)
+
+
+def moved(migration: pd.DataFrame, way: str) -> int:
+    """How many moved `up` or `down` in the table of migration."""
+    return int((np.tril if way == "up" else np.triu)(migration, -1 if way == "up" else 1).sum())
+
+
+def stayed(migration: pd.DataFrame, tier: str) -> float:
+    """The share of a tier that is still in it."""
+    total = migration.loc[tier].sum()
+    return float(migration.loc[tier, tier] / total) if total else float("nan")

@@ -1,0 +1,472 @@
+"""The care calendar: what is due when, for whom and by whom; and as a file that calendars read.
+
+Four kinds of things are due: a visit (or call) some time after the last contact or order, by tier;
+a greeting on a birthday and on some anniversaries of the first order; a profile to refresh. Whoever
+has refused to be contacted is in none of them. A calendar begins on the day after the day of the
+picture.
+"""
+
+import datetime as dt
+import hashlib
+import re
+
+import numpy as np
+import pandas as pd
+from holidays import HolidayBase, country_holidays
+from ibis import _
+from ibis.expr.types import Table
+from icalendar import Calendar, Event, vText
+
+from analysis.intake import quality
+from analysis.intake.dataset import Care, Dataset
+from analysis.models.history import Records
+from analysis.report.privacy import shown_staff
+from analysis.report.text import N_, printable, say
+
+KINDS = ("follow_up", "birthday", "anniversary", "refresh")
+NO_TALK = ("web",)  # channels on which nobody of the company spoke with the customer
+ANNIVERSARIES = (1, 2, 3, 5, 10)  # years
+COUNTRIES = {"Asia/Shanghai": "CN", "America/New_York": "US"}  # time zones that stand for a country
+TABLE = ["customer_id", "day", "what", "owner", "detail", "overdue_days"]
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # all but the line feed
+PRODUCT = "-//customer-matrix//care calendar//EN"
+
+
+# Days on which people work, and days on which they are greeted
+def country(settings: Dataset) -> str:
+    """The country whose public holidays count: as the dataset file says, else of the time zone;
+    empty where that tells none.
+    """
+    return settings.care.country or COUNTRIES.get(settings.time_zone, "")
+
+
+def ahead(as_of: dt.date, settings: Dataset) -> pd.DatetimeIndex:
+    """The days that the calendar covers: `care.days_ahead` from the day after `as_of` on."""
+    return pd.date_range(
+        pd.Timestamp(as_of) + pd.Timedelta(days=1), periods=settings.care.days_ahead, name="day"
+    )
+
+
+def _known_holidays(
+    code: str, days: pd.DatetimeIndex, language: str = "en", observed: bool = True
+) -> HolidayBase:
+    """A country's public holidays in the years of `days`, in the language where there is one of its
+    kind, else in English or in their own.
+    """
+    years = range(days[0].year, days[-1].year + 1)
+    there = country_holidays(code).supported_languages
+    nearest = [
+        name
+        for part in (language.replace("-", "_"), language[:2], "en")
+        for name in there
+        if name.startswith(part)
+    ]
+    return country_holidays(
+        code, years=years, observed=observed, language=nearest[0] if nearest else None
+    )
+
+
+def working_days(code: str, days: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """Those of the days that are neither of a weekend nor a public holiday; Monday to Friday where
+    no country is known.
+
+    A day off that is moved counts once it is announced, in China late in the year before. A
+    Saturday or Sunday worked in its place stays free of visits.
+    """
+    if not code:
+        return days[days.dayofweek < 5]
+    known = _known_holidays(code, days)
+    return days[[not known.is_weekend(day) and day not in known for day in days.date]]
+
+
+def greetings(code: str, days: pd.DatetimeIndex, language: str) -> pd.DataFrame:
+    """The public holidays on which a whole country is greeted, each on its first day: day, holiday
+    (its name in the language where that is known, else in English). Days off in place of others are
+    none.
+    """
+    if not code:
+        return pd.DataFrame({"day": pd.to_datetime([]), "holiday": pd.Series(dtype="str")})
+    known = _known_holidays(code, days, language, observed=False)
+    named = [(pd.Timestamp(day), name) for day in sorted(known) for name in known.get_list(day)]
+    found = pd.DataFrame(named, columns=["day", "holiday"])
+    in_place = known.tr(getattr(known, "substituted_label", "")).partition("%s")[0]
+    if in_place:
+        found = found[~found.holiday.str.startswith(in_place)]
+    first = found[~found.assign(year=found.day.dt.year).duplicated(["year", "holiday"])]
+    return first[first.day.isin(days)].reset_index(drop=True)
+
+
+# What is due
+def last_contact(interactions: Table | None, as_of: dt.date) -> pd.Series:
+    """The last day on or before `as_of` on which somebody of the company spoke with the customer,
+    by customer_id.
+    """
+    if interactions is None:
+        return pd.Series(dtype="datetime64[us]")
+    past = interactions.filter(_.day <= as_of)
+    if "channel" in past.columns:
+        past = past.filter(~_.channel.fill_null("").lower().isin(NO_TALK))
+    found = past.group_by("customer_id").agg(last=_.day.max()).to_pandas()
+    return pd.to_datetime(found.set_index("customer_id")["last"])
+
+
+def follow_ups(
+    customers: pd.DataFrame,
+    matrix: pd.DataFrame,
+    contact: pd.Series,
+    days: pd.DatetimeIndex,
+    knobs: Care,
+) -> pd.DataFrame:
+    """Visits due by the last of the days, of each tier some days after the last contact or order,
+    whichever is later; the longest due first. Columns: customer_id, what, due, detail.
+    """
+    every = {
+        tier: wait
+        for tier in ("strategic", "important", "ordinary")
+        if (wait := getattr(knobs, f"{tier}_days"))
+    }
+    of = matrix.loc[matrix.tier.isin(every), ["customer_id", "tier"]].reset_index(drop=True)
+    orders = pd.to_datetime(customers.set_index("customer_id").last_order)
+    ordered, spoken = (
+        last.reindex(of.customer_id).set_axis(of.index) for last in (orders, contact)
+    )
+    last = ordered.mask(ordered.isna() | (spoken > ordered), spoken)
+    due = last + pd.to_timedelta(of.tier.map(every).astype(float), unit="D")
+    found = of.assign(
+        what="follow_up", last=last, due=due, place=of.tier.map({t: n for n, t in enumerate(every)})
+    )
+    found = found[found.due <= days[-1]].sort_values(
+        ["due", "place", "customer_id"], ignore_index=True
+    )
+    found["detail"] = [
+        say(
+            "{tier:word}: last contact or order on {last:date}, due after {days:int} days",
+            tier=row.tier,
+            last=row.last,
+            days=every[row.tier],
+        )
+        for row in found.itertuples()
+    ]
+    return found[["customer_id", "what", "due", "detail"]]
+
+
+def after_years(days: pd.Series, years: pd.Series) -> pd.Series:
+    """Each day some years later; of 29 February in other years the 28th, so that nobody is greeted
+    late.
+    """
+    day = days.to_numpy("datetime64[D]")
+    month = day.astype("datetime64[M]")
+    moved = month + 12 * years.to_numpy(int)
+    last = (moved + 1).astype("datetime64[D]") - 1
+    return pd.Series(
+        np.minimum(moved.astype("datetime64[D]") + (day - month.astype("datetime64[D]")), last),
+        days.index,
+    )
+
+
+def returning(dates: pd.Series, days: pd.DatetimeIndex) -> pd.DataFrame:
+    """The dates (by customer_id) that return in the days: customer_id, date, due, years (whole
+    years since).
+    """
+    known = pd.to_datetime(dates, errors="coerce").rename("date").rename_axis("customer_id")
+    past = known[known < days[0]].reset_index()
+    years = days[0].year - past.date.dt.year
+    years += after_years(past.date, years) < days[0]
+    due = after_years(past.date, years).astype(past.date.dtype)
+    return past.assign(due=due, years=years)[due.isin(days).to_numpy()]
+
+
+def birthdays(profiles: pd.DataFrame, days: pd.DatetimeIndex) -> pd.DataFrame:
+    """Birthdays in the days, without a year: customer_id, what, due, detail."""
+    if "birthday" not in profiles:
+        return _nothing()
+    found = returning(profiles.set_index("customer_id").birthday, days)
+    return found.assign(what="birthday", detail=say("Birthday greeting"))[
+        ["customer_id", "what", "due", "detail"]
+    ]
+
+
+def anniversaries(customers: pd.DataFrame, days: pd.DatetimeIndex) -> pd.DataFrame:
+    """The ANNIVERSARIES of first orders in the days: customer_id, what, due, detail."""
+    found = returning(customers.set_index("customer_id").first_order, days)
+    found = found[found.years.isin(ANNIVERSARIES)].assign(what="anniversary")
+    found["detail"] = [
+        say(
+            "Years since the first order on {first:date}: {years:int}",
+            years=row.years,
+            first=row.date,
+        )
+        for row in found.itertuples()
+    ]
+    return found[["customer_id", "what", "due", "detail"]]
+
+
+def refreshes(
+    profiles: Table | None, customers: pd.DataFrame, as_of: dt.date, max_age: int
+) -> pd.DataFrame:
+    """The stale profiles of quality.to_refresh, the customers who brought most first: customer_id,
+    what, due, detail.
+    """
+    found = (
+        quality.to_refresh(profiles, customers, as_of, max_age)
+        if profiles is not None
+        else pd.DataFrame()
+    )
+    if "updated" not in found:
+        return _nothing()
+    updated = pd.to_datetime(found.updated)
+    due = updated + pd.Timedelta(days=max_age + 1)
+    stale = found.assign(what="refresh", due=due, updated=updated)[due <= pd.Timestamp(as_of)]
+    detail = [say("Profile last changed on {updated:date}", updated=day) for day in stale.updated]
+    return stale.assign(detail=pd.Series(detail, stale.index, dtype="str"))[
+        ["customer_id", "what", "due", "detail"]
+    ]
+
+
+def _nothing() -> pd.DataFrame:
+    return pd.DataFrame({"customer_id": [], "what": [], "due": pd.to_datetime([]), "detail": []})
+
+
+def placed(due: pd.Series, owner: pd.Series, working: pd.DatetimeIndex, per_day: int) -> pd.Series:
+    """The working day of each task: the first on or after it is due on which the owner has fewer
+    than `per_day`; NaT where none is left. Tasks come in the order in which they are due.
+
+    A day is so many places; a task takes the place after the owner's last, or the first of the day
+    when it is due.
+    """
+    first = pd.Series(per_day * working.searchsorted(due), due.index)
+    turn = due.groupby(owner).cumcount()
+    place = turn + (first - turn).groupby(owner).cummax()
+    return pd.Series(working, dtype="datetime64[us]").reindex(place // per_day).set_axis(due.index)
+
+
+def due(
+    customers: pd.DataFrame,
+    matrix: pd.DataFrame,
+    records: Records,
+    as_of: dt.date,
+    settings: Dataset,
+) -> pd.DataFrame:
+    """Everything that is due in the days ahead, also what the calendar leaves out; `customers`,
+    `matrix` are the tables.
+
+    Columns: those of the table `care`, due (the day before which it is not done), refused (the
+    customer may not be contacted: consent is False). `day` is empty where the customer has refused,
+    and where the owner has no working day left.
+    """
+    days, knobs = ahead(as_of, settings), settings.care
+    told = _profiles(records.profiles)
+    parts = [
+        follow_ups(customers, matrix, last_contact(records.interactions, as_of), days, knobs),
+        birthdays(told, days),
+        anniversaries(customers, days),
+        refreshes(records.profiles, customers, as_of, settings.profile_max_age_days),
+    ]
+    found = pd.concat([part.astype({"due": "datetime64[us]"}) for part in parts], ignore_index=True)
+    known = told.set_index("customer_id").reindex(found.customer_id)
+    found["owner"] = known.owner.fillna(say.word("customer_care")).to_numpy()
+    found["refused"] = known.consent.eq(False).fillna(False).to_numpy(bool)
+    found["overdue_days"] = (pd.Timestamp(as_of) - found.due).dt.days.clip(lower=0).astype(int)
+    found["day"] = found.due.where(found.what.isin(["birthday", "anniversary"]) & ~found.refused)
+    working = working_days(country(settings), days)
+    for kind in ("follow_up", "refresh"):
+        some = found[(found.what == kind) & ~found.refused]
+        wanted = some.due.clip(
+            lower=days[0]
+        )  # in the order in which the rows stand: what is overdue has waited enough
+        found.loc[some.index, "day"] = placed(wanted, some.owner, working, knobs.per_owner_per_day)
+    return found[[*TABLE, "due", "refused"]]
+
+
+def _profiles(profiles: Table | None) -> pd.DataFrame:
+    """customer_id, owner, consent, and birthday where it is known."""
+    wanted = [
+        c
+        for c in ("customer_id", "owner", "consent", "birthday")
+        if profiles is not None and c in profiles.columns
+    ]
+    found = (
+        profiles.select(*wanted).to_pandas()
+        if profiles is not None
+        else pd.DataFrame({"customer_id": []})
+    )
+    owner, consent = (
+        found.get(c, pd.Series(None, found.index, dtype=object)) for c in ("owner", "consent")
+    )
+    return found.assign(
+        owner=owner.replace(r"^\s*$", None, regex=True), consent=consent.astype("boolean")
+    )
+
+
+def calendar(found: pd.DataFrame) -> pd.DataFrame:
+    """The table `care`: what has its day, day by day and owner by owner; `found` as from due."""
+    kept = found.loc[found.day.notna(), TABLE]
+    return kept.sort_values(["day", "owner", "what", "customer_id"], ignore_index=True)
+
+
+def figures(found: pd.DataFrame, as_of: dt.date, settings: Dataset) -> dict[str, object]:
+    """What is due in numbers; `found` as from due.
+
+    Keys: days, end (the last day), visits, overdue (of these), longest (days overdue), owner, most
+    (who has most visits, and how many), owners; birthdays, anniversaries, profiles; no_room (visits
+    and profiles without a day left), refused (customers).
+    """
+    open_ = found[~found.refused]
+    visits = open_[open_.what == "follow_up"]
+    by_owner = visits.groupby("owner").size().sort_values(ascending=False, kind="stable")
+    counts = open_.what.value_counts()
+    return {
+        "days": settings.care.days_ahead,
+        "end": ahead(as_of, settings)[-1],
+        "visits": len(visits),
+        "overdue": int((visits.overdue_days > 0).sum()),
+        "longest": int(visits.overdue_days.max()) if len(visits) else 0,
+        "owner": shown_staff(by_owner.index[0]) if len(visits) else "",
+        "most": int(by_owner.iloc[0]) if len(visits) else 0,
+        "owners": len(by_owner),
+        "birthdays": int(counts.get("birthday", 0)),
+        "anniversaries": int(counts.get("anniversary", 0)),
+        "profiles": int(counts.get("refresh", 0)),
+        "no_room": int(open_.day.isna().sum()),
+        "refused": found[found.refused].customer_id.nunique(),
+    }
+
+
+def lacking(records: Records) -> str:
+    """What the profiles do not record of what the calendar rests on, with commas; empty where
+    nothing is lacking.
+    """
+    there = records.profiles.columns if records.profiles is not None else ()
+    return ", ".join(
+        column for column in ("owner", "consent", "birthday", "updated") if column not in there
+    )
+
+
+def caveats(
+    figures: dict[str, object], records: Records, settings: Dataset
+) -> list[tuple[str, dict[str, object]]]:
+    """What to bear in mind: keys of caveats with their values."""
+    knobs, code = settings.care, country(settings)
+    cadence: dict[str, object] = {
+        "strategic": knobs.strategic_days,
+        "important": knobs.important_days,
+        "ordinary": knobs.ordinary_days,
+    }
+    said: list[tuple[str, dict[str, object]]] = [
+        (
+            N_(
+                "A visit is due {strategic:int} days after the last contact or order of a strategic"
+                " customer, {important:int} of an important and {ordinary:int} of an ordinary one"
+                " (0: never); visits to the web site are no contact. An owner has at most"
+                " {per_day:int} visits and as many profiles on a working day, what is overdue"
+                " longest first. The first order is the first of the log: of a customer who is"
+                " older than the log the anniversary is not the true one."
+            ),
+            cadence | {"per_day": knobs.per_owner_per_day},
+        )
+    ]
+    if figures["no_room"]:
+        said.append(
+            (
+                N_(
+                    "{no_room:int} visits and profiles have no day by {end:date}: their owners have"
+                    " no room left."
+                ),
+                figures,
+            )
+        )
+    if missing := lacking(records):
+        said.append(
+            (
+                N_(
+                    "The profiles do not record: {columns:field}. What rests on it is not in the"
+                    " calendar."
+                ),
+                {"columns": missing},
+            )
+        )
+    if records.interactions is None:
+        said.append((N_("Contacts are not recorded, so visits go by the last order alone."), {}))
+    name = say.locale.territories.get(code, code)
+    return [
+        *said,
+        (
+            (
+                N_(
+                    "Public holidays are those of {country:text}. Days off that are moved are known"
+                    " once they are announced, in China late in the year before."
+                ),
+                {"country": name},
+            )
+            if code
+            else (
+                N_(
+                    "No country is known (care.country in the dataset file), so no public holiday"
+                    " is greeted or kept free; only Saturdays and Sundays are."
+                ),
+                {},
+            )
+        ),
+    ]
+
+
+def load(table: pd.DataFrame) -> pd.DataFrame:
+    """The things to do by week and kind, of the table `care`: week (its Monday), what, tasks."""
+    week = table.day - pd.to_timedelta(table.day.dt.dayofweek, unit="D")
+    return table.assign(week=week).groupby(["week", "what"]).size().rename("tasks").reset_index()
+
+
+# The file for calendars
+def ics(table: pd.DataFrame, holidays: pd.DataFrame, title: str, as_of: dt.date) -> bytes:
+    """The calendar as a file that programs read (RFC 5545): an event of a whole day for each row of
+    `care` and each holiday (as from greetings); nothing where there is none, because a calendar
+    without an event is not valid.
+
+    Customers are named by id (a pseudonym where that is a telephone or an e-mail), owners not at
+    all. The same thing to do has the same UID in a later calendar of the same title, so that it
+    moves instead of standing there twice.
+    """
+    if table.empty and holidays.empty:
+        return b""
+    made = Calendar()
+    made.add("prodid", PRODUCT)
+    made.add("version", "2.0")
+    made.add(
+        "x-wr-calname", vText(_line(title))
+    )  # of a name that it does not know it would escape nothing
+    shown = table.customer_id.map(lambda customer: say.form("customer", customer))
+    again = shown.groupby([shown, table.what]).cumcount()  # of ids that are all hidden
+    for row, name, number in zip(table.itertuples(), shown, again, strict=True):
+        uid = (title, row.what, name, number)
+        made.add_component(_event(uid, row.day, f"{say.word(row.what)}: {name}", row.detail, as_of))
+    for row in holidays.itertuples():
+        made.add_component(
+            _event(
+                (title, row.day.year, row.holiday),
+                row.day,
+                row.holiday,
+                say("Public holiday"),
+                as_of,
+            )
+        )
+    return made.to_ical()
+
+
+def _event(
+    uid: tuple[object, ...], day: pd.Timestamp, summary: str, detail: str, as_of: dt.date
+) -> Event:
+    event = Event()
+    event.add("uid", hashlib.sha256(repr(uid).encode()).hexdigest()[:32] + "@customer-matrix")
+    event.add("dtstamp", dt.datetime.combine(as_of, dt.time(), dt.UTC))
+    event.add("dtstart", day.date())
+    event.add("summary", _line(summary))
+    event.add("description", _line(detail))
+    event.add("transp", "TRANSPARENT")  # the owner's day stays free for others
+    return event
+
+
+def _line(text: str) -> str:
+    """The text as one that an event may hold: a line feed parts its lines, and no other control
+    character is left.
+    """
+    return CONTROL.sub("", printable("\n".join(text.splitlines())))

@@ -1,0 +1,409 @@
+"""Campaigns planned so that they can be measured: who is held back, drawn by lot, and how small an
+effect will show.
+
+Whom to treat is chosen first, by others. Then a part is held back at random within strata, and what
+was known of everybody at that moment is frozen, so that nothing that came later can slip into the
+measurement.
+"""
+
+import datetime as dt
+import hashlib
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import pandas as pd
+from ibis import _
+from ibis.expr.types import Table
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from scipy import stats
+
+from analysis.draws import lots
+from analysis.report.text import N_
+from analysis.schema import TABLES
+from analysis.strategy import campaigns
+
+# customers; nobody withholds service from a handful of accounts, and they would prove nothing
+EXEMPT_BELOW = 30
+FEWEST_OWNERS = 10  # fewer cannot be told from the luck of one of them
+LAYERS = (
+    "tier",
+    "forecast",
+    "clv",
+)  # what strata are made of: what is expected of a customer says most of what will come
+BANDS = 3  # of a number, by rank: low, middle, high
+SMALLEST_STRATUM = 20  # customers; a tenth held back of fewer leaves one or none to compare with
+OTHERS = "others"  # the customers of strata smaller than that, together
+
+
+def seed_of(campaign_id: str, seed: int) -> int:
+    """A seed for each campaign: with one for all, the same customers would be held back from
+    everything, cycle after cycle.
+    """
+    return int.from_bytes(
+        hashlib.blake2b(campaign_id.encode(), digest_size=6, key=str(seed).encode()).digest()
+    )
+
+
+def strata(people: pd.DataFrame, by: Sequence[str] = LAYERS, bands: int = BANDS) -> pd.Series:
+    """The stratum of each row: the columns `by` as far as there are, joined; numbers become `bands`
+    of about equal count. Strata below SMALLEST_STRATUM customers are one, OTHERS.
+    """
+    parts = [_banded(people[name], bands) for name in by if name in people]
+    joined = (
+        parts[0].str.cat(parts[1:], sep=" / ")
+        if parts
+        else pd.Series("all", people.index, dtype="str")
+    )
+    size = joined.map(joined.value_counts())
+    return joined.where(size >= SMALLEST_STRATUM, OTHERS).rename("stratum").astype("str")
+
+
+def _banded(column: pd.Series, bands: int) -> pd.Series:
+    """Numbers as the band of their rank, equal ones together; anything else as text, and what is
+    missing as a dash.
+    """
+    if not is_numeric_dtype(column) or is_bool_dtype(column):
+        return column.astype("str").fillna("–")
+    band = np.ceil((column.rank(pct=True) * bands).round(9))
+    return band.map("{:.0f}".format).where(column.notna(), "–").astype("str")
+
+
+def draw(chosen: pd.DataFrame, strata: pd.Series, control_share: float, seed: int) -> pd.Series:
+    """The arm of each row of `chosen` (customer_id), treat or control, drawn by lot within `strata`
+    (by row).
+
+    As many are held back as the share comes to, rounded; each stratum gives its whole number, and
+    those with the largest remainders one more. Everybody is exempt where nobody is to be held back
+    or there are fewer than EXEMPT_BELOW. Raises ValueError for a share that is none or leaves
+    nobody to treat.
+    """
+    if not _possible(control_share) or len(chosen) < EXEMPT_BELOW:
+        return _arms(chosen, "exempt")
+    rows = pd.DataFrame(
+        {
+            "customer_id": chosen.customer_id,
+            "stratum": strata,
+            "lot": lots(chosen.customer_id, seed),
+        }
+    )
+    held = rows.stratum.map(_held(rows.stratum.value_counts(), control_share, seed))
+    place = (
+        rows.sort_values(["lot", "customer_id"]).groupby("stratum").cumcount().reindex(rows.index)
+    )
+    return _arms(chosen, np.where(place < held, "control", "treat"))
+
+
+def draw_by_owner(
+    chosen: pd.DataFrame, owners: pd.Series, control_share: float, seed: int
+) -> pd.Series:
+    """The same where `owners` (by row) deliver the action, who cannot help treating all of their
+    customers or none: one lot for all of an owner's. To be measured with the owner as cluster.
+
+    Who has no owner is exempt, and so is everybody where there are fewer than FEWEST_OWNERS, or
+    than EXEMPT_BELOW customers who have one. At least two owners are in either arm. Raises
+    ValueError as draw.
+    """
+    names = pd.Series(sorted(owners.dropna().unique()), dtype="str")
+    if (
+        not _possible(control_share)
+        or len(names) < FEWEST_OWNERS
+        or owners.notna().sum() < EXEMPT_BELOW
+    ):
+        return _arms(chosen, "exempt")
+    count = int(np.clip(np.floor(control_share * len(names) + 0.5), 2, len(names) - 2))
+    held = names.iloc[np.argsort(lots(names, seed), kind="stable")[:count]]
+    return _arms(
+        chosen, np.select([owners.isna(), owners.isin(held)], ["exempt", "control"], "treat")
+    )
+
+
+def _possible(control_share: float) -> bool:
+    """Whether anybody is to be held back."""
+    if not 0 <= control_share < 1:
+        raise ValueError(
+            f"control_share: {control_share:g} is no share that leaves somebody to treat; give 0 to"
+            " below 1"
+        )
+    return control_share > 0
+
+
+def _arms(chosen: pd.DataFrame, arms: str | np.ndarray) -> pd.Series:
+    return pd.Series(arms, chosen.index, name="arm", dtype="str")
+
+
+def _held(sizes: pd.Series, share: float, seed: int) -> pd.Series:
+    """How many each stratum gives, by largest remainder; equal remainders by lot, at least one in
+    either arm.
+    """
+    total = int(np.clip(np.floor(sizes.sum() * share + 0.5), 1, sizes.sum() - 1))
+    whole = np.floor(sizes * share + 1e-9).astype(int)
+    left = (sizes * share - whole).round(9)
+    order = pd.DataFrame(
+        {"left": left, "lot": lots(pd.Series(sizes.index, dtype="str"), seed)}, index=sizes.index
+    )
+    last = order.sort_values(["left", "lot"], ascending=False).index
+    return whole.add(pd.Series(np.arange(len(last)) < total - whole.sum(), last).astype(int))
+
+
+# How small an effect shows
+def sample_size(
+    sd: float,
+    smallest_effect: float,
+    control_share: float,
+    reduction: float = 0.0,
+    alpha: float = 0.05,
+    power: float = 0.8,
+) -> float:
+    """Customers needed, both arms together, to prove an effect of that size with that power; nan
+    where it cannot be told.
+
+    `sd`: standard deviation of the outcome between customers, zeros included; `reduction`: share of
+    its variance that covariates explain. Difference of two means, normal (Cohen 1988).
+    """
+    spread = (
+        sd**2 * (1 - reduction) / (control_share * (1 - control_share))
+        if 0 < control_share < 1
+        else float("nan")
+    )
+    needed = (
+        _z(alpha, power) ** 2 * spread / smallest_effect**2 if smallest_effect else float("nan")
+    )
+    return float(np.ceil(needed - 1e-9))
+
+
+def smallest_detectable(
+    n_treat: int,
+    n_control: int,
+    sd: float,
+    reduction: float = 0.0,
+    alpha: float = 0.05,
+    power: float = 0.8,
+) -> float:
+    """The smallest effect that arms of these sizes prove with that power, in units of the outcome;
+    nan with an empty arm.
+    """
+    if min(n_treat, n_control) < 1:
+        return float("nan")
+    return float(_z(alpha, power) * sd * np.sqrt((1 - reduction) * (1 / n_treat + 1 / n_control)))
+
+
+def _z(alpha: float, power: float) -> float:
+    return float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power))
+
+
+def a_window_ago(transactions: Table, as_of: dt.date, window_days: int, seed: int) -> pd.DataFrame:
+    """What everybody who had a line by then did in the last `window_days` days, and what was known
+    before: as from campaign.outcomes; of many customers as many as campaign.MOST_COMPARED, by lot.
+    """
+    before = as_of - dt.timedelta(days=window_days)
+    people = transactions.filter(_.day < before).select("customer_id").distinct().to_pandas()
+    some = people.assign(lot=lots(people.customer_id, seed)).nsmallest(
+        campaigns.MOST_COMPARED, "lot"
+    )
+    return campaigns.outcomes(
+        transactions, _members(some, pd.Timestamp(before)), window_days, as_of
+    )
+
+
+def yardstick(
+    facts: pd.DataFrame, past: pd.DataFrame, outcome: str = campaigns.OUTCOME
+) -> dict[str, float]:
+    """How the outcome varies between customers like those chosen: those of `past` (from
+    a_window_ago) who had then been silent for about as long as the chosen now are. Their own last
+    window would mislead: who is chosen for long silence has none.
+
+    `facts` as from `known`. Keys: customers, mean, sd, reduction (share of the variance that what
+    was known before explains, adjusted R²); nan of fewer than campaign.MIN_ARM.
+    """
+    shortest, longest = (
+        facts.recency_days.quantile([0.05, 0.95]) if len(facts) else (np.nan, np.nan)
+    )
+    alike = past[past.recency_days.between(shortest, longest) & past[outcome].notna()]
+    if len(alike) < campaigns.MIN_ARM:
+        return {"customers": len(alike)} | dict.fromkeys(("mean", "sd", "reduction"), float("nan"))
+    y = alike[outcome].to_numpy(float)
+    columns = np.column_stack([np.ones(len(y)), campaigns.matrix(alike, campaigns.COVARIATES)])
+    left = y - columns @ np.linalg.lstsq(columns, y, rcond=None)[0]
+    variance, free = y.var(ddof=1), len(y) - columns.shape[1]
+    reduction = float(np.clip(1 - (left @ left) / free / variance, 0, 1)) if variance > 0 else 0.0
+    return {
+        "customers": len(alike),
+        "mean": float(y.mean()),
+        "sd": float(np.sqrt(variance)),
+        "reduction": reduction,
+    }
+
+
+def _members(chosen: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
+    """The chosen customers as if all had been treated on a day."""
+    return pd.DataFrame(
+        {"customer_id": chosen.customer_id, "campaign_id": "", "arm": "treat", "day": day}
+    )
+
+
+# What is kept of the plan
+def known(
+    transactions: Table, chosen: pd.DataFrame, as_of: dt.date, window_days: int
+) -> pd.DataFrame:
+    """What is known of the chosen customers when the plan is made: customer_id and the covariates
+    of campaign.outcomes. The day itself is over and counts as before.
+    """
+    tomorrow = pd.Timestamp(as_of) + pd.Timedelta(days=1)
+    past = transactions.filter(_.day <= as_of)
+    found = campaigns.outcomes(
+        past,
+        _members(chosen, tomorrow),
+        window_days,
+        (tomorrow + pd.Timedelta(days=window_days)).date(),
+    )
+    return found[["customer_id", *campaigns.COVARIATES]]
+
+
+def frozen(
+    chosen: pd.DataFrame,
+    facts: pd.DataFrame,
+    campaign_id: str,
+    as_of: dt.date,
+    seed: int,
+    smallest: float,
+    detectable: float,
+) -> pd.DataFrame:
+    """The table `trial_design` of one campaign. `chosen`: customer_id, stratum, arm, and forecast
+    where there is one; `facts` as from `known`; `smallest` effect that is worth finding and the
+    `detectable` one, in orders per customer.
+    """
+    whole = chosen.merge(facts, "left", "customer_id", validate="one_to_one")
+    told = {"campaign_id": campaign_id, "day": pd.Timestamp(as_of), "seed": seed}
+    effects = {"smallest_effect": float(smallest), "detectable_effect": float(detectable)}
+    table = whole.assign(**told, **effects).reindex(columns=list(TABLES["trial_design"].columns))
+    return table.sort_values("customer_id", ignore_index=True)
+
+
+def planned(
+    chosen: pd.DataFrame,
+    transactions: Table,
+    as_of: dt.date,
+    window_days: int,
+    seed: int,
+    by_owner: Collection[str] = (),
+) -> pd.DataFrame:
+    """The table `trial_design` of all campaigns of a plan.
+
+    `chosen`: customer_id, campaign_id, control_share and smallest_effect (alike within a campaign;
+    orders per customer); where known, forecast, the columns of `strata`, owner, and arm if it is
+    drawn already. Campaigns in `by_owner` are drawn by owner.
+    """
+    tables, past = [], a_window_ago(transactions, as_of, window_days, seed)
+    for name, people in chosen.groupby("campaign_id"):
+        share, smallest, own = (
+            people.control_share.iloc[0],
+            people.smallest_effect.iloc[0],
+            seed_of(str(name), seed),
+        )
+        layers = strata(people)
+        if "arm" in people:
+            arms = people.arm
+        elif name in by_owner:
+            arms = draw_by_owner(people, people.owner, share, own)
+        else:
+            arms = draw(people, layers, share, own)
+        facts, counts = known(transactions, people, as_of, window_days), arms.value_counts()
+        usual = yardstick(facts, past)
+        detectable = smallest_detectable(
+            counts.get("treat", 0), counts.get("control", 0), usual["sd"], usual["reduction"]
+        )
+        drawn = people.assign(stratum=layers, arm=arms)[
+            ["customer_id", "stratum", "arm", *({"forecast"} & {*people})]
+        ]
+        tables.append(
+            frozen(drawn, facts, str(name), as_of, own, smallest, detectable or float("nan"))
+        )
+    return (
+        pd.concat(tables, ignore_index=True)
+        if tables
+        else pd.DataFrame(columns=list(TABLES["trial_design"].columns))
+    )
+
+
+def foretold(design: pd.DataFrame) -> pd.DataFrame:
+    """What each campaign of `trial_design` will be able to prove, the surest first.
+
+    Columns: campaign_id, treated, control, exempt (customers), smallest_effect, detectable_effect
+    (orders per customer), needed (customers in both arms that would show the smallest effect),
+    enough.
+    """
+    counts = design.assign(**{arm: design.arm == arm for arm in ("treat", "control", "exempt")})
+    table = counts.groupby("campaign_id", as_index=False).agg(
+        treated=("treat", "sum"),
+        control=("control", "sum"),
+        exempt=("exempt", "sum"),
+        smallest_effect=("smallest_effect", "first"),
+        detectable_effect=("detectable_effect", "first"),
+    )
+    ratio = table.detectable_effect / table.smallest_effect.where(table.smallest_effect > 0)
+    table["needed"] = np.ceil((table.treated + table.control) * ratio**2 - 1e-9)
+    table["enough"] = ratio <= 1
+    return (
+        table.assign(ratio=ratio)
+        .sort_values(["ratio", "campaign_id"], ignore_index=True)
+        .drop(columns="ratio")
+    )
+
+
+def telling(table: pd.DataFrame) -> list[tuple[str, dict[str, object]]]:
+    """Message keys with their values, of a table as from foretold."""
+    drawn, exempt = table[table.control > 0], table[table.exempt > 0]
+    said: list[tuple[str, dict[str, object]]] = []
+    if enough := int(drawn.enough.sum()):
+        said.append(
+            (
+                N_(
+                    "{campaigns:int} planned campaigns are large enough to prove the effect hoped"
+                    " for; {control:int} customers are held back by lot in them."
+                ),
+                {"campaigns": enough, "control": int(drawn.control[drawn.enough].sum())},
+            )
+        )
+    said += [
+        (
+            N_(
+                "How small an effect campaign {campaign:word} can prove is not known: too few"
+                " customers have been silent for as long before to tell how orders vary."
+            ),
+            {"campaign": name},
+        )
+        for name in drawn.campaign_id[drawn.detectable_effect.isna()]
+    ]
+    for row in drawn[~drawn.enough & drawn.detectable_effect.notna()].itertuples():
+        size = {
+            "customers": row.treated + row.control,
+            "control": row.control,
+            "needed": row.needed,
+        }
+        said.append(
+            (
+                N_(
+                    "Campaign {campaign:word} is too small to prove what is hoped for: with"
+                    " {customers:int} customers, {control:int} of them held back, {found:number}"
+                    " extra orders per customer would be found in four cases of five, and"
+                    " {hoped:number} are hoped for; that takes {needed:int} customers."
+                ),
+                {
+                    "campaign": row.campaign_id,
+                    "found": row.detectable_effect,
+                    "hoped": row.smallest_effect,
+                }
+                | size,
+            )
+        )
+    if len(exempt):
+        said.append(
+            (
+                N_(
+                    "In {campaigns:int} planned campaigns nobody is held back ({customers:int}"
+                    " customers), so what they bring cannot be proven."
+                ),
+                {"campaigns": len(exempt), "customers": int(exempt.exempt.sum())},
+            )
+        )
+    return said

@@ -1,0 +1,1233 @@
+import codecs
+import csv
+import datetime as dt
+import gzip
+import io
+import itertools
+import re
+import sqlite3
+import string
+import zipfile
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import ibis
+import lifetimes
+import openpyxl
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from analysis.errors import InputError
+from analysis.intake import cleaning, column_matching, dataset, readers, store, value_formats
+from analysis.intake import init as onboarding
+from analysis.samples import crm_demo
+from analysis.schema import RECORDS
+
+LIFETIMES = Path(lifetimes.__file__).parent / "datasets"
+DAY = dt.date(2024, 1, 31)
+CLOCKED = dt.datetime(2024, 1, 31, 20, 5)
+
+# Headers as the programs write them; a test fills some of their columns.
+TAOBAO = """订单编号,买家会员名,买家支付宝账号,买家应付货款,买家应付邮费,总金额,买家实际支付金额,订单状态,买家留言,
+收货人姓名,收货地址 ,联系手机,订单创建时间,订单付款时间 ,宝贝标题 ,宝贝种类,宝贝总数量,店铺名称,订单备注"""
+JD = """订单号,商品ID,商品名称,订购数量,支付方式,下单时间,京东价,订单金额,结算金额,应付金额,订单状态,
+下单帐号,客户姓名,客户地址,联系电话"""
+ZOHO_DEALS = (
+    "Record Id,Deal Name,Deal Owner,Amount,Closing Date,Account Name,Stage,Probability (%),Lead"
+    " Source,Contact Name"
+)
+ZOHO_ACCOUNTS = """Record Id,Account Name,Account Owner,Website,Phone,Industry,Account Type,Account Number,Employees,
+Annual Revenue,Billing City,Billing State,Billing Country,Created Time,Modified Time"""
+SHOPIFY = """Name,Email,Financial Status,Paid at,Fulfillment Status,Accepts Marketing,Currency,Subtotal,Shipping,Taxes,Total,
+Discount Code,Discount Amount,Created at,Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku,Billing Name,Id"""
+WOOCOMMERCE = """order_id,order_number,order_date,paid_date,status,shipping_total,order_total,order_currency,customer_id,
+customer_email,billing_first_name"""
+SUPERSTORE = """行 ID,订单 ID,订单日期,发货日期,邮寄方式,客户 ID,客户名称,细分,城市,省/自治区,国家,地区,产品 ID,类别,子类别,
+产品名称,销售额,数量,折扣,利润"""
+UCI = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
+
+
+def export(header, filled, rows):
+    """A CSV's text with a program's header, where some columns are filled and the others empty."""
+    names, given = header.replace("\n", "").split(","), filled.split(",")
+    assert set(given) <= {name.strip() for name in names}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(names)
+    writer.writerows(
+        [
+            [dict(zip(given, row, strict=True)).get(name.strip(), "") for name in names]
+            for row in rows
+        ]
+    )
+    return text.getvalue()
+
+
+def table(*rows):
+    return "".join(",".join(map(str, row)) + "\n" for row in rows)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Writes files (name: text or bytes), runs init on them, and returns the dataset file's text,
+    content and screen lines.
+    """
+
+    def run(**files):
+        paths = []
+        for name, content in files.items():
+            path = tmp_path / name.replace("__", ".")
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+            paths.append(path)
+        return look(paths, tmp_path)
+
+    return run
+
+
+def look(paths, folder):
+    file, said = onboarding.init(paths, "shop", folder / "data")
+    text = file.read_text("utf-8")
+    return file, text, yaml.safe_load(text), said
+
+
+def columns(content, name="transactions"):
+    return content["tables"][name]["columns"]
+
+
+def questions(text):
+    """The questions of a dataset file by the key below each; every ? must have one."""
+    lines = text.splitlines()
+    found = {}
+    for above, line in itertools.pairwise(lines):
+        if line.rstrip().endswith('"?"') and not line.lstrip().startswith("#"):
+            assert above.lstrip().startswith("# QUESTION: "), line
+            found[line.strip().partition(":")[0]] = above.strip().removeprefix("# QUESTION: ")
+    return found
+
+
+def read(file, name="transactions"):
+    """The rows of a table as the program reads them with a dataset file."""
+    return store.typed(store.gather(dataset.load(file), file.parent), name).to_pandas()
+
+
+# --- files as companies have them
+# -------------------------------------------------------------------------------------
+
+
+TAOBAO_FILLED = (
+    "订单编号,买家会员名,买家支付宝账号,收货人姓名,联系手机,买家应付货款,总金额,买家实际支付金额,订单状态,订单创建时间,订单付款时间,"
+    "宝贝标题,宝贝总数量,店铺名称"
+)
+
+
+def taobao(order, buyer="tb0099", status="交易成功", paid="2024-01-31 20:05:09"):
+    money = ["120.00", "120.00", "110.50"]
+    return [
+        order,
+        buyer,
+        "x@x.example",
+        "王小明",
+        "13812345678",
+        *money,
+        status,
+        CLOCKED,
+        paid,
+        "红茶礼盒",
+        2,
+        "茶叶店",
+    ]
+
+
+def test_a_chinese_shops_export_in_gb18030(start):
+    rows = [taobao(f"20240131123456789{n:02}", f"tb{n % 7:04}") for n in range(30)]
+    rows += [
+        taobao("2024013112345678980", status="交易关闭"),
+        taobao("2024013112345678981", status="等待买家付款", paid=""),
+    ]
+    file, text, content, said = start(
+        orders__csv=export(TAOBAO, TAOBAO_FILLED, rows).encode("gb18030")
+    )
+    assert columns(content) == {
+        "customer_id": "买家会员名",
+        "date": "订单创建时间",
+        "amount": "买家实际支付金额",
+        "quantity": "宝贝总数量",
+        "order_id": "订单编号",
+        "product": "宝贝标题",
+        "channel": "店铺名称",
+        "status": "订单状态",
+    }
+    described = content["tables"]["transactions"]
+    assert (described["void_status"], described["order_key"]) == (
+        ["交易关闭", "等待买家付款"],
+        ["order_id"],
+    )
+    assert "kept as sales: 交易成功" in text
+    assert "encoding" not in described
+    assert content["currency"] == "CNY"
+    assert not questions(text)
+    assert any("date: 订单创建时间; it could also be 订单付款时间" in line for line in said)
+    lines = read(file)
+    assert (lines.moment == CLOCKED).all()
+    assert set(lines.amount) == {Decimal("110.50")}
+    assert lines.void.sum() == 2
+    assert (lines.order_id.str.len() == 19).all()
+
+
+def test_the_screen_and_the_file_show_nobody(start):
+    names = ["Account Name", "Contact Name", "Phone", "Email", "Birthday", "Industry"]
+    accounts = table(
+        names,
+        *[["Acme Ltd", "Ann Bee", "+44 20 7946 0958", "ann@bee.example", "13/02/1984", "Tea"]] * 3,
+    )
+    orders = export(TAOBAO, TAOBAO_FILLED, [taobao("2024013112345678901")] * 3)
+    _, text, _, said = start(orders__csv=orders, accounts__csv=accounts)
+    nobody = (
+        "王小明",
+        "138123",
+        "tb0099",
+        "110.50",
+        "x@x",
+        "20240131123",
+        "Ann Bee",
+        "Acme",
+        "7946",
+        "ann@bee",
+        "1984",
+    )
+    assert [value for value in nobody if value in text + "\n".join(said)] == []
+    assert "99/99/9999 in line 2 of accounts.csv: the day comes first" in text
+
+
+@pytest.mark.parametrize(("settled", "amount"), [("110.00", "应付金额"), ("100.00", "?")])
+def test_two_columns_of_one_rank_are_asked_for_unless_they_are_the_same(start, settled, amount):
+    filled = "订单号,商品ID,订购数量,下单时间,京东价,订单金额,应付金额,结算金额,订单状态,下单帐号"
+    rows = [
+        [1000 + n, "A1", 2, CLOCKED, "60.00", "120.00", "110.00", settled, "完成", f"jd_{n % 3}"]
+        for n in range(9)
+    ]
+    _, text, content, _ = start(orders__csv=export(JD, filled, rows))
+    assert columns(content)["customer_id"] == "下单帐号"
+    assert columns(content)["amount"] in (amount, "结算金额" if amount != "?" else amount)
+    assert set(questions(text)) == ({"amount"} if amount == "?" else set())
+    assert amount != "?" or re.search(
+        "结算金额.*; 应付金额|应付金额.*; 结算金额", questions(text)["amount"]
+    )
+
+
+def test_zoho_deals_and_accounts_join_on_the_account(start):
+    stages = ["Closed Won", "Closed Lost", "Qualification", "Closed Won"]
+    filled = "Record Id,Deal Name,Amount,Closing Date,Account Name,Stage,Lead Source,Contact Name"
+    deals = [
+        [
+            f"zcrm_{n}",
+            f"Deal {n}",
+            1200,
+            "01/31/2024",
+            f"Acme {n % 3}",
+            stages[n % 4],
+            "Web",
+            "Ann Bee",
+        ]
+        for n in range(12)
+    ]
+    profile = (
+        "Record Id,Account Name,Account Owner,Phone,Industry,Account Type,Account"
+        " Number,Employees,Billing City,Billing Country,Created Time,Modified Time"
+    )
+    times = ["01/31/2023 10:00 AM", "01/31/2024 10:00 AM"]
+    accounts = [
+        [
+            f"zcrm_9{n}",
+            f"Acme {n}",
+            "o@x.example",
+            "+44 20 7946 0958",
+            "Tea",
+            ("A", "B")[n % 2],
+            0,
+            12,
+            "Leeds",
+            "UK",
+            *times,
+        ]
+        for n in range(6)
+    ]
+    files = {
+        "deals__csv": export(ZOHO_DEALS, filled, deals),
+        "accounts__csv": export(ZOHO_ACCOUNTS, profile, accounts),
+    }
+    file, text, content, _ = start(**files)
+    assert not questions(text)
+    assert columns(content) == {
+        "customer_id": "Account Name",
+        "date": "Closing Date",
+        "amount": "Amount",
+        "order_id": "Record Id",
+        "channel": "Lead Source",
+        "status": "Stage",
+    }
+    assert content["tables"]["transactions"]["void_status"] == [
+        "Closed Lost",
+        "Qualification",
+    ]  # a deal not won is no sale
+    found = columns(content, "customers")
+    assert found["customer_id"] == found["company"] == "Account Name"
+    assert (found["owner"], found["city"], found["first_contact"]) == (
+        "Account Owner",
+        "Billing City",
+        "Created Time",
+    )
+    assert content["tables"]["customers"]["attributes"] == {"account_type": "Account Type"}
+    assert read(file).day.dt.date.unique().tolist() == [DAY]
+    assert read(file, "customers").updated.dt.date.unique().tolist() == [DAY]
+
+
+def test_the_customer_column_is_the_one_that_holds_the_customers_of_the_orders(start):
+    orders = table(
+        ["customer id", "order date", "amount"],
+        *[[f"00{n % 5}7", "2024-01-31", "5.00"] for n in range(10)],
+    )
+    accounts = table(
+        ["Record Id", "Account Name", "Kundennr", "Industry"],
+        *[[f"z{n}", f"Acme {n}", f"00{n}7", "Tea"] for n in range(8)],
+    )
+    _, text, content, _ = start(orders__csv=orders, accounts__csv=accounts)
+    assert columns(content, "customers")["customer_id"] == "Kundennr"
+    assert "5 of them with orders" in text
+
+
+def test_customers_of_another_system_are_noted(start):
+    orders = table(
+        ["customer id", "order date", "amount"],
+        *[[f"A{n}", "2024-01-31", "5.00"] for n in range(9)],
+    )
+    accounts = table(
+        ["Account Name", "Industry", "Phone"],
+        *[[f"Acme {n}", "Tea", "+44 20 7946 0958"] for n in range(9)],
+    )
+    *_, said = start(orders__csv=orders, accounts__csv=accounts)
+    assert any(
+        "none of the customers seen in the orders was seen in Account Name" in line for line in said
+    )
+
+
+UCI_SALES = [
+    [536365 + n // 2, f"8512{n}A", "MUG", 6, "12/13/2010 8:26", 2.55, 17850 + n // 2, "UK"]
+    for n in range(20)
+]
+
+
+def test_uci_online_retail_with_its_cancellations(start):
+    back = ["C536365", "85120A", "MUG", 1, "12/14/2010 8:26", 2.55, 17850, "UK"]
+    file, text, content, _ = start(retail__csv=export(UCI, UCI, [*UCI_SALES, back]))
+    assert not questions(text)
+    described = content["tables"]["transactions"]
+    assert described["returns"] == {"prefix": "C"}
+    assert described["order_key"] == ["order_id", "product"]
+    assert described["date_format"] == {"date": "%m/%d/%Y %H:%M"}
+    assert "12/13/2010 8:26 in line 2 of retail.csv: the month comes first" in text
+    assert columns(content) == {
+        "customer_id": "CustomerID",
+        "date": "InvoiceDate",
+        "quantity": "Quantity",
+        "unit_price": "UnitPrice",
+        "order_id": "InvoiceNo",
+        "product": "StockCode",
+    }
+    assert read(file).amount.sum() == Decimal("15.30") * 20 - Decimal("2.55")
+
+
+def test_letters_before_ids_of_their_own_are_no_cancellations(start):
+    *_, content, _ = start(
+        retail__csv=export(UCI, UCI, [[f"C{row[0]}", *row[1:]] for row in UCI_SALES])
+    )
+    assert "returns" not in content["tables"]["transactions"]
+
+
+def test_shopify_takes_price_times_quantity_for_a_total_that_is_the_orders(start):
+    filled = (
+        "Name,Email,Created at,Lineitem quantity,Lineitem name,Lineitem price,Financial"
+        " Status,Currency,Subtotal,Total"
+    )
+    first = ["paid", "EUR", "20.00", "25.00"]  # of the order, in its first row only
+    rows = [
+        [
+            f"#{1000 + n // 2}",
+            f"c{n // 2 % 4}@x.example",
+            "2024-01-31 20:05:00 +0800",
+            2,
+            f"Tea {n}",
+            "9.90",
+            *(first if n % 2 else [""] * 4),
+        ]
+        for n in range(1, 19)
+    ]
+    _, text, content, said = start(
+        orders__csv=export(SHOPIFY, filled, sorted(rows, key=lambda row: (row[0], row[6] == "")))
+    )
+    found = columns(content)
+    assert (found["customer_id"], found["order_id"], found["date"]) == (
+        "Email",
+        "Name",
+        "Created at",
+    )
+    assert (found["unit_price"], found["quantity"]) == ("Lineitem price", "Lineitem quantity")
+    assert "amount" not in found
+    assert any("Total stands only in the first row of an order" in line for line in said)
+    assert content["currency"] == "EUR"
+    assert content["tables"]["transactions"]["date_format"] == {"date": "%Y-%m-%d %H:%M:%S %z"}
+    assert set(questions(text)) == {
+        "time_zone"
+    }  # moments from UTC: the file cannot tell where days begin
+
+
+def test_woocommerce(start):
+    filled = "order_id,order_number,order_date,status,order_total,order_currency,customer_id,customer_email"
+    statuses = ["completed", "cancelled", "failed", "processing", "on-hold"]
+    rows = [
+        [70 + n, 70 + n, CLOCKED, s, "12.50", "GBP", n % 3, f"c{n % 3}@x.example"]
+        for n, s in enumerate(statuses)
+    ]
+    _, text, content, _ = start(woo__csv=export(WOOCOMMERCE, filled, rows))
+    assert not questions(text)
+    assert (columns(content)["order_id"], columns(content)["amount"]) == ("order_id", "order_total")
+    assert content["tables"]["transactions"]["void_status"] == ["cancelled", "failed"]
+    assert content["currency"] == "GBP"
+
+
+def test_a_chinese_superstore_with_a_byte_order_mark(start):
+    filled = (
+        "订单 ID,订单日期,发货日期,客户 ID,客户名称,产品 ID,类别,产品名称,销售额,数量,折扣,利润"
+    )
+    dates, money = ["2024年1月31日", "2024年2月2日"], ["¥129.70", "2", "0.4", "-60.70"]
+    rows = [
+        [f"CN-{n // 2}", *dates, f"曾惠-{n % 5}", "曾惠", f"办公用-{n}", "办公用品", "剪刀", *money]
+        for n in range(30)
+    ]
+    file, text, content, _ = start(超市__csv="\ufeff" + export(SUPERSTORE, filled, rows))
+    assert not questions(text)
+    assert (columns(content)["customer_id"], columns(content)["amount"]) == ("客户 ID", "销售额")
+    assert "discount" not in columns(content)  # a rate, not money
+    assert content["currency"] == "CNY"
+    assert read(file).day.dt.date.unique().tolist() == [DAY]
+
+
+def test_cdnow_master(start):
+    file, text, content, _ = start(master__txt=(LIFETIMES / "CDNOW_master.txt").read_text())
+    known = yaml.safe_load(Path("data/cdnow.yml").read_text("utf-8"))["tables"]["transactions"]
+    found = content["tables"]["transactions"]
+    assert not questions(text)
+    assert found["columns"] == known["columns"]
+    assert found["format"] == known["format"]
+    assert found["date_format"] == {"date": known["date_format"]}
+    assert content["currency"] == "USD"  # dollar_value
+    assert read(file).amount.sum() == Decimal("2500315.63")
+
+
+def test_cdnow_sample_has_no_header_and_two_ids(start):
+    file, text, content, said = start(sample__txt=(LIFETIMES / "CDNOW_sample.txt").read_text())
+    assert content["tables"]["transactions"]["header"] == 0
+    assert columns(content) == {"customer_id": "?", "date": "3", "amount": "5", "quantity": "4"}
+    assert re.search(r"1 \(as 99999, .*; 2 \(as 9999,", questions(text)["customer_id"])
+    assert any(line.startswith("question: customer_id") for line in said)
+    answered = re.sub(r'customer_id: "\?"', "customer_id: '2'", text)
+    file.write_text(answered, "utf-8")
+    lines = read(file)
+    assert (len(lines), lines.customer_id.nunique()) == (6919, 2357)
+    assert lines.day.dt.date.max() == dt.date(1998, 6, 30)
+
+
+def test_every_table_of_a_company_in_one_database(tmp_path):
+    tables = {
+        "orders": (
+            "100 + i % 9 customer_id, i order_id, DATE '2024-01-31' order_date, i + 0.5 total"
+        ),
+        "people": "100 + i customer_id, 'Ann' full_name, 'a@b.co' email, 'York' city",
+        "calls": "100 + i customer_id, TIMESTAMP '2024-01-31 20:05:00' call_time, 'ok' call_result",
+        "campaign": "100 + i customer_id, 'x' campaign_id, DATE '2024-01-31' sent_at, 'treat' arm",
+        "product": "'A' || i sku, 'Tea' title, 'X' vendor, 9.9 price",
+        "notes": "'nothing to see' remark",
+    }
+    with duckdb.connect(str(tmp_path / "shop.duckdb")) as base:
+        for name, select in tables.items():
+            base.execute(
+                f"CREATE TABLE {name} AS SELECT {select} FROM"
+                f" range({40 if name == 'orders' else 9}) t(i)"
+            )
+    file, text, content, _ = look([tmp_path / "shop.duckdb"], tmp_path)
+    assert not questions(text)
+    assert {name: found["table"] for name, found in content["tables"].items()} == {
+        "transactions": "orders",
+        "customers": "people",
+        "interactions": "calls",
+        "campaigns": "campaign",
+        "products": "product",
+    }
+    assert read(file).amount.sum() == Decimal(800)
+
+
+def test_sqlite_parquet_and_gz(tmp_path):
+    with sqlite3.connect(tmp_path / "shop.db") as base:
+        base.execute("CREATE TABLE orders (customer_id, order_date, total)")
+        base.executemany("INSERT INTO orders VALUES (?, ?, ?)", [("007", "2024-01-31", 5.5)] * 3)
+    duckdb.sql(
+        "SELECT '007' customer_id, DATE '2024-01-31' order_date, 5.5 total FROM range(3)"
+    ).write_parquet(str(tmp_path / "o.parquet"))
+    with gzip.open(tmp_path / "o.csv.gz", "wb") as packed:
+        packed.write(
+            table(
+                ["customer_id", "order_date", "total"], *[["007", "2024-01-31", "5.5"]] * 3
+            ).encode()
+        )
+    for name in ("shop.db", "o.parquet", "o.csv.gz"):
+        file, text, content, _ = look([tmp_path / name], tmp_path)
+        assert columns(content) == {
+            "customer_id": "customer_id",
+            "date": "order_date",
+            "amount": "total",
+        }
+        assert not questions(text)
+        assert read(file).customer_id.tolist() == ["007"] * 3
+        file.unlink()
+
+
+# --- faults of files
+# --------------------------------------------------------------------------------------------------
+
+ORDERS = table(
+    ["Customer ID", "Order Date", "Amount"],
+    *[[f"{n % 3:03}", "31.01.2024", "12.50"] for n in range(9)],
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])
+def test_encodings_found_by_themselves_are_not_written(start, encoding):
+    text = ORDERS.replace("Amount", "金额")
+    file, written, content, _ = start(orders__csv=text.encode(encoding))
+    assert "encoding" not in content["tables"]["transactions"]
+    assert not questions(written)
+    assert len(read(file)) == 9
+
+
+@pytest.mark.parametrize("name", ["Müller", "Åse", "Señora", "José", "Société"])
+def test_western_text_is_asked_for_and_never_taken_as_chinese(start, name):
+    text = "".join(f"{line},{name} {n}\n" for n, line in enumerate(ORDERS.splitlines()))
+    _, written, content, _ = start(orders__csv=text.encode("cp1252"))
+    assert content["tables"]["transactions"]["encoding"] == "?"
+    assert "cp1252" in questions(written)["encoding"]
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_separators_and_line_ends(start, mark, ends):
+    text = "".join(f'{line},"a, b; c"\n' for line in ORDERS.splitlines()).replace("\n", ends)
+    text = re.sub(r',(?=[^"]*(?:"[^"]*"[^"]*)*$)', lambda _: mark, text) if mark != "," else text
+    file, written, content, _ = start(orders__csv=text)
+    assert content["tables"]["transactions"].get("separator", ",") == mark
+    assert not questions(written)
+    assert read(file).amount.sum() == Decimal("112.5")
+
+
+def test_a_title_above_the_header(start):
+    file, _, content, _ = start(
+        orders__csv="2024 sales of my shop\nexported 31.01.2024\n\n" + ORDERS
+    )
+    assert content["tables"]["transactions"]["header"] == 4
+    assert len(read(file)) == 9
+
+
+def test_a_file_without_a_header(start):
+    body = ORDERS.partition("\n")[2]
+    file, _, content, said = start(orders__csv=body)
+    assert content["tables"]["transactions"]["header"] == 0
+    assert columns(content) == {"customer_id": "1", "date": "2", "amount": "3"}
+    assert sum("by its values" in line for line in said) == 3
+    assert len(read(file)) == 9
+
+
+def test_headers_with_blanks_full_width_letters_and_no_name(start):
+    text = ORDERS.replace(
+        "Customer ID,Order Date,Amount", "Ｃｕｓｔｏｍｅｒ　ＩＤ , order_date ,ＡＭＯＵＮＴ（元）,"
+    )
+    text = (
+        "\n".join(line if n == 0 else line + ",x" for n, line in enumerate(text.splitlines()))
+        + "\n"
+    )
+    file, _, content, _ = start(orders__csv=text)
+    assert columns(content) == {
+        "customer_id": "Customer ID",
+        "date": "order_date",
+        "amount": "AMOUNT(元)",
+    }
+    assert content["currency"] == "CNY"
+    assert len(read(file)) == 9
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "empty"),
+        ("\n\n", "empty"),
+        ("customer_id,date,amount\n", "no rows below the header"),
+        ("customer_id,date,date\n7,2024-01-31,5\n", "repeats 'date'"),
+        ("one column\nhello\nthere\n", "only one column"),
+        ("<html><table><tr><td>7</td></tr></table>", "web page"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "old workbook"),
+        (b"PK\x03\x04 broken", "workbook"),
+        (b"PAR1 broken", "."),
+        (b"SQLite format 3\0 broken", "not readable as sqlite"),
+        ('a,b\n"7,8\n', "."),
+    ],
+)
+def test_what_is_no_table_is_an_input_error_that_names_the_file(start, content, said):
+    with pytest.raises(InputError, match=rf"(?s)orders\.csv.*{said}"):
+        start(orders__csv=content)
+
+
+def test_a_zip_and_a_missing_file(start, tmp_path):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("Deals.csv", "x")
+    with pytest.raises(InputError, match=r"deals\.zip.*unpack it"):
+        start(deals__zip=packed.getvalue())
+    with pytest.raises(InputError, match=r"none\.csv.*no such file"):
+        onboarding.init([tmp_path / "none.csv"], "shop", tmp_path)
+    with pytest.raises(InputError, match="at least one file"):
+        onboarding.init([], "shop", tmp_path)
+
+
+def book(path, **sheets):
+    workbook = openpyxl.Workbook()
+    workbook.remove(workbook.active)
+    for name, rows in sheets.items():
+        sheet = workbook.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    workbook.save(path)
+    return path
+
+
+SHEET = [["客户编号", "下单时间", "实付金额"], *[[f"{n % 3:03}", CLOCKED, 12.5] for n in range(9)]]
+
+
+def test_of_several_sheets_the_one_that_matches(tmp_path):
+    notes = [["note", "note"], ["请勿修改", "导出于今天"]]
+    path = book(tmp_path / "orders.xlsx", 说明=notes, 订单=[["销售订单"], *SHEET], 空=[])
+    file, text, content, _ = look([path], tmp_path)
+    described = content["tables"]["transactions"]
+    assert (described["sheet"], described["header"]) == ("订单", 2)
+    assert not questions(text)
+    assert (read(file).moment == CLOCKED).all()
+    assert read(file).customer_id.unique().tolist() == ["000", "001", "002"]
+
+
+def test_sheets_alike_or_unknown_are_asked_for(tmp_path):
+    file, text, _, _ = look([book(tmp_path / "a.xlsx", y2023=SHEET, y2024=SHEET)], tmp_path)
+    assert "y2023, y2024" in questions(text)["sheet"]
+    file.unlink()
+    other = [["eins", "zwei"], ["a b", "c d"], ["e f", "g h"]]
+    _, text, _, _ = look([book(tmp_path / "b.xlsx", one=other, two=other)], tmp_path)
+    assert "one, two" in questions(text)["sheet"]
+
+
+def test_a_workbook_that_is_called_csv_is_told_its_name(tmp_path):
+    path = book(tmp_path / "orders.xlsx", Sheet1=SHEET).rename(tmp_path / "orders.csv")
+    with pytest.raises(InputError, match=r"orders\.csv: a workbook; rename it to \.xlsx"):
+        look([path], tmp_path)
+
+
+def test_files_of_one_form_become_one_description_and_decide_together(start):
+    january = table(
+        ["member no", "date", "sales"], *[[f"M{n}", f"0{n}/01/2024", "5.00"] for n in range(1, 10)]
+    )
+    file, text, content, _ = start(
+        january__csv=january, february__csv=january.replace("09/01/2024", "29/02/2024")
+    )
+    assert content["tables"]["transactions"]["path"] == ["../january.csv", "../february.csv"]
+    assert content["tables"]["transactions"]["date_format"] == {"date": "%d/%m/%Y"}
+    assert "29/02/2024 in line 10 of february.csv: the day comes first" in text
+    assert len(read(file)) == 18
+
+
+def test_files_of_other_form_are_items_of_a_list(start):
+    file, text, content, _ = start(a__csv=ORDERS, b__csv=ORDERS.replace(",", ";"))
+    assert [item.get("separator") for item in content["tables"]["transactions"]] == [None, ";"]
+    assert not questions(text)
+    assert len(read(file)) == 18
+
+
+def test_without_orders_it_is_asked_where_they_are(start):
+    _, text, content, said = start(
+        survey__csv=table(
+            ["客户编号", "填写时间", "推荐意愿"], *[[f"00{n}", "2024/1/31", n] for n in range(9)]
+        )
+    )
+    assert columns(content, "feedback") == {
+        "customer_id": "客户编号",
+        "date": "填写时间",
+        "score": "推荐意愿",
+    }
+    assert content["tables"]["feedback"]["constants"] == {"kind": "nps"}
+    assert set(questions(text)) == {"path", "customer_id", "date"}
+    assert any("where are the orders" in line for line in said)
+
+
+def test_a_file_of_no_use_is_left_out_with_the_reason(start):
+    prices = table(["sku", "week", "shelf"], *[[f"A{n}", n, "top"] for n in range(9)])
+    _, text, content, said = start(orders__csv=ORDERS, prices__csv=prices)
+    assert list(content["tables"]) == ["transactions"]
+    assert "left out: prices.csv, most like products: only one column is known" in said
+    assert "# left out: prices.csv" in text
+
+
+def test_a_table_that_could_be_another_is_noted(start):
+    *_, said = start(
+        x__csv=table(["customer id", "date"], *[[f"00{n}", "2024-01-31"] for n in range(9)])
+    )
+    assert any("taken as transactions; it could also be interactions" in line for line in said)
+
+
+def test_two_columns_without_a_name_are_no_matter(start):
+    file, _, _, said = start(orders__csv="".join(f"{line},,\n" for line in ORDERS.splitlines()))
+    assert len(read(file)) == 9
+    assert not any("could also be" in line for line in said)
+
+
+# --- the dataset file
+# -------------------------------------------------------------------------------------------------
+
+
+def test_an_existing_dataset_file_is_never_overwritten(start, tmp_path):
+    file, text, *_ = start(orders__csv=ORDERS)
+    with pytest.raises(InputError, match=r"shop\.yml is there and is not overwritten; .*--name"):
+        onboarding.init([tmp_path / "orders.csv"], "shop", tmp_path / "data")
+    assert file.read_text("utf-8") == text
+    assert re.findall(r"^# (\w+):", text, re.M)[:5] == [
+        "title",
+        "language",
+        "currency",
+        "time_zone",
+        "horizon_days",
+    ]
+    with pytest.raises(InputError, match="--name"):
+        onboarding.init([tmp_path / "orders.csv"], "../shop", tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("orders 2024.csv.gz", "orders_2024"),
+        ("订单.xlsx", "dataset"),
+        ("-x.csv", "x"),
+        ("订单2024.csv", "2024"),
+    ],
+)
+def test_a_name_from_a_file(file, name):
+    assert onboarding.name_of(Path(file)) == name
+    assert re.fullmatch(dataset.NAME, name)
+
+
+def test_without_a_name_the_first_files_is_taken(start, tmp_path):
+    start(orders__csv=ORDERS)
+    assert (
+        onboarding.init([tmp_path / "orders.csv"], "", tmp_path / "data")[0]
+        == tmp_path / "data" / "orders.yml"
+    )
+
+
+def test_a_file_with_open_questions_is_refused_until_they_are_answered(start):
+    file, text, *_ = start(
+        orders__csv=table(
+            ["customer id", "date", "amount"], *[[f"00{n}", "01/02/2024", "5"] for n in range(9)]
+        )
+    )
+    with pytest.raises(InputError, match=r"date_format\.date"):
+        dataset.load(file)
+    file.write_text(text.replace('date: "?"', "date: '%d/%m/%Y'"), "utf-8")
+    assert dataset.load(file).files("transactions")[0].format_of("date") == "%d/%m/%Y"
+
+
+def test_nothing_is_left_behind_when_a_file_fails(start, tmp_path):
+    with pytest.raises(InputError):
+        start(good__csv=ORDERS, bad__csv="")
+    assert not (tmp_path / "data").exists()
+
+
+def test_only_the_first_rows_are_read(tmp_path):
+    path = tmp_path / "orders.csv"
+    path.write_text(
+        "customer_id,date,amount\n" + "".join(f"{n},2024-01-31,5.00\n" for n in range(260_000))
+    )
+    look_ = onboarding.read(path, dataset.TableFile(path=["orders.csv"], columns={}))
+    assert len(look_["date"].values) == onboarding.FIRST_ROWS
+    assert (
+        onboarding.FIRST_ROWS
+        < len(look_["date"].seen)
+        <= onboarding.FIRST_ROWS + onboarding.MORE_ROWS
+    )
+
+
+def test_evidence_is_found_far_down(start):
+    rows = [f"{n % 900},05/06/2024,5.00\n" for n in range(120_000)] + ["7,05/13/2024,5.00\n"]
+    _, text, content, _ = start(orders__csv="customer_id,date,amount\n" + "".join(rows))
+    assert content["tables"]["transactions"]["date_format"] == {"date": "%m/%d/%Y"}
+    assert "05/13/2024 in line 120002 of orders.csv: the month comes first" in text
+
+
+def test_the_line_of_the_evidence_is_that_of_the_file(start):
+    text = 'note,customer_id,date,amount\n"two\nlines",7,05/06/2024,5.00\n\nx,7,8\nx,8,05/13/2024,6.00\n'
+    assert "05/13/2024 in line 6 of orders.csv" in start(orders__csv=text)[1]
+
+
+# --- statuses and money
+# -----------------------------------------------------------------------------------------------
+
+
+def order_lines(*rows):
+    return table(["order id", "customer id", "order date", "product", "amount", "status"], *rows)
+
+
+SALES = [[f"SO{n}", f"00{n % 7}", "2024-01-31", "tea", f"{n + 1}.50", "已完成"] for n in range(20)]
+
+
+def test_returns_beside_their_sales_are_returns(start):
+    file, text, content, _ = start(
+        orders__csv=order_lines(*SALES, ["TH3", "003", "2024-02-01", "tea", "4.50", "已退款"])
+    )
+    assert content["tables"]["transactions"]["returns"] == {"status": ["已退款"]}
+    assert "1 of 1 rows with 已退款 have their sale in another row" in text
+    assert read(file).amount.sum() == sum(Decimal(row[4]) for row in SALES) - Decimal("4.50")
+
+
+@pytest.mark.parametrize("order", ["SO99", "SO3"], ids=["of no other row", "of other products"])
+def test_returns_without_sales_are_asked_for(start, order):
+    _, text, _, _ = start(
+        orders__csv=order_lines(*SALES, [order, "003", "2024-02-01", "pot", "99.00", "已退款"])
+    )
+    assert "已退款" in questions(text)["returns"]
+    assert "void_status" in questions(text)["returns"]
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (
+            [
+                "交易关闭",
+                "已取消",
+                "cancelled",
+                "Canceled",
+                "unpaid",
+                "等待买家付款",
+                "作废",
+                "voided",
+            ],
+            "void",
+        ),
+        (["已退款", "退货", "Returned", "refunded", "退款成功"], "returned"),
+        (["部分退款", "partially_refunded", "没有申请退款", "未退款"], "kept"),
+        (["交易成功", "已发货", "completed", "paid", "pending", "on-hold", "Closed"], ""),
+    ],
+)
+def test_words_of_statuses(words, key):
+    for word in words:
+        assert (
+            next(
+                (k for k in ("kept", "returned", "won", "void") if column_matching.says(word, k)),
+                "",
+            )
+            == key
+        )
+
+
+def test_an_orders_total_that_repeats_in_its_lines_is_asked_for(start):
+    rows = [
+        [n // 3, f"00{n // 3 % 7}", "2024-01-31", f"tea {n}", f"{n // 3}.50"] for n in range(30)
+    ]
+    _, text, _, _ = start(
+        orders__csv=table(
+            ["order id", "customer id", "order date", "product", "order total"], *rows
+        )
+    )
+    assert "the same in all rows of an order" in questions(text)["amount"]
+
+
+def test_an_amount_that_is_price_times_quantity_is_a_lines(start):
+    rows = [
+        [n // 3, f"00{n // 3 % 7}", "2024-01-31", f"tea {n}", 2, "5.00", "10.00"] for n in range(30)
+    ]
+    names = ["order id", "customer id", "order date", "product", "qty", "unit price", "order total"]
+    _, text, content, _ = start(orders__csv=table(names, *rows))
+    assert not questions(text)
+    assert columns(content)["amount"] == "order total"
+    assert "unit_price" not in columns(content)
+
+
+def test_a_price_without_a_quantity_is_the_amount(start):
+    rows = [[f"00{n}", "2024-01-31", "5.00"] for n in range(9)]
+    *_, content, said = start(orders__csv=table(["customer id", "date", "price"], *rows))
+    assert columns(content)["amount"] == "price"
+    assert any("since there is no quantity" in line for line in said)
+
+
+def test_two_currencies_are_asked_for(start):
+    rows = [[f"00{n}", "2024-01-31", "5.00", "USD" if n % 2 else "CNY"] for n in range(9)]
+    _, text, _, _ = start(orders__csv=table(["customer id", "date", "amount", "currency"], *rows))
+    assert "CNY, USD" in questions(text)["currency"]
+    assert "rates" in questions(text)["currency"]
+
+
+@pytest.mark.parametrize(
+    ("header", "amount", "currency"),
+    [
+        ("amount", "€12.50", "EUR"),
+        ("amount", "12.50 £", "GBP"),
+        ("金额", "￥12.50", "CNY"),
+        ("amount", "¥12.50", "?"),
+        ("amount", "$12.50", "USD"),
+        ("amount", "CHF 12.50", "CHF"),
+        ("amount_gbp", "12.50", "GBP"),
+        ("Amount (EUR)", "12.50", "EUR"),
+        ("amount", "12.50", None),
+    ],
+)
+def test_currency_by_sign_or_header(start, header, amount, currency):
+    *_, content, _ = start(
+        orders__csv=table(
+            ["customer id", "date", header], *[[f"00{n}", "2024-01-31", amount] for n in range(9)]
+        )
+    )
+    assert content.get("currency") == currency
+
+
+# --- dates and numbers, by the way the program reads them
+# -------------------------------------------------------------
+
+
+def placed(texts):
+    return [(text, f"line {n}") for n, text in enumerate(texts, start=2)]
+
+
+@pytest.fixture(scope="module")
+def read_days(engine):
+    def days(texts, form):
+        rows = ibis.memtable({"text": texts})
+        return engine.to_pyarrow(cleaning.read_moment(rows.text, form, "UTC").date()).to_pylist()
+
+    return days
+
+
+@pytest.mark.parametrize(
+    ("texts", "form"),
+    [
+        (["2024-01-31"], "iso"),
+        (["2024-01-31 20:05", "2024-01-31T20:05:00.123+08:00", "2024-01-31T20:05:00Z"], "iso"),
+        (["2024/1/31", "2024/01/31"], "%Y/%m/%d"),
+        (["2024-1-31", "2024-01-31"], "%Y-%m-%d"),
+        (["20240131", "20240201"], "%Y%m%d"),
+        (["20240131200500"], "%Y%m%d%H%M%S"),
+        (["2024年1月31日"], "%Y年%m月%d日"),
+        (["2024年1月31日 20:05"], "%Y年%m月%d日 %H:%M"),
+        (["31/01/2024", "01/02/2024"], "%d/%m/%Y"),
+        (["01/31/2024 8:05 PM"], "%m/%d/%Y %I:%M %p"),
+        (["31.1.2024"], "%d.%m.%Y"),
+        (["31-Jan-2024", "31-JAN-2024"], "%d-%b-%Y"),
+        (["31-Jan-24"], "%d-%b-%y"),
+        (["January 31, 2024", "May 5, 2024"], "%B %d, %Y"),
+        (["31/01/24", "13/12/68", "01/02/99"], "%d/%m/%y"),
+        (["24/01/31", "99/12/13"], "%y/%m/%d"),
+        (["2024-01-31 20:05:00 +0800"], "%Y-%m-%d %H:%M:%S %z"),
+        (["45322", "45323.5"], "excel"),
+        (["1706702700"], "epoch_s"),
+        (["1706702700000"], "epoch_ms"),
+    ],
+)
+def test_dates_are_recognised_and_read(texts, form, read_days):
+    found = value_formats.date_format(placed(texts))
+    assert (found.value, found.question) == (form, "")
+    assert read_days(texts, form)[0] == DAY
+
+
+@pytest.mark.parametrize(
+    "texts", [["01/02/2024", "11/12/2024"], ["05/05/2024"], ["01-02-03"], ["01.02.24", "12.11.24"]]
+)
+def test_dates_without_a_day_above_12_are_asked_for(texts):
+    found = value_formats.date_format(placed(texts))
+    assert found.value == "?"
+    assert "%d" in found.question
+    assert "%m" in found.question
+
+
+def test_a_column_in_two_orders_is_asked_for_with_both_lines():
+    found = value_formats.date_format(
+        placed(["01/02/2024", "13/02/2024", *["03/04/2024"] * 50, "02/14/2024"])
+    )
+    assert found.value == "?"
+    assert "13/02/2024 in line 3: the day comes first" in found.question
+    assert "02/14/2024 in line 54: the month comes first" in found.question
+
+
+def test_a_column_of_two_formats_is_asked_for_and_a_few_odd_values_are_counted():
+    mixed = value_formats.date_format(placed(["2024/1/31", "2024/1/31 20:05"] * 5))
+    assert mixed.value == "?"
+    assert "reads 5 of 10 dates" in mixed.question
+    few = value_formats.date_format(placed(["31/01/2024"] * 99 + ["2024-01-31", "-", "", "N/A"]))
+    assert few.value == "%d/%m/%Y"
+    assert "1 of 100 are written otherwise" in few.evidence
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["tea"],
+        ["12.50"],
+        ["007", "008"],
+        ["1234567890123456789"],
+        ["20249999"],
+        [""],
+        ["99/99/2024"],
+        ["1.2.3.4"],
+    ],
+)
+def test_what_is_no_date(texts):
+    assert value_formats.date_format(placed(texts)) is None
+
+
+def test_numbers_are_dates_only_where_the_column_is_called_so(start):
+    assert value_formats.date_format(placed(["45322"]), named=False) is None
+    rows = [[f"00{n}", "45322", "12345", f"{n}.50"] for n in range(9)]
+    file, _, content, _ = start(
+        orders__csv=table(["customer id", "order date", "points", "amount"], *rows)
+    )
+    assert content["tables"]["transactions"]["date_format"] == {"date": "excel"}
+    assert read(file).day.dt.date.unique().tolist() == [DAY]
+
+
+DATES = st.dates(dt.date(1971, 1, 1), dt.date(2068, 12, 31))
+FORMS = [
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%Y年%m月%d日", "%d%m%Y"),
+    *(
+        "%d/%m/%Y",
+        "%m/%d/%Y",
+        "%d.%m.%Y",
+        "%d-%m-%Y",
+        "%m-%d-%Y",
+        "%d/%m/%y",
+        "%m/%d/%y",
+        "%y-%m-%d",
+    ),
+    *("%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%y"),
+    *("%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y%m%d%H%M%S", "%d/%m/%Y %H:%M", "%d.%m.%Y %H:%M:%S"),
+    *("%m/%d/%Y %I:%M %p", "%m/%d/%Y %I:%M:%S%p"),
+]
+
+
+@given(
+    days=st.lists(DATES, min_size=1, max_size=12), form=st.sampled_from(FORMS), short=st.booleans()
+)
+@settings(max_examples=150)
+def test_every_date_is_read_back_to_its_day_or_asked_for(read_days, days, form, short):
+    """Zeros in front of days and months may be left out where a mark stands between them."""
+    texts = [dt.datetime(d.year, d.month, d.day, 20, 15, 19).strftime(form) for d in days]
+    if short and "%y" not in form and re.search(r"%d\W|\W%d|月", form):
+        texts = [re.sub(r"(?<!\d)0(?=\d(?!\d))", "", text) for text in texts]
+    found = value_formats.date_format(placed(texts))
+    assert found is not None
+    assert bool(found.question) == (found.value == "?")
+    if found.value != "?":
+        assert read_days(texts, found.value) == days
+
+
+@pytest.mark.parametrize(
+    ("texts", "mark"),
+    [
+        (["12.50", "1,234.50"], "."),
+        (["12,50", "1.234,50"], ","),
+        (["1,234,567"], "."),
+        (["1.234.567"], ","),
+        (["¥1,234.50", "(5.00)", "１２３"], "."),
+        (["1 234,50 €", "-5,00"], ","),
+        (["1'234.50", "5.00-"], "."),
+        (["0,125"], ","),
+        (["1234,500"], ","),
+        (["5", "7"], "."),
+        (["1,234", "5.5"], "."),
+        (["1,234", "7"], "?"),
+        (["1.234"], "?"),
+        (["12.50", "12,50"], "?"),
+    ],
+)
+def test_decimal_marks(texts, mark):
+    found = value_formats.decimal_mark([placed(texts)])
+    assert (found.value, bool(found.question)) == (mark, mark == "?")
+
+
+AMOUNTS = st.decimals(Decimal("-99999999"), Decimal("99999999"), places=2)
+MONEY = [  # how amounts with cents, and without, are written
+    "{0}",
+    "{0:,}",
+    "¥{0:,}",
+    "{0:,}-,. €",
+    "{0}-,.",
+    "{0:,}- ,.",
+    "{0:,}-'.",
+    "{0:.0f}",
+    "{0:,.0f}",
+    "{0:,.0f}-,.",
+]
+
+
+def written(amount, form):
+    """The amount in a form; what is behind - are the mark of groups, the decimal mark, and what
+    follows.
+    """
+    form, _, marks = form.partition("-")
+    text = form.format(amount)
+    if len(marks) > 1:
+        groups, point = (
+            (".", ",") if marks.startswith(",.") else (marks[0], "," if marks[1] == "," else ".")
+        )
+        text = text.translate(str.maketrans(",.", groups + point)) + marks[2:].lstrip(".")
+    return text
+
+
+@given(amounts=st.lists(AMOUNTS, min_size=1, max_size=8), form=st.sampled_from(MONEY))
+@settings(max_examples=100)
+def test_every_amount_is_read_back_or_asked_for(engine, amounts, form):
+    exact = [round(a) if "0f" in form else a for a in amounts]
+    texts = [written(Decimal(a), form) for a in exact]
+    found = value_formats.decimal_mark([placed(texts)])
+    assert bool(found.question) == (found.value == "?")
+    if found.value != "?":
+        rows = ibis.memtable({"text": texts})
+        back = engine.to_pyarrow(
+            cleaning.read_number(rows.text, found.value, cleaning.MONEY)
+        ).to_pylist()
+        assert back == [Decimal(a) for a in exact]
+        assert [value_formats.number(text, found.value) for text in texts] == [
+            Decimal(a) for a in exact
+        ]
+
+
+CELL = st.text(st.sampled_from("07,;.|/-: \t\"'年月日¥€(@aZ=#?{}[]&*!%\u3000é"), max_size=10)
+
+
+@given(
+    header=st.lists(CELL, min_size=2, max_size=5),
+    rows=st.lists(st.lists(CELL, min_size=2, max_size=5), min_size=1, max_size=6),
+    mark=st.sampled_from(",;\t|"),
+)
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_file_is_described_or_refused_in_words(header, rows, mark, tmp_path_factory):
+    """What is written is valid, loads unless it asks, and each ? has its question."""
+    folder = tmp_path_factory.mktemp("any")
+    text = io.StringIO()
+    csv.writer(text, delimiter=mark).writerows([header, *rows])
+    (folder / "any.csv").write_text(text.getvalue(), "utf-8")
+    try:
+        file, said = onboarding.init([folder / "any.csv"], "any", folder)
+    except InputError as error:
+        assert "any.csv" in str(error)
+        return
+    written = file.read_text("utf-8")
+    assert all(line.isprintable() for line in said)
+    if not questions(written):
+        dataset.load(file)
+
+
+def test_the_invented_company_is_described_as_by_hand(tmp_path):
+    """All files of crm_demo: the tables, columns and formats of the dataset file that was written
+    for them by hand.
+    """
+    folder = crm_demo.at(tmp_path / "crm_demo")
+    _, text, content, _ = look(
+        [path for path in sorted(folder.iterdir()) if path.is_file()], tmp_path
+    )
+    assert set(questions(text)) == {
+        "currency",
+        "time_zone",
+    }  # two currencies, and moments given from UTC
+    hand = yaml.safe_load(Path("data/crm_demo.yml").read_text("utf-8"))["tables"]
+    assert set(content["tables"]) == set(hand)
+    for name, known in hand.items():
+        found = {
+            Path(path).name: file
+            for file in listed(content["tables"][name])
+            for path in listed(file["path"])
+        }
+        for file in listed(known):
+            own = found[Path(listed(file["sample"])[0]).name]
+            wanted = {ours: readers.normal(theirs) for ours, theirs in file["columns"].items()}
+            assert wanted.items() - own["columns"].items() <= {("credit_rating", "Rating")}, file[
+                "sample"
+            ]
+            for key in ("separator", "decimal", "order_key", "void_status", "sheet"):
+                assert own.get(key) == file.get(key), (file["sample"], key)
+            assert own.get("date_format", {}).get("date", "iso") in (
+                file.get("date_format"),
+                "iso",
+            ), file["sample"]
+            assert {k: set(v) for k, v in own.get("returns", {}).items()} == {
+                k: set(v) for k, v in file.get("returns", {}).items()
+            }
+
+
+def listed(one_or_more):
+    return one_or_more if isinstance(one_or_more, list) else [one_or_more]
+
+
+# --- the names known, and the reference
+# -------------------------------------------------------------------------------
+
+
+def test_every_meaning_has_names_in_english_and_chinese():
+    known = column_matching.aliases()
+    assert set(known) == {*RECORDS, "words"}
+    for name, spec in RECORDS.items():
+        assert set(known[name]) == set(spec.columns)
+        for meaning, ranks in known[name].items():
+            names = [text for rank in ranks for text in rank]
+            assert len(names) == len(set(names)), (name, meaning)
+            assert any(
+                set(text) <= set(string.ascii_lowercase + string.digits + "*") for text in names
+            )
+            assert any("\u4e00" <= c <= "\u9fff" for text in names for c in text)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Order_Date",
+        "ORDER DATE",
+        "orderDate",
+        " order-date ",
+        "Ｏｒｄｅｒ　Ｄａｔｅ",
+        "Order Date (UTC)",
+        "Order Date[本地]",
+    ],
+)
+def test_names_are_told_whatever_their_spelling(name):
+    assert column_matching._rank(name, "transactions", "date") == 0
+
+
+def test_the_reference_holds_every_key_and_is_yaml():
+    text = onboarding.reference()
+    assert yaml.safe_load(text) is None
+    for model in (dataset.Dataset, dataset.Tables, dataset.TableFile, dataset.Returns):
+        for key, spec in model.model_fields.items():
+            assert spec.exclude or re.search(rf"^#   {key}:.*# \S", text, re.M), key
+    for records_ in RECORDS.values():
+        for name, meaning in records_.columns.items():
+            assert re.search(
+                rf"^#   {name}:  # {re.escape(meaning.words)} \({meaning.reads_as}", text, re.M
+            ), name
+    assert "function" not in text
+    assert "class" not in text.replace("a class", "")
+
+
+def test_codecs_that_are_tried_are_those_of_the_sources():
+    assert readers.ENCODINGS == ("utf-8-sig", "gb18030")
+    assert codecs.lookup(onboarding.WESTERN).name == "cp1252"

@@ -1,0 +1,420 @@
+"""The choice of a model: metrics by hand, no look ahead, and intervals that hold on data drawn by a
+known process.
+"""
+
+import datetime as dt
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
+
+from analysis.models import backtest
+from analysis.models import clv
+from analysis import customers
+from analysis.models.backtest import METRICS, Backtest, Origin, Outcomes
+
+from .test_clv import HORIZON, START, TODAY, order_lines
+
+MEASURED = TODAY - dt.timedelta(days=HORIZON)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture(scope="module")
+def lines():
+    return [*order_lines(400, 2), ("c90000", START, 20.0)]
+
+
+@pytest.fixture(scope="module")
+def poisoned(lines):
+    """The same with what nobody could have known at the measured origin."""
+    known = sorted({line[0] for line in lines})
+    chance = np.random.default_rng(9)
+    day = [MEASURED + dt.timedelta(days=int(n)) for n in chance.integers(1, HORIZON, 1500)]
+    bought = [(str(chance.choice(known)), d, 500.0) for d in day[:1000]]
+    returned = [(str(chance.choice(known)), d, -90.0) for d in day[1000:1200]]
+    return [*lines, *bought, *returned, *((f"new{n}", d, 7.0) for n, d in enumerate(day[1200:]))]
+
+
+@pytest.fixture(scope="module")
+def log(ledger, lines):
+    return ledger(lines).cache()
+
+
+@pytest.fixture(scope="module")
+def tested(log):
+    return backtest.run(log, TODAY, HORIZON)
+
+
+def origin(actual, day=1, failed=None, **forecasts):
+    held = pd.DataFrame({"holdout_orders": actual})
+    values = {name: pd.Series(np.asarray(values, float)) for name, values in forecasts.items()}
+    return Origin(dt.date(2025, 1, day), held, clv.Lessons(), values, failed or {})
+
+
+# Metrics
+def test_metrics_by_hand():
+    actual, forecast = np.array([3.0, 1.0, 0.0, 0.0]), np.array([2.0, 2.0, 0.0, 1.0])
+    assert METRICS["bias"](actual, forecast) == 0.25
+    assert METRICS["mae"](actual, forecast) == 0.75
+    assert METRICS["rmse"](actual, forecast) == pytest.approx(np.sqrt(3 / 4))
+    assert (
+        METRICS["decile_error"](actual, forecast) == 0.75
+    )  # four groups of one, errors 1, 1, 1, 0, over a mean of 1
+    twenty = np.repeat(np.arange(10.0), 2)
+    within = twenty + np.tile([-1.0, 1.0], 10)  # pairs whose mean is right
+    assert METRICS["decile_error"](within, twenty) == 0
+    for name in ("bias", "gini", "decile_error"):
+        assert np.isnan(METRICS[name](np.zeros(3), np.ones(3)))
+
+
+def test_gini_by_hand():
+    actual = np.array([3.0, 2.0, 1.0, 0.0])
+    assert backtest.gini(actual, actual) == pytest.approx(1)
+    assert backtest.gini(actual, -actual) == pytest.approx(-1)
+    assert backtest.gini(actual, np.ones(4)) == pytest.approx(0)
+    # shares 0, 1/3, 5/6, 1, 1: an area of 2/3 - 1/2, against 17/24 - 1/2 of the perfect sorting
+    assert backtest.gini(actual, np.array([3.0, 4.0, 1.0, 0.0])) == pytest.approx(0.8)
+    assert backtest.gini(actual, np.array([4.0, 4.0, 1.0, 0.0])) == pytest.approx(
+        0.9
+    )  # a tie: between the two sortings
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 20)), min_size=2, max_size=40).filter(
+        lambda p: any(a for a, _ in p)
+    )
+)
+def test_gini_depends_on_the_sorting_alone(pairs):
+    actual, forecast = np.array(pairs, float).T
+    found = backtest.gini(actual, forecast)
+    if np.ptp(actual) == 0:
+        return
+    assert -1 - 1e-9 <= found <= 1 + 1e-9
+    assert backtest.gini(actual, np.exp(forecast / 3)) == pytest.approx(found)
+    assert backtest.gini(actual[::-1], forecast[::-1]) == pytest.approx(found)
+    assert backtest.gini(actual, -forecast) == pytest.approx(-found)
+
+
+# Origins
+def test_origins_step_back_in_whole_horizons(log):
+    found = backtest.origins(backtest.Past(log, HORIZON), TODAY)
+    assert [o.day for o in found] == [TODAY - dt.timedelta(days=n * HORIZON) for n in (1, 2, 3, 4)]
+    trailing = tuple(sorted({*clv.TRAILING, HORIZON}))
+    for o in found:
+        pd.testing.assert_frame_equal(
+            o.held, customers.calibration_holdout(log, o.day, HORIZON, trailing)
+        )
+        expected = [o.day - dt.timedelta(days=n) for n in (60, 80, 100, 120)]
+        taken = [d for d in expected if (d - START).days + 1 >= HORIZON / 2]
+        assert len(o.lessons.past) == len(taken)
+        for held, day in zip(o.lessons.past, taken, strict=True):
+            pd.testing.assert_frame_equal(
+                held, customers.calibration_holdout(log, day, HORIZON, trailing)
+            )
+            assert held.attrs["horizon_days"] == HORIZON
+
+
+def test_nothing_after_an_origin_is_learned_from_there(ledger, lines):
+    whole = backtest.origins(backtest.Past(ledger(lines), HORIZON), TODAY)
+    for o in whole:
+        cut = backtest.Past(ledger([line for line in lines if line[1] <= o.day]), HORIZON)
+        assert o.lessons.past
+        for ours, known in zip(o.lessons.past, cut.lessons(o.day).past, strict=True):
+            pd.testing.assert_frame_equal(ours, known)
+        then = o.held.columns.difference(["holdout_orders", "holdout_revenue"])
+        pd.testing.assert_frame_equal(o.held[then], cut.at(o.day)[then])
+        assert (cut.at(o.day).holdout_orders == 0).all() and o.held.holdout_orders.sum() > 0
+
+
+def test_lines_after_the_measured_origin_change_no_forecast_and_no_choice(ledger, tested, poisoned):
+    other = backtest.run(ledger(poisoned), TODAY, HORIZON)
+    assert tested.measured.day == other.measured.day == MEASURED
+    assert other.measured.actual.sum() > 1.5 * tested.measured.actual.sum()  # the lines did arrive
+    assert {"bg_nbd", "boosted", "hybrid", "stacked"} <= set(tested.measured.forecasts)
+    for ours, theirs in zip(
+        [tested.measured, *tested.choosing], [other.measured, *other.choosing], strict=True
+    ):
+        assert ours.failed == theirs.failed
+        for name, values in ours.forecasts.items():
+            pd.testing.assert_series_equal(values, theirs.forecasts[name], rtol=1e-12)
+    pd.testing.assert_frame_equal(tested.choice, other.choice)
+    assert tested.champion == other.champion
+    pd.testing.assert_series_equal(tested.level_errors, other.level_errors)
+    pd.testing.assert_frame_equal(backtest.spend_choice(tested), backtest.spend_choice(other))
+
+
+def test_short_logs(ledger):
+    lines = order_lines(500, 3, 150)
+
+    def end(n):
+        return START + dt.timedelta(days=n)
+
+    lines.append(("c90000", START, 5.0))
+    for horizon, measured in (
+        (60, False),
+        (50, True),
+    ):  # two horizons before the measured origin: 3 * 50 <= 150 + 1
+        test = backtest.run(ledger(lines), end(150), horizon)
+        assert (test.measured is not None) == measured
+        assert test.choosing == [] and test.choice.empty
+        assert (
+            test.outcomes is not None
+        ) == measured, "the measured origin teaches intervals where none chooses"
+        assert np.isnan(test.coverage) != measured
+        assert test.champion == clv.DEFAULT
+        assert test.leaderboard.empty != measured
+        assert backtest.spend_champion(backtest.spend_choice(test)) == clv.DEFAULT_SPEND
+        assert backtest.group_coverage(test).empty
+
+
+# Choice
+def test_the_simplest_within_one_standard_error_wins():
+    actual = [2, 2, 2, 2]
+    # squared errors 4 0 4 0 against 1 1 1 1: gaps 3 -1 3 -1, their mean 1, its standard error
+    # sqrt(4 / 4)
+    near = origin(actual, average_rate=[4, 2, 0, 2], bg_nbd=[3, 1, 3, 1])
+    test = Backtest(None, [near], 30)
+    assert test.choice["mean"].tolist() == pytest.approx([np.sqrt(2), 1])
+    assert test.choice.distance.to_dict() == {"average_rate": 1, "bg_nbd": 0}
+    assert test.champion == "average_rate"
+    # squared errors 4 1 4 1 against 1 1 1 1: gaps 3 0 3 0, their mean 1.5, its standard error
+    # sqrt(2.25 / 4)
+    far = origin(actual, 2, average_rate=[4, 1, 0, 3], bg_nbd=[3, 1, 3, 1])
+    assert Backtest(None, [far], 30).choice.distance.average_rate == 2
+    assert Backtest(None, [far], 30).champion == "bg_nbd"
+    both = Backtest(None, [near, far], 30)
+    assert both.choice.distance.average_rate == pytest.approx(
+        1.25 / (np.sqrt(4 / 4 + 2.25 / 4) / 2)
+    )
+    assert both.champion == "bg_nbd"
+    assert Backtest(None, [far], 30, "own_rate").champion == "own_rate"
+
+
+def test_a_candidate_that_failed_at_a_choosing_origin_is_not_chosen():
+    whole = origin([1, 2], average_rate=[1, 1], bg_nbd=[1, 2])
+    partly = origin([1, 2], 2, {"bg_nbd": "not_identified"}, average_rate=[1, 1])
+    assert Backtest(None, [whole, partly], 30).choice.index.tolist() == ["average_rate"]
+    assert Backtest(partly, [], 30).champion == "average_rate"
+    assert Backtest(whole, [], 30).champion == "bg_nbd"
+
+
+def test_a_candidate_worse_for_every_customer_alike_is_not_chosen():
+    assert (
+        Backtest(None, [origin([1, 1], average_rate=[3, 3], bg_nbd=[1, 1])], 30).champion
+        == "bg_nbd"
+    )
+
+
+def test_the_leaderboard_compares_with_the_champion(tested):
+    tested = Backtest(tested.measured, tested.choosing, HORIZON, "bg_nbd")
+    table = tested.leaderboard
+    assert table.rmse.is_monotonic_increasing and set(table.index) == set(tested.measured.forecasts)
+    assert table.loc[tested.champion, ["difference", "low", "high"]].tolist() == [0, 0, 0]
+    assert table.difference.to_numpy() == pytest.approx(table.rmse - table.rmse[tested.champion])
+    assert table.low.le(table.difference).all() and table.high.ge(table.difference).all()
+    chance = np.random.default_rng(1)
+    actual = chance.poisson(2, 2000).astype(float)
+    forecasts = {
+        "good": np.full(2000, 2.0),
+        "twin": 2 + chance.normal(0, 0.01, 2000),
+        "bad": np.full(2000, 4.0),
+    }
+    made = backtest.leaderboard(forecasts, actual, "good")
+    assert made.low["bad"] > 0.5
+    assert abs(made.high["twin"]) < 0.01 and abs(made.low["twin"]) < 0.01
+
+
+def test_the_leaderboard_has_its_columns_where_the_champion_failed():
+    chosen = origin([1, 2, 4], average_rate=[5, 1, 0], bg_nbd=[1, 2, 4])
+    measured = origin([1, 2, 4], 2, {"bg_nbd": "not_identified"}, average_rate=[1, 1, 1])
+    assert {"difference", "low", "high"} <= set(
+        Backtest(measured, [chosen], 30, "bg_nbd").leaderboard
+    )
+
+
+def test_the_champion_falls_back_with_its_reason(log):
+    today = customers.at(log, TODAY, trailing=(*clv.TRAILING, HORIZON))
+    model, name, reason = backtest.fit_champion(Backtest(None, [], HORIZON, "own_rate"), today)
+    assert (type(model), name, reason) == (clv.OwnRate, "own_rate", "")
+    few = today.head(40)
+    early = START + dt.timedelta(days=80)  # no outcome was complete by then
+    lessons = backtest.Past(log, HORIZON).lessons(early)
+    _, name, reason = backtest.fit_champion(Backtest(None, [], HORIZON, "stacked", lessons), today)
+    assert (name, reason) == ("bg_nbd", "too_little_past")
+    once = few.assign(frequency=0, recency_days=few.age_days)
+    model, name, reason = backtest.fit_champion(Backtest(None, [], HORIZON, "pareto_nbd"), once)
+    assert (type(model), name, reason) == (clv.AverageRate, "average_rate", "too_few_repeaters")
+
+
+# Uncertainty
+def drawn(n, seed):
+    """Forecasts that are the true rates, and what then came."""
+    chance = np.random.default_rng(seed)
+    rate = chance.gamma(0.7, 2.0, n)
+    return rate, chance.poisson(rate).astype(float)
+
+
+def test_four_fifths_of_fresh_outcomes_are_covered():
+    outcomes = Outcomes.learn([drawn(20_000, 1)], np.array([0.0]))
+    forecasts, actual = drawn(20_000, 2)
+    assert outcomes.covered(forecasts, actual) == pytest.approx(0.8, abs=0.02)
+    for high in (False, True):  # among the expected few and the expected many too
+        some = (forecasts > np.median(forecasts)) == high
+        assert outcomes.covered(forecasts[some], actual[some]) == pytest.approx(0.8, abs=0.02)
+    interval = outcomes.interval(forecasts)
+    assert (interval.low <= interval.high).all()
+    assert np.mean((actual >= interval.low) & (actual <= interval.high)) >= 0.8
+    assert outcomes.covered(forecasts, actual + 5) < 0.3
+    assert outcomes.group_spread < 0.05  # nothing but chance
+
+
+def test_intervals_by_hand():
+    outcomes = Outcomes(
+        np.array([1.0, np.inf]),
+        [np.zeros(9), np.arange(1.0, 10)],
+        np.array([0.0, 1.0]),
+        np.array([0.1, -0.1]),
+        0.3,
+    )
+    assert outcomes.interval(np.array([0.5, 1.0, 1.5])).to_numpy().tolist() == [
+        [0, 0],
+        [0, 0],
+        [1, 9],
+    ]
+    # all outcomes of the first bin are 0: whichever comes, 80 % of its share lies between the
+    # tenths
+    assert outcomes.covered(np.array([0.5]), np.array([0.0])) == pytest.approx(0.8)
+    assert outcomes.covered(np.array([2.0, 2.0]), np.array([5.0, 10.0])) == pytest.approx(0.5)
+    values = np.full(
+        100, 2.0
+    )  # chance: 100 / 200 ** 2; t with two degrees of freedom at 0.9 is 1.8856
+    reach = 1.8856181 * np.sqrt(0.01 + 0.0025)
+    found = outcomes.total(values)
+    assert found == pytest.approx(
+        {"expected": 200, "low": 200 * np.exp(-reach), "high": 200 * np.exp(reach)}, rel=1e-6
+    )
+    assert outcomes.total(values, group=True)["high"] == pytest.approx(
+        200 * np.exp(1.8856181 * np.sqrt(0.09 + 0.0025)), rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("outcomes", [9, 19, 29, 99])
+def test_the_ends_leave_a_tenth_of_the_ranks_outside(outcomes):
+    learned = Outcomes(
+        np.array([np.inf]), [np.arange(1.0, outcomes + 1)], np.ones(1), np.zeros(1), 0.0
+    )
+    tenth = (outcomes + 1) / 10
+    assert learned.interval(np.ones(1)).to_numpy().tolist() == [[tenth, outcomes + 1 - tenth]]
+
+
+def test_totals_widen_with_what_is_uncertain():
+    pair = drawn(5000, 3)
+
+    def width(errors, some=slice(None), group=False, pairs=(pair,)):
+        total = Outcomes.learn(list(pairs), np.array(errors)).total(pair[0][some], group)
+        assert total["low"] < total["expected"] < total["high"]
+        return np.log(total["high"] / total["low"])
+
+    assert width([0.0, 0.0]) < width([0.1, -0.1]) < width([0.3, -0.3])
+    assert width([0.1] * 3) < width([0.1] * 2)  # fewer origins know less
+    assert width([0.1] * 2) < width([0.1] * 2, slice(50))
+    rate, actual = pair
+    astray = (
+        rate,
+        actual * np.where(rate > np.median(rate), 0.5, 2.0),
+    )  # the level fits less in groups
+    for pairs in ((pair,), (astray,)):
+        for errors in ([0.0, 0.0], [0.2, -0.2]):
+            assert width(errors, group=True, pairs=pairs) >= width(errors, pairs=pairs)
+    assert width([0.0, 0.0], group=True, pairs=(astray,)) > 2 * width([0.0, 0.0], pairs=(astray,))
+
+
+def test_the_interval_of_a_group_is_learned_from_other_origins():
+    def known(n, factor=1.0):
+        forecasts, actual = drawn(500, n)
+        return origin(actual * factor, n, own_rate=forecasts)
+
+    table = backtest.group_coverage(Backtest(known(1), [known(2), known(3)], 30, "own_rate"))
+    assert table.columns.tolist() == [
+        "origin",
+        "group",
+        "expected",
+        "low",
+        "high",
+        "actual",
+        "covered",
+    ]
+    assert table.groupby("origin").group.apply(list).tolist() == [list(range(1, 11))] * 3
+    assert table.covered.mean() > 0.6
+    assert (
+        table.covered.tolist()
+        == ((table.low <= table.actual) & (table.actual <= table.high)).tolist()
+    )
+    first = known(1).forecasts["own_rate"]
+    assert table.expected[:10].tolist() == pytest.approx(
+        [part.sum() for part in np.split(first.sort_values()[::-1].to_numpy(), 10)]
+    )
+    astray = backtest.group_coverage(Backtest(known(1, 4.0), [known(2), known(3)], 30, "own_rate"))
+    pd.testing.assert_frame_equal(
+        astray.loc[:9, ["expected", "low", "high"]], table.loc[:9, ["expected", "low", "high"]]
+    )
+    assert (astray.high[10:] > table.high[10:]).all() and not astray.covered[:5].any()
+    assert backtest.group_coverage(Backtest(known(1), [], 30, "own_rate")).empty
+
+
+def shoppers(n, seed):
+    """Customers by BG/NBD's story, in days."""
+    chance = np.random.default_rng(seed)
+    age, rate, leaves = (
+        chance.integers(90, 365, n),
+        chance.gamma(0.8, 1 / 40, n),
+        chance.beta(1, 3, n),
+    )
+    x, last, here = np.zeros(n, int), np.zeros(n), np.ones(n, bool)
+    day = np.zeros(n)
+    while here.any():
+        day = day + np.maximum(1, np.ceil(chance.exponential(1, n) / np.maximum(rate, 1e-9)))
+        here &= day <= age
+        x, last = x + here, np.where(here, day, last)
+        here &= chance.random(n) > leaves
+    return pd.DataFrame(
+        {"customer_id": np.arange(n), "frequency": x, "recency_days": age - last, "age_days": age}
+    )
+
+
+def test_expectations_are_narrower_with_more_customers():
+    widths = {}
+    for n in (500, 8000):
+        held = shoppers(n, 4)
+        model = clv.BuyTillYouDie(clv.BTYD["bg_nbd"]).fit(held)
+        forecast = model.predict(held, 91)
+        interval = backtest.expectation_interval(model, held, forecast, 91, 1, 60)
+        assert interval.index.equals(forecast.index)
+        assert (interval.low <= interval.high).all()
+        assert np.mean((interval.low <= forecast) & (forecast <= interval.high)) > 0.95
+        total = interval.attrs["total"]
+        assert total["low"] < forecast.sum() < total["high"]
+        # customers err in the same direction only in part: the total is less uncertain than the sum
+        # of the ends
+        assert interval.low.sum() <= total["low"] and total["high"] <= interval.high.sum()
+        widths[n] = (total["high"] - total["low"]) / forecast.sum()
+    assert widths[8000] < widths[500] / 2  # by the root law a quarter
+
+
+def test_models_without_a_likelihood_have_no_expectation_interval():
+    held = shoppers(50, 1)
+    model = clv.OwnRate().fit(held, clv.Lessons())
+    resting_on_the_average = SimpleNamespace(base_=clv.AverageRate().fit(held))
+    for without in (model, resting_on_the_average):
+        interval = backtest.expectation_interval(without, held, model.predict(held, 30), 30, 1)
+        assert interval.isna().all(axis=None) and np.isnan(interval.attrs["total"]["low"])

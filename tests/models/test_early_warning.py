@@ -1,0 +1,515 @@
+import datetime as dt
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import settings as tried
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from analysis.models import churn
+from analysis.models import churn_features
+from analysis import schema
+from analysis.models import early_warning
+from analysis.intake.dataset import Contact, Dataset
+from analysis.models.history import Records
+from analysis.models.early_warning import BANDS, EDGES, WITHOUT_MONEY
+
+NOTHING = float("nan")
+START, AS_OF = dt.date(2024, 1, 1), dt.date(2024, 12, 31)
+RISKS = st.one_of(st.floats(0, 1), st.sampled_from([0.4, 0.6, NOTHING]))
+ORDERS = {"path": "orders.csv", "columns": {"customer_id": "id", "date": "day", "amount": "eur"}}
+WAYS = {
+    "message": {"cost": 2, "success": 0.5},
+    "call": {"cost": 30, "success": 0.5},
+}  # of 100 at stake: limits 0.04 and 0.6
+
+
+def of(**more):
+    return Dataset.model_validate({"tables": {"transactions": ORDERS}, "horizon_days": 100} | more)
+
+
+def people(**facts):
+    """Customers as from churn.describe, as far as needed: each brings 100 within a horizon unless
+    told otherwise.
+    """
+    count = max((len(column) for column in facts.values() if isinstance(column, list)), default=1)
+    usual = {
+        "customer_id": [f"c{n}" for n in range(count)],
+        "stage": "loyal",
+        "age_days": 499,
+        "window_revenue": 365.0,
+    }
+    return pd.DataFrame(usual | facts)
+
+
+def scored(now, before, settings=None, **facts):
+    known = people(**facts) if facts else people(customer_id=[f"c{n}" for n in range(len(now))])
+    earlier = pd.Series(before, known.customer_id[: len(before)], dtype=float)
+    return early_warning.scored(
+        known, np.array(now, float), earlier, settings or of(retention=WAYS)
+    )
+
+
+# What is at stake
+@pytest.mark.parametrize(
+    ("facts", "more", "stake"),
+    [
+        ({}, {}, 100),  # 365 within 365 days
+        (
+            {"age_days": 182, "window_revenue": 366.0},
+            {},
+            200,
+        ),  # 366 within the 183 days since the first order
+        (
+            {"age_days": 6, "window_revenue": 40.0},
+            {},
+            40,
+        ),  # a week old: 40 within a horizon, and not 40 a week
+        ({"age_days": 99, "window_revenue": 40.0}, {}, 40),
+        ({"age_days": 199, "window_revenue": 40.0}, {}, 20),
+        ({"window_revenue": -5.0}, {}, 0),
+        ({"window_revenue": NOTHING}, {}, NOTHING),
+        ({"window_revenue": 1000.0}, {"value_window_days": 0}, 200),  # all 500 days
+        (
+            {"window_revenue": 60.0},
+            {"value_window_days": 30},
+            200,
+        ),  # 60 within 30 days, for 100 days
+        ({"window_revenue": 60.0}, {"value_window_days": 60, "horizon_days": 90}, 90),
+        ({}, {"margin": 0.4}, 40),
+        ({"window_profit": 73.0}, {"margin": 0.4}, 20),  # a profit needs no margin
+        ({"window_profit": NOTHING}, {"margin": 0.4}, 40),
+        ({"window_profit": -1.0}, {}, 0),
+    ],
+)
+def test_stakes_by_hand(facts, more, stake):
+    assert early_warning.stakes(people(**facts), of(**more)).tolist() == [
+        pytest.approx(stake, nan_ok=True)
+    ]
+
+
+def test_profit_counts_where_it_is_known_and_revenue_where_not():
+    known = people(window_profit=[73.0, NOTHING], age_days=[499, 499])
+    assert early_warning.stakes(known, of()).tolist() == [pytest.approx(20), pytest.approx(100)]
+
+
+# Bands
+def test_a_contact_costs_what_is_said_or_a_share_of_what_the_average_brings():
+    assert early_warning.cost_of(Contact(cost=7, share=0.5, success=0.1), 100) == 7
+    assert early_warning.cost_of(Contact(cost=0, share=0.5, success=0.1), 100) == 0
+    assert early_warning.cost_of(Contact(share=0.25, success=0.1), 100) == 25
+
+
+@pytest.mark.parametrize(
+    ("message", "call", "limits"),
+    [
+        ({"cost": 2, "success": 0.5}, {"cost": 30, "success": 0.5}, (0.04, 0.6)),  # 2 / 50, 30 / 50
+        (
+            {"cost": 30, "success": 0.5},
+            {"cost": 2, "success": 0.5},
+            (0.04, 0.6),
+        ),  # whichever is the cheaper
+        (
+            {"share": 0.02, "success": 0.1},
+            {"share": 0.04, "success": 0.05},
+            (0.2, 0.8),
+        ),  # 2 / 10, 4 / 5
+        ({"cost": 0, "success": 0.5}, {"cost": 90, "success": 0.5}, EDGES),  # always, never
+    ],
+)
+def test_bands_begin_where_a_message_and_a_call_pay_for_the_average(message, call, limits):
+    settings = of(retention={"message": message, "call": call})
+    assert early_warning.limits(pd.Series([150.0, 50.0]), settings) == pytest.approx(limits)
+
+
+def test_shares_give_the_same_bands_whatever_the_average():
+    poor, rich = (early_warning.limits(pd.Series([stake]), of()) for stake in (1.0, 1e6))
+    assert poor == pytest.approx(rich)
+    assert 0 < poor[0] < poor[1] < 1
+
+
+@pytest.mark.parametrize("at_stake", [[NOTHING, NOTHING], [], [0.0, 0.0]])
+def test_without_money_the_bands_are_fixed(at_stake):
+    assert (
+        early_warning.limits(pd.Series(at_stake, dtype=float), of(retention=WAYS)) == WITHOUT_MONEY
+    )
+
+
+def test_a_limit_belongs_to_the_band_above_and_an_unknown_risk_to_none():
+    risk = np.array([0, np.nextafter(0.4, 0), 0.4, np.nextafter(0.6, 0), 0.6, 1, NOTHING])
+    assert early_warning.band(risk, (0.4, 0.6)).tolist() == [
+        "low",
+        "low",
+        "medium",
+        "medium",
+        "high",
+        "high",
+        "unknown",
+    ]
+    assert early_warning.band(np.zeros(0), (0.4, 0.6)).tolist() == []
+
+
+@tried(max_examples=50)
+@given(st.lists(RISKS))
+def test_a_higher_risk_is_never_in_a_lower_band(risks):
+    known = sorted(risk for risk in risks if not np.isnan(risk))
+    found = [BANDS.index(name) for name in early_warning.band(np.array(known), (0.4, 0.6))]
+    assert all(one <= other for one, other in pairwise(found))
+
+
+# Warnings
+def test_bands_are_set_by_those_not_lost_and_the_expected_loss_is_risk_times_stake():
+    """The two not lost bring 100 on average, so that a call pays from 0.6 on; with the lost one,
+    who brings nothing, from 0.9.
+    """
+    table = scored(
+        [0.03, 0.5, 0.7],
+        [],
+        stage=["new", "silent", "lost"],
+        window_revenue=[365.0, 365.0, 0.0],
+        customer_id=["a", "b", "c"],
+    )
+    assert table.risk_band.tolist() == ["low", "medium", "high"]
+    assert table.value_at_stake.tolist() == pytest.approx([100, 100, 0])
+    assert table.expected_loss.tolist() == pytest.approx([3, 50, 0])
+    assert table.lost.tolist() == [False, False, True]
+    assert early_warning.limits_of(table, of(retention=WAYS)) == pytest.approx((0.04, 0.6))
+    assert early_warning.average_stake(table) == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "warned"),
+    [
+        (0.55, 0.65, True),  # into the band above, by a tenth
+        (0.59, 0.61, False),  # into it, but by chance
+        (0.05, 0.20, False),  # much in the same band, but not so much
+        (0.125, 0.375, True),  # a jump in the same band
+        (0.65, 0.55, False),  # into the band below
+        (0.02, 0.05, False),
+        (0.90, 0.30, False),
+        (NOTHING, 0.95, False),  # who is new has not risen
+        (0.55, NOTHING, False),
+    ],
+)
+def test_warned_is_of_a_clear_rise_only(before, now, warned):
+    table = scored([now], [before])
+    assert table.warned.tolist() == [warned]
+    assert scored([now], [before], stage=["lost"]).warned.tolist() == [False]
+
+
+def test_least_rise_and_jump_are_enough_by_themselves(monkeypatch):
+    monkeypatch.setattr(early_warning, "LEAST_RISE", 0.0625)
+    monkeypatch.setattr(early_warning, "JUMP", 0.25)
+    assert scored([0.625, 0.5], [0.5625, 0.25]).warned.tolist() == [True, True]  # exactly so much
+    assert scored(
+        [0.625, 0.5], [np.nextafter(0.5625, 1), np.nextafter(0.25, 1)]
+    ).warned.tolist() == [False, False]
+
+
+def test_the_risk_before_goes_to_its_customer_and_who_was_not_there_has_none():
+    known = people(customer_id=["b", "a", "new"])
+    table = early_warning.scored(
+        known,
+        np.array([0.5, 0.5, 0.5]),
+        pd.Series({"a": 0.1, "b": 0.2, "gone": 0.3}),
+        of(retention=WAYS),
+    )
+    assert table.customer_id.tolist() == ["b", "a", "new"]
+    np.testing.assert_array_equal(table.risk_before, [0.2, 0.1, NOTHING])
+    assert table.warned.tolist() == [True, True, False]
+
+
+@tried(max_examples=60)
+@given(
+    st.lists(
+        st.tuples(RISKS, RISKS, st.sampled_from(["new", "loyal", "lost"]), st.floats(-10, 1e5)),
+        min_size=1,
+        max_size=9,
+    )
+)
+def test_everybody_has_a_row_and_who_is_warned_has_risen_and_is_not_lost(rows):
+    now, before, stages, revenue = map(list, zip(*rows, strict=True))
+    ids = [f"c{n}" for n in range(len(rows))]
+    table = scored(now, before, customer_id=ids, stage=stages, window_revenue=revenue)
+    assert table.customer_id.tolist() == ids
+    rise = (table.churn_risk - table.risk_before)[table.warned]
+    assert (rise >= early_warning.LEAST_RISE).all() and not table.lost[table.warned].any()
+    big = (table.churn_risk - table.risk_before >= early_warning.JUMP) & ~table.lost
+    assert table.warned[big].all()
+    assert (table.value_at_stake >= 0).all()
+    loss = table.expected_loss.dropna()
+    assert ((loss >= 0) & (loss <= table.value_at_stake[loss.index])).all()
+    schema.conform("churn", table.assign(reasons=""))
+
+
+def test_warnings_begin_with_the_largest_loss_and_without_money_with_the_highest_risk():
+    rich = {
+        "customer_id": ["b", "a", "c", "d", "e"],
+        "window_revenue": [365.0, 365.0, 730.0, 3650.0, 365.0],
+    }
+    now, before = [0.9, 0.9, 0.85, 0.9, 0.95], [0.1, 0.1, 0.1, 0.9, 0.1]
+    assert early_warning.warnings(scored(now, before, **rich)).customer_id.tolist() == [
+        "c",
+        "e",
+        "a",
+        "b",
+    ]  # d has not risen
+    poor = scored(now, before, **rich | {"window_revenue": [NOTHING] * 5})
+    assert early_warning.warnings(poor).customer_id.tolist() == ["e", "a", "b", "c"]
+    assert early_warning.warnings(poor).index.tolist() == [0, 1, 2, 3]
+
+
+def test_without_a_model_all_is_unknown_and_nobody_is_warned_of():
+    known = people(customer_id=["a", "b"], stage=["lost", "new"])
+    unknown = churn.risk_of(None, pd.DataFrame(index=known.index))
+    table = early_warning.scored(
+        known, unknown, early_warning.before(Records(None), None, AS_OF, 30, of()), of()
+    ).assign(reasons="")
+    assert table.risk_band.tolist() == ["unknown", "unknown"]
+    assert not table.warned.any() and early_warning.warnings(table).empty
+    assert schema.conform("churn", table).num_rows == 2
+
+
+def test_a_company_without_customers_has_an_empty_table():
+    table = scored([], [], customer_id=[]).assign(reasons="")
+    assert schema.conform("churn", table).num_rows == 0
+    assert early_warning.warnings(table).empty
+
+
+# The risk before
+class Remembering:
+    """A model that notes what it is asked, and tells the risk by the days since the last order."""
+
+    def __init__(self):
+        self.asked = []
+
+    def predict_proba(self, told):
+        self.asked.append(told)
+        gone = 1 - 1 / told.recency.add(2)
+        return np.column_stack([1 - gone, gone])
+
+
+def generated(customers=60, seed=3):
+    """A log of customers who come at random and then order at random."""
+    random = np.random.default_rng(seed)
+    lines = []
+    for number in range(customers):
+        days = random.integers(0, 360) + np.append(
+            0, random.exponential(25, 12).astype(int).cumsum()
+        )
+        lines += [
+            (f"{number:03d}", START + dt.timedelta(days=int(day)), 10) for day in days if day <= 365
+        ]
+    return lines
+
+
+def test_the_risk_before_is_the_same_models_and_knows_nothing_of_later_lines(ledger):
+    """Thirty days before the last of 2024 is the first of December."""
+    log, then = generated(), dt.date(2024, 12, 1)
+    known_then = [line for line in log if line[1] <= then]
+    assert len(known_then) < len(log) and {line[0] for line in known_then} < {
+        line[0] for line in log
+    }
+    model = Remembering()
+    whole, cut = (
+        early_warning.before(Records(ledger(lines)), churn.Risk(model), AS_OF, 30, of())
+        for lines in (log, known_then)
+    )
+    pd.testing.assert_series_equal(whole, cut)
+    assert set(whole.index) == {line[0] for line in known_then}
+    pd.testing.assert_frame_equal(*model.asked)
+    last = pd.DataFrame(known_then, columns=["id", "day", "amount"]).groupby("id").day.max()
+    silent = pd.Series([(then - day).days for day in last], last.index)
+    np.testing.assert_allclose(whole[last.index], 1 - 1 / (np.log1p(silent) + 2))
+
+
+def test_the_risk_before_is_what_today_would_have_told_on_that_day(ledger):
+    log, model = Records(ledger(generated())), churn.Risk(Remembering(), 0.7, 0.2)
+    then = churn.describe(log, AS_OF - dt.timedelta(days=45), of())
+    before = early_warning.before(log, model, AS_OF, 45, of())
+    np.testing.assert_array_equal(
+        before[then.customer_id], model.predict(churn_features.features(then))
+    )
+
+
+def test_before_the_log_begins_nobody_had_a_risk(ledger):
+    before = early_warning.before(
+        Records(ledger(generated())), churn.Risk(Remembering()), AS_OF, 4_000, of()
+    )
+    assert before.empty
+    assert scored([0.9], before).warned.tolist() == [False]
+
+
+# How warnings and calls would have done
+def trial(risk, gone, **facts):
+    """A trial with one measured origin, whose champion told this risk."""
+    held = people(**facts)
+    origin = SimpleNamespace(
+        day=AS_OF,
+        held=held,
+        gone=np.array(gone),
+        risks={"m": np.array(risk)},
+        calibrated={"m": "the champion then"},
+    )
+    origin.active = (held.stage != "lost").to_numpy()
+    return SimpleNamespace(measured=origin, champion="m")
+
+
+def test_proof_by_hand(monkeypatch):
+    """Of six, four would have been warned of, and three of them left; e was lost already and f
+    fell.
+    """
+    asked = []
+
+    def earlier(*told):
+        asked.append(told)
+        return pd.Series({"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4, "e": 0.1, "f": 0.9})
+
+    monkeypatch.setattr(early_warning, "before", earlier)
+    stages = ["loyal", "new", "silent", "repeat", "lost", "loyal"]
+    found = trial(
+        [0.7, 0.7, 0.8, 0.8, 0.9, 0.8],
+        [True, True, False, True, True, True],
+        customer_id=list("abcdef"),
+        stage=stages,
+    )
+    settings = of(retention=WAYS)
+    proof = early_warning.proof(found, "records", 30, settings)
+    interval = binomtest(3, 4).proportion_ci(method="wilson")
+    assert asked == [("records", "the champion then", AS_OF, 30, settings)]
+    assert proof == {
+        "origin": AS_OF,
+        "warned": 4,
+        "left": 0.75,
+        "low": pytest.approx(interval.low, rel=1e-4),
+        "high": pytest.approx(interval.high, rel=1e-4),
+        "said": pytest.approx((0.7 + 0.7 + 0.8 + 0.8) / 4),
+        "before": pytest.approx((0.1 + 0.2 + 0.3 + 0.4) / 4),
+    }
+
+
+def test_proof_of_a_generated_log_counts_the_same_by_another_way(ledger):
+    """The warned at the origin are told from two risks of the origin's model, and who left from the
+    log itself.
+    """
+    random = np.random.default_rng(8)
+    lines = []
+    for number in range(400):
+        born, ends = random.integers(0, 500), random.exponential(300)
+        days = born + np.append(0, random.exponential(20, 60).astype(int).cumsum())
+        lines += [
+            (f"{number:03d}", START + dt.timedelta(days=int(day)), 10)
+            for day in days
+            if day <= min(700, born + ends)
+        ]
+    records, settings, as_of = (
+        Records(ledger(lines)),
+        of(horizon_days=60),
+        START + dt.timedelta(days=700),
+    )
+    found = churn.trial(records, as_of, settings, "recency_rule")
+    proof = early_warning.proof(found, records, 30, settings)
+    origin = as_of - dt.timedelta(days=60)
+    model = found.measured.models["recency_rule"]
+    risks = [
+        pd.Series(
+            found.measured.calibrated["recency_rule"].predict(churn_features.features(held)),
+            held.customer_id,
+        )
+        for held in (
+            churn.describe(records, day, settings)
+            for day in (origin, origin - dt.timedelta(days=30))
+        )
+    ]
+    assert found.measured.calibrated["recency_rule"].model is model
+    held = found.measured.held.set_index("customer_id")
+    both = pd.DataFrame({"now": risks[0], "then": risks[1]}).dropna()
+    both = both[held.stage[both.index] != "lost"]
+    low, high = early_warning.limits(
+        early_warning.stakes(found.measured.held, settings)[(held.stage != "lost").to_numpy()],
+        settings,
+    )
+    ranks = [(risk >= low).astype(int) + (risk >= high) for risk in (both.now, both.then)]
+    rise = both.now - both.then
+    warned = both[((ranks[0] > ranks[1]) & (rise >= 0.05)) | (rise >= 0.2)]
+    after = {who for who, day, _ in lines if day > origin}
+    assert 10 < len(warned) == proof["warned"]
+    assert proof["left"] == pytest.approx(np.mean([who not in after for who in warned.index]))
+    assert (proof["said"], proof["before"]) == pytest.approx(
+        (warned.now.mean(), warned.then.mean())
+    )
+
+
+def test_what_cannot_be_proved_is_unknown(monkeypatch):
+    monkeypatch.setattr(early_warning, "before", lambda *_: pd.Series({"c0": 0.9}))
+    nobody = early_warning.proof(trial([0.8], [True]), None, 30, of())
+    assert (nobody["origin"], nobody["warned"]) == (AS_OF, 0)
+    never = early_warning.proof(SimpleNamespace(measured=None), None, 30, of())
+    assert (never["origin"], never["warned"]) == (None, 0)
+    for told in (nobody, never):
+        assert np.isnan([told[name] for name in ("left", "low", "high", "said", "before")]).all()
+
+
+def test_profit_of_calls_by_hand():
+    """Stakes 100, 200 and 400; a call costs 10 and keeps half of the leavers. By the risks the
+    gains would be 0.9 x 50 - 10 = 35, 0.3 x 100 - 10 = 20 and 0.04 x 200 - 10 = -2; with what came
+    40, -10 and -10. The lost one is not called.
+    """
+    found = trial(
+        [0.9, 0.3, 0.99, 0.04],
+        [True, False, True, False],
+        customer_id=list("abcd"),
+        stage=["loyal", "new", "lost", "loyal"],
+        window_revenue=[365.0, 730.0, 3650.0, 1460.0],
+    )
+    curve = early_warning.profit(found, of(retention={"call": {"cost": 10, "success": 0.5}}))
+    assert curve.contacted.tolist() == [0, 1, 2, 3]
+    assert curve.expected.tolist() == pytest.approx([0, 35, 55, 53])
+    assert curve.profit.tolist() == pytest.approx([0, 40, 30, 20])
+    assert early_warning.best(curve) == {
+        "contacted": 2,
+        "profit": pytest.approx(30),
+        "customers": 3,
+        "all": pytest.approx(20),
+    }
+
+
+def test_a_call_that_costs_a_share_costs_that_of_the_average_of_those_not_lost():
+    """The average of the two is 150, a call costs 15: gains 0.5 x 100 - 15 and 0.5 x 200 - 15 with
+    all who left.
+    """
+    found = trial(
+        [1.0, 1.0, 0.5],
+        [True] * 3,
+        stage=["new", "new", "lost"],
+        window_revenue=[365.0, 730.0, 0.0],
+    )
+    curve = early_warning.profit(found, of(retention={"call": {"share": 0.1, "success": 0.5}}))
+    assert curve.profit.tolist() == pytest.approx([0, 85, 120])
+
+
+def test_where_no_call_pays_the_list_ends_before_it_begins():
+    found = trial([0.5, 0.5], [True, True], stage=["new", "new"])
+    best = early_warning.best(
+        early_warning.profit(found, of(retention={"call": {"cost": 60, "success": 0.5}}))
+    )
+    assert best == {"contacted": 0, "profit": 0, "customers": 2, "all": pytest.approx(-20)}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        SimpleNamespace(measured=None),
+        trial([0.5, 0.5], [True, False], window_revenue=[NOTHING, NOTHING]),
+        trial([0.5], [True], stage=["lost"]),
+    ],
+    ids=["no origin", "no money", "all lost"],
+)
+def test_without_an_origin_or_money_there_is_no_profit(found):
+    curve = early_warning.profit(found, of())
+    assert curve.empty
+    assert np.isnan(list(early_warning.best(curve).values())).all()

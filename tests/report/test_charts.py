@@ -1,0 +1,514 @@
+import ast
+import re
+import xml.etree.ElementTree as ET
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from analysis.report import charts
+from analysis.report.text import FOLDER, Language
+
+SVG = "{http://www.w3.org/2000/svg}"
+WEEKS = pd.date_range("2026-01-04", periods=3, freq="7D")
+ENDS = pd.date_range("2026-01-31", periods=3, freq="ME")
+TIERS = ["strategic", "important", "ordinary"]
+TRACKED = pd.DataFrame({"week": WEEKS, "actual": [3, 2, 4], "expected": [2.5, 2.4, 2.3]})
+BY_REPEATS = {"repeats": [0, 1, 2], "actual": [9.0, 4.0, 2.0]}
+DECILES = pd.DataFrame(
+    {
+        "decile": [1, 2],
+        "predicted": [0.8, 0.3],
+        "actual": [0.7, 0.4],
+        "low": [0.5, 0.2],
+        "high": [0.9, 0.6],
+    }
+)
+CELLS = pd.DataFrame(
+    {
+        "tier": ["strategic", "ordinary", "potential"],
+        "stage": ["loyal", "lost", "prospect"],
+        "customers": [1, 30, 4],
+    }
+).assign(revenue=[1200.0, 5, 0], clv=[900.0, 1, np.nan], risk=[0.1, 0.9, np.nan])
+WAITS = pd.DataFrame(
+    {
+        "group": ["first"] * 3 + ["fifth_on"] * 2,
+        "days": [0, 4, 30, 0, 9],
+        "not_yet": [1, 0.6, 0.5, 1, 0],
+    }
+).assign(low=[1, 0.5, 0.4, 1, np.nan], high=[1, 0.7, 0.6, 1, np.nan])
+EARNED = pd.DataFrame(
+    {"contacted": [0, 4, 9], "profit": [0, 120.0, -30], "expected": [0, 90.0, 10]}
+)
+# Each chart with the smallest frame that its docstring asks for.
+CHARTS = {
+    "outcomes": (
+        pd.DataFrame(
+            {
+                "source": ["订单", "订单", "客户"],
+                "outcome": ["kept", "rejected", "kept"],
+                "rows": [9, 1, 5],
+            }
+        ),
+        {},
+    ),
+    "completeness": (
+        pd.DataFrame(
+            {
+                "table": "customers",
+                "column": ["city", "phone"],
+                "rows": [4, 4],
+                "filled": [0.5, 0.75],
+            }
+        ),
+        {},
+    ),
+    "daily_lines": (
+        pd.DataFrame({"day": WEEKS, "lines": [9, 0, 40], "oddity": ["", "silent_day", "jump"]}),
+        {},
+    ),
+    "staleness": (pd.DataFrame({"older_than_days": [30, 365], "share": [0.5, 0.1]}), {}),
+    "segment_sizes": (
+        pd.DataFrame(
+            {"customers": [3, 1], "revenue_share": [0.9, 0.1]}, index=["champions", "lost"]
+        ),
+        {},
+    ),
+    "rfm_grid": (pd.DataFrame([[1, 0], [2, 3]], index=[5, 4], columns=[1, 2]), {}),
+    "pareto": (pd.DataFrame({"customers": [0, 0.5, 1], "value": [0, 0.8, 1]}), {}),
+    "stage_sizes": (pd.Series({"new": 3, "lost": 0}), {}),
+    "class_grid": (pd.DataFrame([[1, 0], [2, 3]], index=["A", "none"], columns=["A", "loss"]), {}),
+    "stage_moves": (pd.DataFrame([[0.5, 0.5]], index=["new"], columns=["repeat", "lost"]), {}),
+    "habits": (
+        pd.DataFrame(
+            {
+                "segmentation": ["basket", "regularity"],
+                "group": ["large_orders", "irregular"],
+                "share": 0.5,
+            }
+        ),
+        {},
+    ),
+    "associations": (
+        pd.DataFrame(
+            {
+                "a": "region",
+                "b": ["revenue", "stage"],
+                "strength": [0.3, -0.1],
+                "notable": [True, False],
+            }
+        ).assign(low=[0.2, -0.2], high=[0.4, 0.1]),
+        {},
+    ),
+    "value_by_class": (
+        pd.DataFrame(
+            {
+                "group": ["客户", "unknown"],
+                "customers": 9,
+                "revenue": 90.0,
+                "revenue_each": 10.0,
+                "low": 5.0,
+            }
+        ).assign(high=[20.0, np.nan], differs=[True, False]),
+        {},
+    ),
+    "stage_by_class": (pd.DataFrame([[0.5, np.nan]], index=["客户"], columns=["new", "lost"]), {}),
+    "risk_by_class": (pd.DataFrame([[0.5, 0.5]], index=["客户"], columns=["high", "low"]), {}),
+    "interest_sizes": (
+        pd.DataFrame(
+            {"customers": [3, 2], "revenue_share": [0.4, 0.6]}, index=["客户", "no_interest"]
+        ),
+        {},
+    ),
+    "open_needs": (pd.DataFrame({"buyers": [3], "prospects": [1]}, index=["客户"]), {}),
+    "cluster_quality": (
+        pd.DataFrame(
+            {
+                "k": [2, 3],
+                "silhouette": [0.3, 0.4],
+                "calinski_harabasz": [9.0, 5],
+                "davies_bouldin": [1.0, 2],
+            }
+        ).assign(stability=[0.9, 0.8], chosen=[True, False]),
+        {},
+    ),
+    "cluster_features": (
+        pd.DataFrame(
+            [[1.0, -1.0]], index=["often+much_money"], columns=["frequency", "order_value"]
+        ),
+        {
+            "medians": pd.DataFrame(
+                [[9.0, 5.0]], index=["often+much_money"], columns=["frequency", "order_value"]
+            ),
+            "forms": {"frequency": "int", "order_value": "money"},
+        },
+    ),
+    "repeat_frequency": (pd.DataFrame(BY_REPEATS | {"model": [8.0, 5.0, 2.0]}), {}),
+    "tracking_weekly": (TRACKED, {"origin": WEEKS[1]}),
+    "tracking_cumulative": (TRACKED, {"origin": WEEKS[1]}),
+    "conditional_expectation": (pd.DataFrame(BY_REPEATS | {"expected": [8.0, 5.0, 2.0]}), {}),
+    "frequency_recency": (
+        pd.DataFrame([[0.1, 0.2], [0.3, 0.9]], index=[0, 5], columns=[0, 90]),
+        {},
+    ),
+    "calibration": (DECILES, {}),
+    "leavers_by_decile": (DECILES, {"base": 0.5}),
+    "risk_spread": (pd.Series([0.1, 0.5, 0.9]), {}),
+    "survival_curves": (WAITS, {"horizon_days": 5}),
+    "churn_drivers": (pd.Series({"silence": 1.25, "complaints": 0.5}), {}),
+    "profit_curve": (EARNED, {}),
+    "matrix": (CELLS, {}),
+    "value_by_standing": (
+        pd.DataFrame({"clv": [90.0, 10.0]}, index=["many_repeats", "one_time"]),
+        {},
+    ),
+    "campaign_effects": (
+        pd.DataFrame(
+            {
+                "campaign_id": ["客户", "8"],
+                "proof": ["random", "observational"],
+                "orders_effect": [0.2, -0.1],
+            }
+        ).assign(orders_low=[0.1, -0.3], orders_high=[0.3, 0.1]),
+        {},
+    ),
+    "hit_rates": (
+        pd.DataFrame({"model": ["proposed", "most_bought"], "hit": 0.5, "low": 0.4, "high": 0.6}),
+        {},
+    ),
+    "action_gain": (pd.Series({"welcome": 12.5, "let_go": -3.0}), {}),
+    "loyalty_levels": (
+        pd.DataFrame({"level": ["bronze", "客户"], "customers": [9, 1], "cost": [10.0, 90.0]}),
+        {},
+    ),
+    "care_load": (
+        pd.DataFrame(
+            {
+                "week": WEEKS[[0, 0, 1]],
+                "what": ["follow_up", "birthday", "refresh"],
+                "tasks": [4, 1, 2],
+            }
+        ),
+        {},
+    ),
+    "budget_curve": (
+        pd.DataFrame({"budget": [0.0, 5, 20], "profit": [0.0, 15, 30]}),
+        {
+            "plans": pd.DataFrame(
+                {"factor": [0.5, 1, 2], "budget": [5.0, 10, 20], "profit": [14.0, 20, 30]}
+            )
+        },
+    ),
+    "nps_over_time": (
+        pd.DataFrame(
+            {"period_end": ENDS, "score": [20.0, np.nan, 30.0], "low": -5.0, "high": 45.0}
+        ),
+        {},
+    ),
+    "satisfaction_by_tier": (
+        pd.DataFrame(
+            {
+                "kind": ["csat", "csat", "nps"],
+                "tier": ["strategic", "ordinary", "ordinary"],
+                "answers": [9, 0, 12],
+            }
+        ).assign(score=[80.0, np.nan, -10.0], low=[60.0, np.nan, -40.0], high=[90.0, np.nan, 20.0]),
+        {},
+    ),
+    "owner_retention": (
+        pd.DataFrame(
+            {
+                "owner": ["客户", "without_owner"],
+                "measured": [40, 3],
+                "ratio": [1.5, 0.0],
+                "low": [1.2, 0.0],
+            }
+        ).assign(high=[1.9, 4.0], shrunk=[1.3, 1.0], beyond_chance=[True, False]),
+        {},
+    ),
+    "tier_history": (
+        pd.DataFrame([[1, 2, 7]] * 3, index=ENDS, columns=TIERS),
+        {"full_from": ENDS[1]},
+    ),
+    "migration": (pd.DataFrame(np.eye(3, dtype=int), index=TIERS, columns=TIERS), {}),
+}
+NASTY = [
+    "A $5 & B $10",
+    r"$\frac$",
+    "$x$ $",
+    "<script>alert(1)</script>",
+    "</text><script>",
+    "\"quoted\" & 'single'",
+    "客户",
+]
+
+
+def draw(name, say=None, frame=None, **options):
+    given, needed = CHARTS[name]
+    return charts.svg(
+        getattr(charts, name),
+        given if frame is None else frame,
+        say or Language("en"),
+        **(needed | options),
+    )
+
+
+@cache
+def drawn(name):
+    """As draw, for tests that can share a picture."""
+    return draw(name)
+
+
+def texts(svg):
+    return ["".join(node.itertext()).strip() for node in ET.fromstring(svg).iter(f"{SVG}text")]
+
+
+def test_every_public_chart_is_drawn_here():
+    tree = ast.parse(Path(charts.__file__).read_text("utf-8"))
+    takes_say = [
+        n.name
+        for n in tree.body
+        if isinstance(n, ast.FunctionDef)
+        and n.name[0] != "_"
+        and [a.arg for a in n.args.args[1:3]] == ["say", "ax"]
+    ]
+    assert set(takes_say) == set(CHARTS)
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_chart_is_one_svg_with_its_words_as_text(name):
+    svg = drawn(name)
+    words = yaml.safe_load((FOLDER / "en.yml").read_text("utf-8"))["charts"][name]
+    assert ET.fromstring(svg).tag == f"{SVG}svg"
+    for part in ("title", "x", "y"):
+        assert words.get(part, "") in ["", *texts(svg)]
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_chart_is_the_same_bytes_twice_and_leaves_its_frame_as_it_was(name):
+    before = CHARTS[name][0].copy(deep=True)
+    assert draw(name) == drawn(name)
+    assert CHARTS[name][0].equals(before)
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_chart_carries_no_date_no_size_no_script_and_no_link_elsewhere(name):
+    svg = drawn(name)
+    assert "metadata" not in svg
+    assert "date>" not in svg
+    assert not {"width", "height"} & set(ET.fromstring(svg).attrib)
+    assert "viewBox" in ET.fromstring(svg).attrib
+    assert "<script" not in svg
+    assert not re.search(
+        r"""(?:href|src)\s*=\s*["'](?!#|data:image/png;base64,)|url\((?!#)|@import""", svg
+    )
+
+
+def test_chart_is_the_same_whatever_the_style_outside():
+    svg = draw("action_gain")
+    with matplotlib.rc_context(
+        {"font.size": 30, "svg.fonttype": "path", "svg.hashsalt": None, "axes.grid": False}
+    ):
+        assert draw("action_gain") == svg
+
+
+@pytest.mark.filterwarnings(
+    "ignore:Glyph"
+)  # the reader's browser has the glyphs that this machine lacks
+@pytest.mark.parametrize(
+    ("name", "frame"),
+    [
+        ("action_gain", pd.Series(1.0, NASTY)),
+        ("stage_sizes", pd.Series(1.0, NASTY)),
+        ("segment_sizes", pd.DataFrame({"customers": 1, "revenue_share": 0.1}, NASTY)),
+        ("class_grid", pd.DataFrame(1, NASTY, ["A"])),
+        ("migration", pd.DataFrame(1, ["new"], NASTY)),
+        ("rfm_grid", pd.DataFrame(1, NASTY, NASTY)),
+    ],
+)
+def test_labels_of_the_data_are_escaped_and_read_as_they_are(name, frame):
+    svg = draw(name, frame=frame)
+    assert set(NASTY) <= set(texts(svg))
+    assert "<script" not in svg
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("label", ["a\x01b", "a\x0bb", "a\ufffeb"])
+def test_control_characters_do_not_break_the_picture(label):
+    ET.fromstring(draw("action_gain", frame=pd.Series([1.0], index=[label])))
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_chart_says_nothing_that_another_language_cannot_translate(name, tmp_path):
+    def wrapped(node):
+        return (
+            {key: wrapped(inside) for key, inside in node.items()}
+            if isinstance(node, dict)
+            else f"⟦{node}⟧"
+        )
+
+    english = Language("en").catalogue
+    (tmp_path / "eo.yml").write_text(yaml.safe_dump(wrapped(english), allow_unicode=True), "utf-8")
+    said = " ".join(texts(draw(name, Language("eo", "EUR", tmp_path))))
+    assert not re.search(r"[A-Za-z]", re.sub(r"⟦.*?⟧|1,2K", "", said)), (
+        said
+    )  # K is how Babel shortens thousands
+
+
+# What the pictures show
+def test_cells_show_their_counts():
+    assert {"1", "0", "2", "3", "A", "Loss"} <= set(texts(drawn("class_grid")))
+
+
+def test_cells_of_nothing_but_zeros_or_unknowns_are_drawn():
+    for value in (0, float("nan")):
+        svg = draw("class_grid", frame=pd.DataFrame([[value]], index=["A"], columns=["loss"]))
+        assert ("–" if np.isnan(value) else "0") in texts(svg)
+
+
+def test_cells_of_the_matrix_say_customers_revenue_and_risk_and_warn_above_the_average():
+    """The average risk of the 31 is (0.1 + 30 x 0.9) / 31; prospects have neither revenue nor risk."""
+    ax = axes_of("matrix")
+    words = {
+        text.get_text().replace("\N{NO-BREAK SPACE}", " "): text.get_color() for text in ax.texts
+    }
+    assert list(words) == ["1", "$1.2K", "risk 10 %", "30", "$5", "risk 90 %", "4"]
+    assert [said for said, colour in words.items() if colour == charts.WARN] == ["risk 90 %"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["Prospect", "Loyal", "Lost"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == [
+        "Strategic",
+        "Ordinary",
+        "Potential",
+    ]
+
+
+def test_the_matrix_of_one_cell_and_without_money_is_drawn():
+    draw("matrix", frame=CELLS.head(1))
+    assert "30" in texts(draw("matrix", frame=CELLS.assign(revenue=np.nan, clv=np.nan)))
+
+
+def test_a_companys_long_names_are_cut_where_they_end():
+    assert charts._own("x" * 30) == "x" * 21 + "…"
+    assert charts._own("客户" * 8) == "客户" * 5 + "…"
+    assert charts._own("Region") == "Region"
+
+
+def test_bars_show_their_number_and_a_dash_for_an_unknown_one():
+    shown = texts(
+        draw(
+            "action_gain",
+            frame=pd.Series({"welcome": 12.5, "let_go": -3.0, "remind": float("nan")}),
+        )
+    )
+    assert {"$12.50", "-$3", "–"} <= set(shown)
+
+
+def test_the_last_number_of_repeats_means_or_more():
+    assert "2+" in texts(drawn("repeat_frequency"))
+
+
+def test_where_the_models_data_end_is_marked_only_if_given():
+    mark = yaml.safe_load((FOLDER / "en.yml").read_text("utf-8"))["words"]["model_ends"]
+    assert mark in texts(draw("tracking_weekly"))
+    assert mark not in texts(draw("tracking_weekly", origin=None))
+
+
+def axes_of(name, **options):
+    frame, needed = CHARTS[name]
+    ax = matplotlib.figure.Figure().add_subplot()
+    return getattr(charts, name)(frame, Language("en"), ax, **(needed | options))
+
+
+def test_the_number_of_groups_taken_is_framed():
+    """It stands in the first column."""
+    [frame] = axes_of("cluster_quality").patches
+    assert (frame.get_x(), frame.get_width()) == (-0.5, 1)
+
+
+def test_cumulative_tracking_adds_up():
+    actual, expected = (line.get_ydata() for line in axes_of("tracking_cumulative").lines[:2])
+    assert actual.tolist() == [3, 5, 9]
+    assert expected.tolist() == pytest.approx([2.5, 4.9, 7.2])
+
+
+def test_month_ends_without_a_full_window_are_pale():
+    bars = [bar for bar in axes_of("tier_history").patches if bar.get_height() > 0]
+    pale = {round(bar.get_x() + bar.get_width() / 2): bar.get_alpha() < 1 for bar in bars}
+    assert pale == {0: True, 1: False, 2: False}
+    assert sum(bar.get_height() for bar in bars) == 30
+    assert max(bar.get_y() + bar.get_height() for bar in bars) == 10
+
+
+def test_intervals_of_the_calibration_reach_from_low_to_high():
+    [bars] = axes_of("calibration").containers
+    ends = [segment[:, 1].tolist() for segment in bars.lines[2][0].get_segments()]
+    assert ends == [pytest.approx([0.5, 0.9]), pytest.approx([0.2, 0.6])]
+
+
+def test_curves_of_waits_step_down_to_three_horizons_or_their_own_end():
+    """The first falls on day 4 and is shown to day 15; the second falls on day 9, where it ends; a
+    dotted line stands at 5.
+    """
+    ax = axes_of("survival_curves")
+    first, fifth, horizon = ax.lines
+    assert first.get_xdata().tolist() == list(range(16))
+    assert first.get_ydata().tolist() == [1.0] * 4 + [0.6] * 12
+    assert fifth.get_ydata().tolist() == [1.0] * 9 + [0]
+    assert (horizon.get_xdata()[0], horizon.get_linestyle()) == (5, ":")
+    assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 3
+    assert ax.get_xlim() == (0, 15)
+
+
+@pytest.mark.parametrize("horizon_days", [0, 31])
+def test_curves_of_waits_without_a_horizon_or_shorter_than_it_show_all_days(horizon_days):
+    ax = axes_of("survival_curves", horizon_days=horizon_days)
+    assert len(ax.lines) == 2
+    assert ax.get_xlim() == (0, 30)
+
+
+def test_long_curves_of_waits_are_drawn_in_few_steps_at_their_right_height():
+    days = np.arange(4_001)
+    frame = pd.DataFrame({"group": "first", "days": days, "not_yet": 1 - days / 5_000}).assign(
+        low=0.1, high=1.0
+    )
+    ax = charts.survival_curves(
+        frame, Language("en"), matplotlib.figure.Figure().add_subplot(), horizon_days=1_000
+    )
+    x, y = ax.lines[0].get_data()
+    assert len(x) <= charts.MOST_STEPS + 1
+    assert y == pytest.approx(1 - x / 5_000)
+
+
+@pytest.mark.filterwarnings("error")
+def test_curves_of_waits_that_began_today_are_drawn():
+    draw("survival_curves", frame=WAITS[WAITS.days == 0])
+
+
+def test_drivers_are_said_by_concept_with_their_effects():
+    shown = texts(drawn("churn_drivers"))
+    assert {
+        "how long the customer has been silent",
+        "1.25",
+        "complaints and open tickets",
+        "0.50",
+    } <= set(shown)
+
+
+def test_the_list_that_earned_most_is_marked_on_the_curve_of_what_came():
+    came, said, zero, best = axes_of("profit_curve").lines
+    assert came.get_xydata().tolist() == [[0, 0], [4, 120], [9, -30]]
+    assert said.get_xydata().tolist() == [[0, 0], [4, 90], [9, 10]]
+    assert zero.get_ydata() == [0, 0]
+    assert best.get_xydata().tolist() == [[4, 120]]
+    assert {"counted", "expected"} <= set(texts(drawn("profit_curve")))
+
+
+def test_where_no_call_paid_the_mark_stands_at_nobody():
+    frame = pd.DataFrame({"contacted": [0, 1], "profit": [0, -5.0], "expected": [0, -4.0]})
+    ax = charts.profit_curve(frame, Language("en"), matplotlib.figure.Figure().add_subplot())
+    assert ax.lines[-1].get_xydata().tolist() == [[0, 0]]

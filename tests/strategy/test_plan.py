@@ -1,0 +1,356 @@
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis import schema
+from analysis.intake.dataset import Dataset
+from analysis.strategy import allocation, plan
+from analysis.strategy.playbook import Playbook, rules_of
+
+AS_OF = dt.date(2026, 1, 31)
+NOBODY = pd.DataFrame({"customer_id": pd.Series(dtype="str")})
+UNMEASURED = pd.DataFrame(
+    columns=["campaign_id", "kind", "day", "proof", "orders_effect", "orders_low", "orders_high"]
+)
+
+
+def rule(name, when=(), **changed):
+    texts = {text: {"en": f"{text} of {name}"} for text in ("objective", "action")}
+    usual = {
+        "channel": "phone",
+        "owner": "sales",
+        "days": 7,
+        "cost": 2.0,
+        "effect": 0.1,
+        "control": 0.0,
+    }
+    return {"id": name, "when": dict(when), **texts} | usual | changed
+
+
+def book(*rules):
+    return Playbook.model_validate(
+        {"tiers": [{"tier": "ordinary", "when": {}, "why": "all"}], "rules": list(rules)}
+    )
+
+
+def shop(**changed):
+    schema = {
+        "transactions": {
+            "path": "x.csv",
+            "columns": {"customer_id": "c", "date": "d", "amount": "a"},
+        }
+    }
+    return Dataset(name="shop", tables=schema, **changed)
+
+
+def company(n, stage="new", value=50.0, **profile):
+    """The matrix, clv and profiles of n customers."""
+    ids = [f"c{i:05}" for i in range(n)]
+    matrix = pd.DataFrame(
+        {
+            "customer_id": ids,
+            "tier": "ordinary",
+            "stage": stage,
+            "risk_band": "low",
+            "reason": "all",
+        }
+    )
+    matrix = matrix.assign(churn_risk=0.4, revenue=10.0, clv=np.arange(n, dtype=float))
+    clv = pd.DataFrame({"customer_id": ids, "expected_order_value": value, "expected_orders": 1.0})
+    return matrix, clv, pd.DataFrame({"customer_id": ids} | profile)
+
+
+def made(rules, matrix, clv, profiles, share=1.0, times=None, measured=UNMEASURED, **knobs):
+    """The plan of these customers, and what was possible."""
+    settings, these = shop(**knobs), book(*rules)
+    folk = plan.people(matrix, clv, profiles, pd.Series(times or {}, dtype=float), settings)
+    folk["rule"] = rules_of(folk, these, folk.set_index("customer_id").rating)
+    effect = plan.effects(these, measured, settings)
+    possible = plan.options(folk, these, effect, share)
+    chosen = allocation.choose(possible, plan.limits(settings)).chosen
+    return plan.plan(folk, possible, chosen, these, AS_OF, settings), possible, effect, these
+
+
+def test_each_customer_has_one_row_that_follows_the_rule():
+    rules = (rule("greet", {"stage": ["new"]}, days=10), rule("rest", cost=1.0))
+    found, *_ = made(rules, *company(4, stage=["new", "lost", "new", "loyal"]))
+    assert found.customer_id.tolist() == ["c00000", "c00001", "c00002", "c00003"]
+    assert found.rule.tolist() == ["greet", "rest", "greet", "rest"]
+    assert found.action.tolist() == ["action of greet", "action of rest"] * 2
+    assert found.due.dt.date.tolist() == [dt.date(2026, 2, 10), dt.date(2026, 2, 7)] * 2
+    schema.conform("plan", found)
+
+
+def test_money_by_hand():
+    """An extra order in ten customers, of 50 each, of which 40 % are margin: 2 expected, for a cost
+    of 1.50.
+    """
+    found, *_ = made((rule("rest", cost=1.5),), *company(3), share=0.4)
+    assert found.expected_value.tolist() == pytest.approx([2.0] * 3)
+    assert found.cost.tolist() == [1.5] * 3
+    assert found.target.tolist() == pytest.approx([0.7] * 3)
+    assert found.status.tolist() == ["planned"] * 3
+
+
+def test_a_cost_may_be_a_share_of_what_an_average_order_brings():
+    found, *_ = made((rule("rest", cost=None, share=0.02),), *company(2, value=[20.0, 80.0]))
+    assert found.cost.tolist() == pytest.approx([1.0, 1.0])
+
+
+def test_what_does_not_pay_is_not_done_unless_it_must():
+    """5 expected for a cost of 6."""
+    dear, must = rule("rest", cost=6.0), rule("care", {"stage": ["loyal"]}, cost=6.0, must=True)
+    found, *_ = made((dear, must), *company(2, stage=["new", "loyal"]))
+    assert found.status.tolist() == ["not_worth", "planned"]
+    assert found.cost.tolist() == [0.0, 6.0]
+    assert pd.isna(found.action[0]) and found.arm.tolist() == ["none", "exempt"]
+
+
+def test_whom_the_budget_does_not_reach_gets_the_action_for_all_or_none():
+    """Each call wins 5 for 2; a budget of 4.1 pays two calls and one message of .1, for the
+    customers who bring most.
+    """
+    rules = (rule("call", {"stage": ["new"]}), rule("message", cost=0.1, effect=0.01))
+    found, possible, *_ = made(
+        rules, *company(5, value=[90.0, 80.0, 50.0, 20.0, 3.0]), plan={"budget": 4.1}
+    )
+    assert found.cost.sum() <= 4.1
+    assert found.action.tolist()[:3] == ["action of call", "action of call", "action of message"]
+    assert found.status.tolist() == ["planned"] * 3 + [
+        "beyond_budget",
+        "not_worth",
+    ]  # of the last: 0.3 for 2, or 0.03 for 0.1
+    assert len(possible) == 10
+
+
+def test_a_capacity_of_a_channel_holds():
+    found, *_ = made((rule("rest"),), *company(10), plan={"capacity": {"channel": {"phone": 3}}})
+    assert (found.status == "planned").sum() == 3
+    assert (found.status == "beyond_budget").sum() == 7
+
+
+def test_a_capacity_of_an_account_owner_holds():
+    profiles = {"owner": ["wang"] * 4 + ["li"] * 4}
+    found, *_ = made(
+        (rule("rest"),), *company(8, **profiles), plan={"capacity": {"account_owner": {"wang": 1}}}
+    )
+    assert found[found.status == "planned"].account_owner.value_counts().to_dict() == {
+        "li": 4,
+        "wang": 1,
+    }
+
+
+def test_without_a_yes_nobody_is_contacted_where_consent_is_recorded():
+    matrix, clv, profiles = company(4, consent=pd.array([True, False, None, True], "boolean"))
+    found, *_ = made((rule("rest", must=True),), matrix, clv, profiles.head(3))
+    assert found.status.tolist() == ["planned", "no_consent", "no_consent", "no_consent"]
+    assert found.cost.tolist() == [2.0, 0, 0, 0]
+
+
+def test_who_was_contacted_often_lately_is_left_alone():
+    found, *_ = made(
+        (rule("rest"),), *company(3), times={"c00000": 2, "c00001": 1}, plan={"contacts": 2}
+    )
+    assert found.status.tolist() == ["contacted_lately", "planned", "planned"]
+
+
+def test_contacts_are_counted_of_the_days_that_count_and_of_the_treated(engine):
+    log = engine.create_table(
+        "c_plan",
+        pd.DataFrame(
+            {
+                "customer_id": ["a", "a", "a", "b", "c", "d"],
+                "campaign_id": ["x", "x", "y", "x", "x", "x"],
+                "day": (
+                    [dt.date(2026, 1, d) for d in (30, 31, 10)]
+                    + [dt.date(2026, 1, 1), dt.date(2026, 2, 1), AS_OF]
+                ),
+                "arm": ["treat", "treat", "treat", "treat", "treat", "control"],
+            }
+        ),
+        temp=True,
+    )
+    assert plan.contacted(log, AS_OF, shop(plan={"contact_days": 30})).to_dict() == {"a": 2}
+    assert plan.contacted(None, AS_OF, shop()).empty
+
+
+def test_the_held_back_cost_and_bring_nothing_and_keep_their_probability():
+    found, *_ = made((rule("rest", control=0.25),), *company(400))
+    held = found[found.arm == "control"]
+    assert len(held) == 100
+    assert (held.status == "held_back").all()
+    assert held.cost.sum() == held.expected_value.sum() == 0
+    assert held.target.tolist() == pytest.approx([0.6] * 100)
+    assert (found[found.arm == "treat"].target - 0.7).abs().max() < 1e-9
+
+
+def test_what_account_owners_deliver_is_drawn_by_owner_or_exempt():
+    """Twelve owners: a fifth of them, two, hold back all of their customers. Eight are too few to
+    draw, so nobody is.
+    """
+    rules = (
+        rule("visit", {"stage": ["new"]}, owner="account_manager", control=0.2),
+        rule("rest", cost=1.0),
+    )
+    twelve, *_ = made(rules, *company(240, owner=[f"o{n % 12:02}" for n in range(240)]))
+    by_owner = twelve.groupby("account_owner").arm.agg(set)
+    assert sorted(map(tuple, by_owner)) == [("control",)] * 2 + [("treat",)] * 10
+    eight, *_ = made(rules, *company(240, owner=[f"o{n % 8:02}" for n in range(240)]))
+    assert set(eight.arm) == {"exempt"}
+
+
+def test_who_is_held_back_goes_by_the_seed_and_not_by_the_order_of_rows():
+    matrix, clv, profiles = company(200)
+    rules = (rule("rest", control=0.5),)
+    first = made(rules, matrix, clv, profiles)[0]
+    mixed = made(rules, matrix.sample(frac=1, random_state=1), clv, profiles)[0]
+    other = made(rules, matrix, clv, profiles, seed=5)[0]
+    arms = first.set_index("customer_id").arm
+    assert mixed.set_index("customer_id").arm.sort_index().equals(arms.sort_index())
+    assert not other.set_index("customer_id").arm.equals(arms)
+
+
+def test_prospects_are_worth_what_an_order_of_the_median_customer_brings():
+    matrix, clv, profiles = company(3, stage=["prospect", "new", "new"])
+    found, *_ = made(
+        (rule("rest"),), matrix, clv.iloc[1:].assign(expected_order_value=[40.0, 60.0]), profiles
+    )
+    assert found.expected_value.tolist() == pytest.approx([5.0, 4.0, 6.0])
+
+
+def measured(*rows):
+    columns = ["campaign_id", "kind", "day", "proof", "orders_effect", "orders_low", "orders_high"]
+    return pd.DataFrame(rows, columns=columns).assign(day=lambda t: pd.to_datetime(t.day))
+
+
+def test_a_measured_effect_takes_the_place_of_the_assumed_one():
+    done = measured(
+        ("W1", "winback", "2025-03-01", "random", 0.5, 0.4, 0.6),
+        ("W2", "winback", "2025-09-01", "random", 0.2, 0.1, 0.3),
+        ("W3", "winback", "2025-12-01", "observational", 0.9, 0.8, 1.0),
+        ("X", "card", "2025-09-01", "random", -0.1, -0.3, 0.1),
+        ("Y", "news", "2025-09-01", "random", 0.4, -0.1, 0.9),
+    )
+    settings = shop(
+        plan={"campaigns": {"call": "winback", "card": "X", "news": "Y", "rest": "unknown"}}
+    )
+    rules = (
+        rule("call", {"stage": ["new"]}),
+        rule("card", {"stage": ["lost"]}),
+        rule("news", {"stage": ["loyal"]}),
+        rule("rest"),
+    )
+    found = plan.effects(book(*rules), done, settings)
+    assert found.loc["call"].tolist() == [0.2, 0.1, 0.3, "W2"]  # the latest with a control group
+    assert found.loc["card"].tolist() == [0.0, -0.3, 0.1, "X"]  # no harm is planned with
+    assert found.loc["news"].tolist() == [
+        0.1,
+        -0.1,
+        0.9,
+        "Y",
+    ]  # nothing proved: the smaller of what is assumed and measured
+    assert found.loc["rest"].tolist()[::3] == [0.1, "assumption"]
+
+
+def test_the_margin_is_the_one_given_else_that_of_the_known_costs_else_none():
+    known = pd.DataFrame(
+        {"window_revenue": [100.0, 100.0, 50.0], "window_profit": [30.0, 50.0, np.nan]}
+    )
+    assert plan.margin(known, shop(margin=0.25)) == 0.25
+    assert plan.margin(known, shop()) == pytest.approx(0.4)
+    assert plan.margin(known.drop(columns="window_profit"), shop()) == 1.0
+    assert plan.margin(known.assign(window_revenue=0.0), shop()) == 1.0
+
+
+def test_by_rule_says_what_each_action_comes_to_and_from_which_effect_it_pays():
+    """Of 40 customers a quarter is held back: 30 at 2 are 60; 0.1 orders of 50 are 5 each. It pays
+    from 2 / 50 = .04 orders.
+    """
+    found, _, effect, these = made((rule("rest", control=0.25, every_days=30),), *company(40))
+    row = plan.by_rule(found, these, effect).loc["rest"]
+    assert (row.customers, row.held_back, row.cost, row.again) == (30, 10, 60.0, 30)
+    assert row.expected_value == pytest.approx(150)
+    assert row.gain == pytest.approx(90)
+    assert row.break_even == pytest.approx(0.04)
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 100), st.sampled_from(["new", "lost"])), min_size=1, max_size=30
+    ),
+    st.floats(0, 50),
+)
+def test_nobody_and_no_money_is_lost(rows, budget):
+    values, stages = [v for v, _ in rows], [s for _, s in rows]
+    rules = (rule("greet", {"stage": ["new"]}, cost=3.0), rule("rest", cost=0.5, effect=0.02))
+    found, _, effect, these = made(
+        rules, *company(len(rows), stage=stages, value=values), plan={"budget": budget}
+    )
+    assert plan.statuses(found).sum() == len(rows)
+    assert found.cost.sum() <= budget * (1 + 1e-9) + 1e-9
+    table = plan.by_rule(found, these, effect)
+    assert table.cost.sum() == pytest.approx(found.cost.sum())
+    assert (
+        table.customers.sum() + table.held_back.sum()
+        == found.status.isin(["planned", "held_back"]).sum()
+    )
+    assert plan.by_owner(found).cost.sum() == pytest.approx(found.cost.sum())
+
+
+def test_decisions_are_the_five_with_most_at_stake_and_their_doubt():
+    gains = {"a": 1.0, "b": -50.0, "c": 30.0, "d": 0.5, "e": 20.0, "f": -2.0}
+    unmeasured = {"effect": 0.1, "effect_low": np.nan, "effect_high": np.nan}
+    actions = pd.DataFrame({"gain": gains}).assign(**unmeasured, break_even=0.04, action="do")
+    actions.loc["c", ["effect_low", "effect_high"]] = 0.05, 0.15
+    found = plan.decisions(actions)
+    said = ["decision_measured", *["decision_assumed"] * 2, *["decision_costs"] * 2]
+    assert [key for key, _ in found] == said
+    assert found[0][1]["effect_low"] == pytest.approx(5)
+    assert [values["break_even"] for _, values in found] == pytest.approx([4.0] * 5)
+
+
+def listed_company():
+    details = {
+        "company": ["Ada Ltd", "=1+1", "Cey Ltd"],
+        "contact": "A person",
+        "phone": "123",
+        "email": "a@b.example",
+    }
+    return company(
+        3, owner=["li", "wang", "li"], consent=pd.array([True, True, False], "boolean"), **details
+    )
+
+
+def test_the_list_for_people_goes_owner_by_owner_with_companies_and_no_person():
+    matrix, clv, profiles = listed_company()
+    found, *_ = made(
+        (rule("rest"),), matrix, clv.assign(expected_order_value=[30.0, 90.0, 60.0]), profiles
+    )
+    listed = plan.export(found, matrix, profiles)
+    assert listed.account_owner.tolist() == ["li", "wang"]
+    assert listed.company.tolist() == ["Ada Ltd", "=1+1"]
+    assert not {"contact", "phone", "email", "name"} & {*listed}
+
+
+def test_contact_details_come_only_of_who_agreed_and_the_others_are_counted():
+    matrix, clv, profiles = listed_company()
+    found, *_ = made((rule("rest"),), matrix, clv, profiles)
+    listed, barred = plan.contact_list(found, profiles)
+    assert listed.customer_id.tolist() == ["c00000", "c00001"]
+    assert {"contact", "phone", "email"} <= {*listed}
+    assert barred == 1
+    withdrawn = profiles.assign(consent=[False, True, False])  # since the plan was made
+    assert plan.contact_list(found, withdrawn)[0].customer_id.tolist() == ["c00001"]
+
+
+def test_who_is_held_back_is_on_no_list():
+    matrix, clv, profiles = company(100, company="A Ltd")
+    found, *_ = made((rule("rest", control=0.5),), matrix, clv, profiles)
+    held = set(found.customer_id[found.arm == "control"])
+    assert held and not held & set(plan.export(found, matrix, profiles).customer_id)
+    assert not held & set(plan.contact_list(found, profiles)[0].customer_id)

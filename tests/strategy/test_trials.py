@@ -1,0 +1,320 @@
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from analysis import schema
+from analysis.report.text import Language
+from analysis.strategy import campaigns, trials
+
+AS_OF = dt.date(2024, 12, 31)
+
+
+def folk(count, tiers=("ordinary",), **columns):
+    ids = [f"c{n:04}" for n in range(count)]
+    return pd.DataFrame(
+        {"customer_id": ids, "tier": [tiers[n % len(tiers)] for n in range(count)], **columns}
+    )
+
+
+# Strata
+def test_strata_are_of_the_tier_and_the_band_of_the_forecast():
+    people = folk(120, ("important", "ordinary"), clv=np.arange(120.0), risk=0.3)
+    layers = trials.strata(people)
+    assert layers.value_counts().to_dict() == {
+        f"{tier} / {band}": 20 for tier in ("important", "ordinary") for band in "123"
+    }
+    lowest = people[layers.str.endswith("1")]
+    assert lowest.clv.max() < 40
+
+
+def test_small_strata_are_one_and_what_is_missing_is_a_stratum():
+    people = folk(100, clv=[np.nan] * 50 + [1.0] * 50).assign(
+        tier=["strategic"] * 3 + ["ordinary"] * 97
+    )
+    assert trials.strata(people).value_counts().to_dict() == {
+        "ordinary / 2": 50,
+        "ordinary / –": 47,
+        trials.OTHERS: 3,
+    }
+    assert trials.strata(people.drop(columns=["tier", "clv"])).unique().tolist() == ["all"]
+    assert trials.strata(people.iloc[:0]).empty
+
+
+@given(st.integers(1, 80), st.randoms(use_true_random=False))
+@settings(max_examples=15)
+def test_strata_do_not_depend_on_the_order_of_rows(count, random):
+    people = folk(count, ("a", "b"), clv=[float(random.randrange(4)) for _ in range(count)])
+    shuffled = people.sample(frac=1, random_state=random.randrange(1000))
+    pd.testing.assert_series_equal(trials.strata(shuffled).sort_index(), trials.strata(people))
+
+
+# Drawing
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=6).filter(
+        lambda sizes: sum(sizes) >= trials.EXEMPT_BELOW
+    ),
+    st.sampled_from([0.001, 0.1, 1 / 3, 0.5, 0.99]),
+    st.integers(0, 9),
+)
+@settings(max_examples=60)
+def test_counts_are_exact_in_all_and_within_one_in_each_stratum(sizes, share, seed):
+    people = folk(sum(sizes))
+    layers = pd.Series(np.repeat([f"s{n}" for n in range(len(sizes))], sizes))
+    control = trials.draw(people, layers, share, seed) == "control"
+    wanted = min(max(int(np.floor(sum(sizes) * share + 0.5)), 1), sum(sizes) - 1)
+    assert control.sum() == wanted
+    if abs(wanted - sum(sizes) * share) <= 0.5:
+        assert (
+            (control.groupby(layers).sum().to_numpy() - np.array(sizes) * share).__abs__() < 1
+        ).all()
+
+
+def test_the_largest_remainders_give_one_more():
+    """Quotas of 30 %: 6.0, 8.4, 5.7, 8.4; 28.5 of all is 29, so two more than the whole numbers:
+    the 0.7 and one 0.4 by lot.
+    """
+    layers = pd.Series(np.repeat(["a", "b", "c", "d"], [20, 28, 19, 28]))
+    found = [
+        (trials.draw(folk(95), layers, 0.3, seed) == "control").groupby(layers).sum().tolist()
+        for seed in range(12)
+    ]
+    assert {tuple(counts) for counts in found} == {(6, 9, 6, 8), (6, 8, 6, 9)}
+
+
+@given(st.randoms(use_true_random=False), st.integers(0, 99))
+@settings(max_examples=15)
+def test_the_same_customers_are_held_back_whatever_the_order_of_rows(random, seed):
+    people = folk(90, ("a", "b"))
+    shuffled = people.sample(frac=1, random_state=random.randrange(1000))
+    drawn, again = (
+        p.customer_id[trials.draw(p, p.tier, 0.25, seed) == "control"] for p in (people, shuffled)
+    )
+    assert {*drawn} == {*again}
+
+
+def test_everybody_is_held_back_as_often_as_anybody_and_not_always_the_same():
+    people = folk(100)
+    seeds = [trials.seed_of(f"campaign {n}", 1) for n in range(150)]
+    times = sum(
+        (trials.draw(people, people.tier, 0.2, seed) == "control").astype(int) for seed in seeds
+    )
+    assert stats.chisquare(times).pvalue > 1e-3
+    assert times.min() > 10
+
+
+def test_a_handful_and_a_share_of_none_are_exempt_and_an_impossible_share_is_refused():
+    few, many = folk(trials.EXEMPT_BELOW - 1), folk(trials.EXEMPT_BELOW)
+    assert (trials.draw(few, few.tier, 0.5, 0) == "exempt").all()
+    assert (trials.draw(many, many.tier, 0, 0) == "exempt").all()
+    assert (trials.draw(many, many.tier, 0.5, 0) == "control").sum() == trials.EXEMPT_BELOW // 2
+    assert trials.draw(few.iloc[:0], few.tier.iloc[:0], 0.5, 0).empty
+    for share in (1, 1.5, -0.1, np.nan):
+        with pytest.raises(ValueError, match="control_share"):
+            trials.draw(many, many.tier, share, 0)
+
+
+def test_all_customers_of_an_owner_share_an_arm():
+    people = folk(240, owner=[f"o{n % 12}" for n in range(240)])
+    people.loc[:4, "owner"] = None
+    arm = trials.draw_by_owner(people, people.owner, 0.25, 3)
+    by_owner = arm.groupby(people.owner)
+    assert by_owner.nunique().max() == 1
+    assert (by_owner.first() == "control").sum() == 3
+    assert (arm[people.owner.isna()] == "exempt").all()
+    shuffled = people.sample(frac=1, random_state=1)
+    pd.testing.assert_series_equal(
+        trials.draw_by_owner(shuffled, shuffled.owner, 0.25, 3).sort_index(), arm
+    )
+
+
+def test_two_owners_at_least_are_in_either_arm_and_few_owners_are_exempt():
+    people = folk(200, owner=[f"o{n % design.FEWEST_OWNERS}" for n in range(200)])
+    held = [
+        people.owner[trials.draw_by_owner(people, people.owner, share, 0) == "control"].nunique()
+        for share in (0.01, 0.99)
+    ]
+    assert held == [2, trials.FEWEST_OWNERS - 2]
+    few = people[people.owner != "o0"]
+    assert (trials.draw_by_owner(few, few.owner, 0.3, 0) == "exempt").all()
+
+
+# How small an effect shows
+def test_sample_size_of_the_textbook():
+    """Cohen (1988), table 2.4.1: for d = 0.5 at a two-sided 5 % and a power of 80 %, 64 in each arm
+    by t, 63 by the normal.
+    """
+    assert trials.sample_size(1, 0.5, 0.5) == 126
+    assert trials.sample_size(10, 5, 0.5) == 126
+    assert trials.sample_size(1, 0.5, 0.5, reduction=0.5) == 63
+    assert trials.sample_size(1, 0.5, 0.1) == pytest.approx(126 * 0.25 / 0.09, abs=2)
+
+
+def test_the_size_needed_detects_just_the_effect_wanted():
+    needed = trials.sample_size(3.0, 0.4, 0.2, reduction=0.3)
+    assert trials.smallest_detectable(0.8 * needed, 0.2 * needed, 3.0, 0.3) == pytest.approx(
+        0.4, rel=1e-3
+    )
+    assert trials.smallest_detectable(100, 50, 1, power=0.9) > trials.smallest_detectable(
+        100, 50, 1
+    )
+
+
+def test_campaigns_of_that_size_prove_the_effect_four_times_in_five():
+    """With spend that is mostly none: it is the standard deviation that counts."""
+    random, found, draws = np.random.default_rng(1), 0, 1500
+    sd = np.sqrt(0.2 * 2 * 5**2 - (0.2 * 5) ** 2)  # a fifth spend, exponentially with mean 5
+    size = int(trials.sample_size(sd, 1.0, 0.4))
+    control = round(0.4 * size)
+    for _ in range(draws):
+        y = np.where(random.random(size) < 0.2, random.exponential(5, size), 0)
+        found += stats.ttest_ind(y[control:] + 1.0, y[:control], equal_var=False).pvalue < 0.05
+    assert found / draws == pytest.approx(0.8, abs=0.03)
+
+
+def test_what_cannot_be_planned_is_nan():
+    assert np.isnan(trials.sample_size(np.nan, 1, 0.5))
+    assert np.isnan(
+        [trials.sample_size(1, 0, 0.5), trials.sample_size(1, 1, 0), trials.sample_size(1, 1, 1)]
+    ).all()
+    assert np.isnan(
+        [trials.smallest_detectable(5, 0, 1), trials.smallest_detectable(5, 5, np.nan)]
+    ).all()
+
+
+# The plan
+def shop(ledger, seed=0, buyers=120, days=720):
+    """Customers with an own rate each, who order at random: (customer_id, day, amount)."""
+    random = np.random.default_rng(seed)
+    lines = []
+    for n in range(buyers):
+        on = np.flatnonzero(random.random(days) < random.gamma(1, 0.03))
+        lines += [(f"c{n:04}", AS_OF - dt.timedelta(days=int(day)), "10") for day in on]
+    return ledger(lines)
+
+
+def test_the_yardstick_is_what_customers_as_long_silent_did_in_the_last_window(ledger):
+    log = shop(ledger)
+    past = trials.a_window_ago(log, AS_OF, 60, 1)
+    facts = pd.DataFrame({"recency_days": [5.0, 45.0]})
+    told = trials.yardstick(facts, past)
+    alike = past[past.recency_days.between(7, 43)]
+    assert told["customers"] == len(alike) >= campaigns.MIN_ARM
+    assert told["mean"] == pytest.approx(alike.orders.mean())
+    assert told["sd"] == pytest.approx(alike.orders.std())
+    assert 0 < told["reduction"] < 1  # own rates differ, and show in the past
+
+
+def test_nobody_alike_is_no_yardstick(ledger):
+    past = trials.a_window_ago(shop(ledger), AS_OF, 60, 1)
+    for facts in (
+        pd.DataFrame({"recency_days": [5000.0]}),
+        pd.DataFrame({"recency_days": [np.nan]}),
+        past.iloc[:0],
+    ):
+        assert np.isnan(trials.yardstick(facts, past)["sd"])
+
+
+@pytest.fixture
+def plan(ledger):
+    """Two campaigns, one of them for a handful, and what is frozen of them."""
+    people = folk(
+        120, ("important", "ordinary"), clv=np.arange(120.0), forecast=2.0, smallest_effect=0.5
+    )
+    people["campaign_id"] = ["few"] * 20 + ["many"] * 100
+    chosen = people.assign(control_share=0.3)
+    return chosen, trials.planned(chosen, shop(ledger), AS_OF, 60, seed=5)
+
+
+def test_what_is_frozen_keeps_its_contract(plan):
+    chosen, frozen = plan
+    schema.conform("trial_design", frozen)
+    assert sorted(frozen.customer_id) == sorted(chosen.customer_id)
+    assert frozen.groupby("campaign_id").arm.value_counts().to_dict() == {
+        ("few", "exempt"): 20,
+        ("many", "treat"): 70,
+        ("many", "control"): 30,
+    }
+    assert (frozen.forecast == 2).all()
+    assert frozen.groupby("campaign_id").seed.nunique().tolist() == [1, 1]
+    many = frozen[frozen.campaign_id == "many"]
+    again = trials.draw(many, many.stratum, 0.3, int(many.seed.iloc[0]))
+    assert (again == many.arm).all()
+
+
+def test_nothing_of_a_later_day_is_frozen(ledger, plan):
+    chosen, frozen = plan
+    early = shop(ledger).to_pandas()
+    later = early.assign(day=AS_OF + dt.timedelta(days=1))
+    both = pd.concat([early, later])
+    log = ledger(list(zip(both.customer_id, both.day, both.amount, strict=True)))
+    pd.testing.assert_frame_equal(trials.planned(chosen, log, AS_OF, 60, seed=5), frozen)
+
+
+def test_the_day_of_the_plan_is_over_and_counts_as_before(ledger):
+    log = ledger([("c0000", AS_OF, "10"), ("c0000", AS_OF - dt.timedelta(days=60), "5")])
+    [facts] = trials.known(log, folk(1), AS_OF, 60).to_dict("records")
+    assert (
+        facts["orders_before"],
+        facts["money_before"],
+        facts["orders_year"],
+        facts["recency_days"],
+    ) == (1, 10, 2, 1)
+
+
+def test_arms_that_are_drawn_already_stay_and_owners_are_drawn_where_asked(ledger, plan):
+    chosen, _ = plan
+    log = shop(ledger)
+    kept = trials.planned(chosen.assign(arm="treat"), log, AS_OF, 60, seed=5)
+    assert (kept.arm == "treat").all()
+    owned = chosen.assign(campaign_id="all", owner=[f"o{n % 20}" for n in range(120)])
+    frozen = trials.planned(owned, log, AS_OF, 60, 5, by_owner=["all"]).merge(
+        owned[["customer_id", "owner"]]
+    )
+    assert frozen.groupby("owner").arm.nunique().max() == 1
+    assert (frozen.arm == "control").sum() == 6 * 6
+
+
+def test_nobody_chosen_is_an_empty_plan(ledger, plan):
+    chosen, frozen = plan
+    assert list(trials.planned(chosen.iloc[:0], shop(ledger), AS_OF, 60, 5)) == list(frozen)
+
+
+def test_a_campaign_that_is_too_small_says_so_before_it_starts(plan):
+    _, frozen = plan
+    table = trials.foretold(frozen).set_index("campaign_id")
+    assert table.loc["many", ["treated", "control", "exempt"]].tolist() == [70, 30, 0]
+    assert not table.enough["few"]
+    row = table.loc["many"]
+    assert row.needed == pytest.approx(100 * (row.detectable_effect / 0.5) ** 2, abs=1)
+    assert row.enough == (row.detectable_effect <= 0.5)
+    said = dict(trials.telling(trials.foretold(frozen)))
+    assert said["trial_exempt"] == {"campaigns": 1, "customers": 20}
+
+
+@pytest.mark.parametrize(
+    ("detectable", "control", "key"),
+    [
+        (0.4, 30, "trial_enough"),
+        (0.6, 30, "trial_too_small"),
+        (np.nan, 30, "trial_unknown"),
+        (np.nan, 0, "trial_exempt"),
+    ],
+)
+def test_every_plan_has_its_sentence(detectable, control, key):
+    arms = ["treat"] * 70 + (["control"] * control or ["exempt"] * 30)
+    frozen = pd.DataFrame(
+        {
+            "campaign_id": "remind",
+            "arm": arms,
+            "smallest_effect": 0.5,
+            "detectable_effect": detectable,
+        }
+    )
+    [(said, values)] = [told for told in trials.telling(trials.foretold(frozen)) if told[0] == key]
+    assert "{" not in Language("en")(f"findings.{said}", **values)
+    assert not Language("en").unknown(f"findings.{said}", values)
