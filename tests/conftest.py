@@ -17,8 +17,9 @@ import pytest
 import yaml
 from hypothesis import settings as hypothesis_settings
 
+from analysis import files
+from analysis.engine import connect
 from analysis.intake import cleaning, dataset, readers, store
-from analysis.run import stage
 from analysis.schema import RECORDS
 
 COLUMNS = {"customer_id": "id", "date": "day", "amount": "eur"}
@@ -93,7 +94,7 @@ def judge_all():
     """Reads all tables of a dataset and judges them, on one engine."""
 
     def judged(settings, as_of=dt.date(2024, 12, 31)):
-        folder, engine = store.gather(settings, settings.file.parent), store.connect()
+        folder, engine = store.gather(settings, settings.file.parent), connect()
         have = [table for table in RECORDS if settings.files(table)]
         return {
             table: cleaning.judge(store.typed(folder, table, engine), as_of, table).cache()
@@ -106,8 +107,8 @@ def judge_all():
 @pytest.fixture(scope="session")
 def crm_demo(tmp_path_factory):
     """The invented company: its dataset, its tables judged, and the truth about its files."""
-    settings = dataset.load(stage.ROOT / "data" / "crm_demo.yml")
-    folder, engine = store.gather(settings, tmp_path_factory.mktemp("crm_demo")), store.connect()
+    settings = dataset.load(files.ROOT / "data" / "crm_demo.yml")
+    folder, engine = store.gather(settings, tmp_path_factory.mktemp("crm_demo")), connect()
     judged = {
         t: cleaning.judge(store.typed(folder, t, engine), settings.as_of, t).cache()
         for t in RECORDS

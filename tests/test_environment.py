@@ -9,7 +9,7 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from analysis.run.stage import ROOT
+from analysis.files import ROOT
 
 CONDA_NAMES = {
     "duckdb": "python-duckdb",

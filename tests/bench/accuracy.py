@@ -11,10 +11,10 @@ import ibis
 import pandas as pd
 from ibis.expr.types import Table
 
+from analysis.files import ROOT
 from analysis.intake import cleaning, dataset, store
 from analysis.models import backtest
 from analysis.run import stage
-from analysis.run.stage import ROOT
 
 HORIZON_DAYS = 91
 

@@ -19,10 +19,10 @@ from accuracy import cdnow, complete_journey
 from btyd_speed import AS_OF, write_log
 
 from analysis.customers import open_transactions
+from analysis.files import ROOT
 from analysis.intake import dataset
 from analysis.models import btyd, churn, churn_features, early_warning, metrics, reasons
 from analysis.models.history import Records
-from analysis.run.stage import ROOT
 
 
 def alive(held: pd.DataFrame) -> np.ndarray:

@@ -21,7 +21,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from analysis.intake import store
+from analysis.engine import connect
 from analysis.report.text import Language
 from analysis.run import stage
 from analysis.strategy import recommend
@@ -64,7 +64,7 @@ def library(log: Any, origin: dt.date, item: str) -> dict[str, float]:
 
 def accuracy() -> None:
     for name, day, item in CASES:
-        engine, as_of = store.connect(), dt.date.fromisoformat(day)
+        engine, as_of = connect(), dt.date.fromisoformat(day)
         log = engine.read_parquet(stage.table_path(name, "transactions"))
         log = log.drop("category") if item == "product" and name == "complete_journey" else log
         asked = (
@@ -110,7 +110,7 @@ def speed(customers: int, items: int) -> None:
         duckdb.sql(LOG.format(customers=customers, items=items, path=path))
         began, log, as_of = (
             time.perf_counter(),
-            store.connect().read_parquet(path),
+            connect().read_parquet(path),
             dt.date(2025, 12, 31),
         )
         history = recommend.gather(log, as_of, item="product")

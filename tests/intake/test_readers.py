@@ -17,11 +17,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from analysis import files
 from analysis.errors import InputError
 from analysis.intake import dataset, readers
 from analysis.intake.dataset import TableFile
 from analysis.intake.readers import Piece
-from analysis.run import stage
 from analysis.schema import RECORDS
 
 COLUMNS = {"customer_id": "id", "date": "day", "amount": "eur"}
@@ -1168,7 +1168,7 @@ def test_cdnow_is_read_whole(cdnow):
 
 
 def test_complete_journey_is_read_whole():
-    found = dataset.load(stage.ROOT / "data" / "complete_journey.yml")
+    found = dataset.load(files.ROOT / "data" / "complete_journey.yml")
     every = [(piece, table) for table in RECORDS for piece in readers.pieces(found, table)]
     assert {
         piece.name: sum(map(len, readers.stream(piece, table, found.file)))

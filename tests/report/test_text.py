@@ -246,7 +246,7 @@ def test_every_fixed_key_in_the_package_and_its_templates_is_a_message():
 
 
 def test_every_class_has_a_word():
-    terms = {*playbook.TIERS, *playbook.RISKS, *rfm.STAGES}
+    terms = {*playbook.TIERS, *playbook.RISKS, *schema.STAGES}
     terms |= {name for row in rfm.RFM_SEGMENTS for name in row}
     terms |= {rule.reason for rule in cleaning.RULES} | {rule.outcome for rule in cleaning.RULES}
     terms |= {rule.id for rule in playbook.load().rules}

@@ -10,7 +10,7 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from analysis import schema
+from analysis import files, schema
 from analysis.intake import readers
 from analysis.run import stage as runs
 from analysis.segments.rfm import SEGMENTATIONS
@@ -135,7 +135,7 @@ def test_everybody_whom_the_plan_reaches_is_exported(table, published: Path) -> 
 def test_no_generated_file_is_tracked() -> None:
     tracked = subprocess.run(
         ["git", "ls-files", "data", "models", "reports"],
-        cwd=runs.ROOT,
+        cwd=files.ROOT,
         capture_output=True,
         text=True,
     ).stdout

@@ -13,10 +13,11 @@ import pytest
 import yaml
 
 from analysis import schema
+from analysis.files import ROOT
 from analysis.intake.dataset import Dataset
 from analysis.report import page
 from analysis.run import pipeline
-from analysis.run.stage import NOTEBOOKS, ROOT, STAGES, open_stage
+from analysis.run.stage import NOTEBOOKS, STAGES, open_stage
 from tests.run.test_pipeline import shop_log
 
 KEPT = {"keep_output", "nbval-check-output"}

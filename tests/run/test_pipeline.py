@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from analysis import schema
+from analysis import files, schema
 from analysis.errors import RunError
 from analysis.run import pipeline
 from analysis.run import stage as runs
@@ -186,7 +186,7 @@ def test_kill_in_the_middle_leaves_the_last_report_whole_and_the_next_run_finish
         "horizon_days=60",
     ]
     running = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    folder = runs.processed("shop", AS_OF)
+    folder = files.processed("shop", AS_OF)
     deadline = time.monotonic() + 60
     while not (begun := list(folder.glob("03_*.part/03_*.ipynb"))) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -250,7 +250,7 @@ def test_notebooks_by_hand_write_drafts_and_leave_the_published_run(
     shop: Path, inside: Path
 ) -> None:
     before = tree(inside / "reports", inside / "models")
-    manifest, published = runs.published("shop", AS_OF), tree(runs.processed("shop", AS_OF))
+    manifest, published = runs.published("shop", AS_OF), tree(files.processed("shop", AS_OF))
     call = [
         sys.executable,
         "-m",
@@ -265,14 +265,14 @@ def test_notebooks_by_hand_write_drafts_and_leave_the_published_run(
         [*map(str, call), "-p", "as_of", AS_OF, "-p", "k", "3"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    draft = runs.processed("shop", AS_OF) / "draft" / "02_segments" / "segments.parquet"
+    draft = files.processed("shop", AS_OF) / "draft" / "02_segments" / "segments.parquet"
     assert schema.read("segments", draft).cluster.nunique() == 3
     assert (
         tree(inside / "reports", inside / "models") == before
         and runs.published("shop", AS_OF) == manifest
     )
     assert all(
-        tree(runs.processed("shop", AS_OF))[path] == content for path, content in published.items()
+        tree(files.processed("shop", AS_OF))[path] == content for path, content in published.items()
     )
 
 

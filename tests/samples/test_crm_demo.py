@@ -18,8 +18,8 @@ import openpyxl
 import pandas as pd
 import pytest
 
+from analysis import files
 from analysis.intake import dataset
-from analysis.run import stage
 from analysis.samples import company as demo_company
 from analysis.samples import crm_demo
 
@@ -222,7 +222,7 @@ def test_at_writes_once(tmp_path, monkeypatch):
 
 
 def test_the_dataset_file_names_columns_that_are_there(rows, accounts, folder):
-    settings = dataset.load(stage.ROOT / "data" / "crm_demo.yml")
+    settings = dataset.load(files.ROOT / "data" / "crm_demo.yml")
     headers = {name: header for name, (header, _) in rows.items()} | {
         "accounts.xlsx": list(accounts[2].columns)
     }

@@ -65,16 +65,16 @@ def run(dataset: str, as_of: str, given: tuple[str, ...], start: str, jobs: int)
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--name", default="", help="Of the dataset file in data/; by default the first file's name."
 )
-def init(files: tuple[Path, ...], name: str) -> None:
-    """Look at FILES and write the dataset file that describes them."""
+def init(paths: tuple[Path, ...], name: str) -> None:
+    """Look at PATHS and write the dataset file that describes them."""
+    from analysis import files
     from analysis.intake import init as onboarding
-    from analysis.run import stage as runs
 
-    written, lines = onboarding.init(files, name, runs.home() / "data")
+    written, lines = onboarding.init(paths, name, files.home() / "data")
     for line in lines:
         click.echo(line)
     click.echo(f"Written: {written}. Read it, then: customer-matrix check {written}")
@@ -172,7 +172,7 @@ def lab() -> None:
     """Open the notebooks in JupyterLab."""
     import subprocess
 
-    from analysis.run.stage import ROOT
+    from analysis.files import ROOT
 
     sys.exit(subprocess.call([sys.executable, "-m", "jupyter", "lab", "--notebook-dir", str(ROOT)]))
 
@@ -183,14 +183,14 @@ def clean(everything: bool) -> None:
     """Remove drafts and unfinished work; your raw data stay."""
     import shutil
 
-    from analysis.run import stage as runs
+    from analysis import files
 
-    work = runs.home() / "data" / "processed"
+    work = files.home() / "data" / "processed"
     every = [
         work,
-        runs.home() / "data" / "samples",
-        *(runs.home() / "models").glob("*/"),
-        *(runs.home() / "reports").glob("*/"),
+        files.home() / "data" / "samples",
+        *(files.home() / "models").glob("*/"),
+        *(files.home() / "reports").glob("*/"),
     ]
     for folder in (
         every

@@ -21,14 +21,16 @@ import filelock
 import nbformat
 from traitlets.config import Config
 
+from analysis import files
 from analysis.errors import InputError, RunError, did_you_mean
+from analysis.files import ROOT
 from analysis.intake import cleaning, store
 from analysis.intake import dataset as dataset_file
 from analysis.intake.dataset import Dataset
 from analysis.report import page as report
 from analysis.report.text import say
 from analysis.run import stage as runs
-from analysis.run.stage import NOTEBOOKS, ROOT, STAGES
+from analysis.run.stage import NOTEBOOKS, STAGES
 
 LONGEST = ("03_lifetime_value", "04_churn")  # begun first, so that the shorter ones run beside them
 GIVEN_BY_THE_RUN = ("dataset", "as_of", "run")
@@ -111,7 +113,7 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        return runs.processed(self.dataset.name, self.as_of)
+        return files.processed(self.dataset.name, self.as_of)
 
     @property
     def read(self) -> dict[str, Any]:
@@ -164,7 +166,7 @@ def _stages_from(start: str) -> list[str]:
 
 
 def _alone(dataset: Dataset) -> AbstractContextManager[Any]:
-    path = runs.processed(dataset.name, "any").parent / ".lock"
+    path = files.processed(dataset.name, "any").parent / ".lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return filelock.FileLock(path, blocking=False).acquire()
@@ -274,7 +276,7 @@ def _stage(this: Run, stage: str, redo: bool, echo: Callable[[str], None]) -> No
     this.folders[stage] = folder
     seconds = round(time.monotonic() - began, 1)
     facts = {"seconds": seconds} | _facts(folder)
-    runs.replace(folder / "stage.json", json.dumps(facts).encode())
+    files.replace(folder / "stage.json", json.dumps(facts).encode())
     this.stages[stage] = facts | {"reused": False}
     echo(f"{stage:<20} {seconds:6.1f} s {facts['peak_mb']:6,} MB")
 
@@ -428,20 +430,20 @@ def _index(this: Run, files: list[str]) -> dict[str, bytes]:
 
 def _publish(this: Run, seconds: float) -> dict[str, Any]:
     """Write the manifest: the one step that makes this run the published one."""
-    below = runs.home()
+    below = files.home()
     pages = {
         f"{this.as_of}/{p.name}": p
         for stage in STAGES
         for p in sorted((this.folders[stage] / "pages").iterdir())
     }
-    files = [p.name for p in pages.values() if p.suffix != ".html"]
+    listed = [p.name for p in pages.values() if p.suffix != ".html"]
     index = (
         this.folder
         / f"index-{runs.sha256_text(json.dumps(sorted(map(str, this.folders.values()))))[:12]}"
     )
-    for where, content in _index(this, files).items():
+    for where, content in _index(this, listed).items():
         pages[where] = index / where.replace("/", "-")
-        runs.replace(pages[where], content)
+        files.replace(pages[where], content)
     models = {
         p.name: p for stage in STAGES for p in sorted((this.folders[stage] / "models").iterdir())
     }
@@ -464,7 +466,7 @@ def _publish(this: Run, seconds: float) -> dict[str, Any]:
         "pages": {where: str(path.relative_to(below)) for where, path in pages.items()},
         "models": {name: str(path.relative_to(below)) for name, path in models.items()},
     }
-    runs.replace(this.folder / runs.MANIFEST, json.dumps(manifest, indent=1).encode())
+    files.replace(this.folder / runs.MANIFEST, json.dumps(manifest, indent=1).encode())
     return manifest
 
 
@@ -476,12 +478,12 @@ def bring_pages(manifest: dict[str, Any]) -> Path:
     """
     name, as_of = manifest["dataset"], manifest["as_of"]
     newest = runs.published(name)
-    reports = runs.home() / "reports" / name
+    reports = files.home() / "reports" / name
     for where, source in manifest["pages"].items():
         if where != "index.html" or newest is None or newest["as_of"] == as_of:
-            _bring(runs.home() / source, reports / where)
+            _bring(files.home() / source, reports / where)
     for model, source in manifest["models"].items():
-        _bring(runs.home() / source, runs.home() / "models" / name / as_of / model)
+        _bring(files.home() / source, files.home() / "models" / name / as_of / model)
     return (
         reports / as_of / "index.html"
         if newest and newest["as_of"] != as_of
@@ -492,7 +494,7 @@ def bring_pages(manifest: dict[str, Any]) -> Path:
 def _bring(source: Path, target: Path) -> None:
     content = source.read_bytes()
     if not target.is_file() or target.read_bytes() != content:
-        runs.replace(target, content)
+        files.replace(target, content)
 
 
 def _prune(this: Run) -> None:
