@@ -4,10 +4,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lab lint bench outputs clean
+.PHONY: help report test test-slow lab lint bench outputs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -20,12 +20,16 @@ report: $(READY) ## build everything on the default data and print where the rep
 
 # The notebooks and the tests that start whole runs wait much for kernels: they go beside the others, and more threads
 # would only wait.
-RUNS := notebooks tests/test_pipeline.py tests/test_default_run.py
+RUNS := notebooks tests/run
 test: export OMP_NUM_THREADS := 1
 test: $(READY) ## run all tests
 	@$(BIN)/python -m pytest -p no:cacheprovider $(RUNS) & runs=$$!; \
 	$(BIN)/python -m pytest tests $(RUNS:%=--ignore=%); rest=$$?; \
 	wait $$runs && exit $$rest
+
+test-slow: export OMP_NUM_THREADS := 1
+test-slow: $(READY) ## prove the methods by hundreds of repetitions; before each release
+	$(BIN)/python -m pytest -p no:cacheprovider tests -m slow
 
 lab: $(READY) ## open the notebooks in JupyterLab
 	$(BIN)/customer-matrix lab
@@ -34,6 +38,7 @@ lint: $(READY) ## check style, types and the notebooks' form
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: $(READY) ## measure the default run, reading, fitters, forecasts, risks and groups against their peers and the truth
 	$(BIN)/python tests/bench/default_run.py

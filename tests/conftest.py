@@ -32,7 +32,7 @@ gc.set_threshold(
 # A busy machine is no fault of the code: no test fails because it took long. In CI the examples are
 # always the same; new ones are tried at every run elsewhere.
 hypothesis_settings.register_profile(
-    "unhurried", deadline=None, derandomize=bool(os.environ.get("CI"))
+    "unhurried", deadline=None, max_examples=25, derandomize=bool(os.environ.get("CI"))
 )
 hypothesis_settings.load_profile("unhurried")
 
