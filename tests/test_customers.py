@@ -1,7 +1,9 @@
 import datetime as dt
 from decimal import Decimal
+from types import SimpleNamespace
 
 import ibis
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -195,7 +197,7 @@ def test_the_next_order_is_the_first_within_the_days_after_the_origin(ledger):
 @given(PAST, st.integers(1, 60))
 @settings(max_examples=10)
 def test_who_orders_next_is_who_has_orders_in_the_holdout(ledger, log, horizon):
-    """Two ways to the same: an order within the horizon, and the first of its days by plain Python."""
+    """Two ways to the same: an order in the horizon, and the first of its days by plain Python."""
     origin = dt.date(2024, 2, 10)
     table = ledger(log)
     found = customers.next_orders(table, origin, horizon).set_index("customer_id").next_order_days
@@ -374,3 +376,61 @@ def test_the_invented_company_has_its_prospects(crm_demo):
     unlisted = crm_demo.truth["files"]["accounts.xlsx"]["unlisted"]
     assert set(unlisted) <= set(known.customer_id)
     assert set(people.customer_id) <= set(truth.index)
+
+
+# Shared definitions
+
+
+def test_what_is_a_return_a_sale_and_an_order_day():
+    columns = {"customer_id": list("abcdef"), "day": pa.array([AS_OF] * 6, pa.date32())}
+    money = pa.array([5, 0, None, -1, 0, None], pa.decimal128(38, 12))
+    log = ibis.memtable(pa.table(columns | {"amount": money, "quantity": [1, 1, 1, 1, -1, -1]}))
+    assert sorted(customers.sales(log, AS_OF).customer_id.to_list()) == ["a", "b", "c"]
+    assert customers.sales(log, AS_OF - dt.timedelta(days=1)).count().execute() == 0
+    people = customers.at(log, AS_OF)
+    assert people.orders.tolist() == [1, 1, 1, 0, 0, 0]
+    assert customers.has_ordered(people).tolist() == [True] * 3 + [False] * 3
+    assert customers.buyers(people).customer_id.tolist() == ["a", "b", "c"]
+
+
+def test_pauses_by_hand(ledger):
+    days = [(2024, 1, 1), (2024, 1, 1), (2024, 1, 11), (2024, 2, 10), (2024, 2, 11), (2024, 3, 1)]
+    log = [("a", dt.date(*day), "5") for day in days] + [("b", dt.date(2024, 3, 30), "5")]
+    log += [("a", dt.date(2024, 1, 5), "-5"), ("c", AS_OF, "-5"), ("b", dt.date(2024, 4, 1), "5")]
+    table = ledger(log)
+    found = customers.pauses(table, AS_OF).order_by("customer_id", "number").to_pandas()
+    assert list(found) == ["customer_id", "start", "number", "days", "ended"]
+    assert found.drop(columns="start").to_numpy().tolist() == [
+        ["a", 1, 10, True],
+        ["a", 2, 30, True],
+        ["a", 3, 1, True],
+        ["a", 4, 19, True],
+        ["a", 5, 30, False],
+        ["b", 1, 1, False],
+    ]
+    assert pd.to_datetime(found.start).dt.day.tolist() == [1, 11, 10, 11, 1, 30]
+    a, b = customers.rhythm(table, AS_OF).order_by("customer_id").to_pandas().itertuples()
+    assert (a.pauses, a.usual_pause) == (4, 15)
+    assert a.recent_pause == pytest.approx(50 / 3)
+    assert a.pause_deviation == pytest.approx(np.std([10, 30, 1, 19]))
+    assert b.pauses == 0
+    assert np.isnan([b.usual_pause, b.recent_pause, b.pause_deviation]).all()
+    people = customers.at(table, AS_OF).query("orders > 0")
+    usual = customers.usual_pause(people.age_days - people.recency_days, people.orders)
+    assert usual.tolist() == pytest.approx([15, NOTHING], nan_ok=True)
+
+
+def test_the_margin_is_stated_or_known_from_costs_or_unknown():
+    people = pd.DataFrame({"window_revenue": [60.0, 40.0, 900.0]})
+    costed = people.assign(window_profit=[30.0, -5.0, NOTHING])
+    unstated, named = SimpleNamespace(margin=None), SimpleNamespace(margin=0.4)
+    for frame, stated, margin, source in (
+        (people, unstated, 1, ""),
+        (costed, unstated, 0.25, "costs"),
+        (costed, named, 0.4, "settings"),
+        (costed.assign(window_profit=-10.0), unstated, 0, "costs"),  # all is sold at a loss
+        (costed.assign(window_profit=NOTHING), unstated, 1, ""),
+        (costed.assign(window_revenue=0.0), unstated, 1, ""),
+    ):
+        assert customers.margin(frame, stated) == margin
+        assert customers.margin_source(frame, stated) == source

@@ -1,20 +1,34 @@
-"""One row per customer as of a date. The only reader of the order log for modelling: nothing after
-the date can reach a model, because it never leaves here.
+"""One row per customer as of a date, and the definitions that all rooms share.
+
+The only reader of the order log for modelling: nothing after the date can reach a model, because it
+never leaves here. The words, each defined once:
+
+- A *return* is a line that takes something back: its amount or its quantity is below zero
+  (`is_return`). It lowers revenue on its own day and is no order.
+- A *sale* is any other line (`sales`), a gift of amount 0 and a line without an amount included.
+- An *order day* is a day with a sale. All that a customer buys on one day is one order.
+- Who *has ordered* has an order day (`has_ordered`, `buyers`); who only returned has not.
+- A *pause* is the time from one order day to the next (`pauses`); the *usual pause* is their mean
+  (`usual_pause` from what is known of a customer, `rhythm` from the log).
+- The *margin* is the share of revenue that stays (`margin`, `margin_source`).
 """
 
 import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import ibis
+import numpy as np
 import pandas as pd
 from ibis import _
-from ibis.expr.types import Table, Value
+from ibis.expr.types import BooleanValue, Table, Value
 
 from analysis import schema
 from analysis.engine import connect
 
 COSTED = 0.9  # share of a customer's revenue whose cost must be known, or the profit is not
+RECENT_PAUSES = 3  # the last pauses of a customer, against all of them
 
 
 def open_transactions(path: Path) -> Table:
@@ -22,33 +36,136 @@ def open_transactions(path: Path) -> Table:
     return connect().read_parquet(path)
 
 
-def order_days(transactions: Table, as_of: dt.date) -> Table:
-    """One row per customer and day with lines on or before `as_of`: net, sales (money), bought (the
-    day, or empty).
+def is_return(lines: Table) -> BooleanValue:
+    """Whether a line of the log takes something back."""
+    back = lines.amount.fill_null(0) < 0
+    return back | (lines.quantity.fill_null(0) < 0) if "quantity" in lines.columns else back
 
-    A line below zero is a return: it lowers net on its own day and is no order. Without amounts net
-    is empty. Where the log has costs there are also profit and costed (money), of the lines whose
-    cost is known.
+
+def sales(transactions: Table, as_of: dt.date) -> Table:
+    """The lines up to `as_of` that are no returns."""
+    past = transactions.filter(_.day <= as_of)
+    return past.filter(~is_return(past))
+
+
+def order_days(transactions: Table, as_of: dt.date) -> Table:
+    """One row per customer and day with lines up to `as_of`: net, sales (money), bought (the day,
+    or empty where there is no sale).
+
+    Without amounts net is empty. Where the log has costs there are also profit and costed (money),
+    of the lines whose cost is known.
     """
-    profit = (
-        {
-            "profit": (_.amount - _.cost).sum(),
-            "costed": ibis.greatest(_.amount, 0).sum(where=_.cost.notnull()),
+    past = transactions.filter(_.day <= as_of)
+    profit = {}
+    if "cost" in past.columns:
+        profit = {
+            "profit": (past.amount - past.cost).sum(),
+            "costed": ibis.greatest(past.amount, 0).sum(where=past.cost.notnull()),
         }
-        if "cost" in transactions.columns
-        else {}
+    days = past.group_by("customer_id", "day").agg(
+        net=past.amount.sum(),
+        sales=ibis.greatest(past.amount, 0).sum(),
+        sold=(~is_return(past)).any(),
+        **profit,
     )
-    days = (
-        transactions.filter(_.day <= as_of)
-        .group_by("customer_id", "day")
-        .agg(
-            net=_.amount.sum(),
-            sales=ibis.greatest(_.amount, 0).sum(),
-            largest=_.amount.fill_null(0).max(),
-            **profit,
-        )
+    return days.mutate(bought=days.sold.ifelse(days.day, None)).drop("sold")
+
+
+def pauses(transactions: Table, as_of: dt.date) -> Table:
+    """Every pause between consecutive order days, and the open one of each customer since the last.
+
+    Columns: customer_id; start (day of the order that it begins with); number (of that order, 1 is
+    the first); days (how long it lasted, the open one until `as_of`); ended (by another order).
+    """
+    mine = ibis.window(group_by="customer_id", order_by="bought")
+    bought = order_days(transactions, as_of).filter(_.bought.notnull())
+    numbered = bought.select(
+        "customer_id",
+        start=_.bought,
+        number=ibis.row_number().over(mine) + 1,
+        following=_.bought.lead().over(mine),
     )
-    return days.mutate(bought=(_.largest >= 0).ifelse(_.day, None)).drop("largest")
+    until = numbered.following.fill_null(ibis.literal(as_of))
+    return numbered.select(
+        "customer_id",
+        "start",
+        "number",
+        days=until.delta(numbered.start, unit="day"),
+        ended=numbered.following.notnull(),
+    )
+
+
+def rhythm(transactions: Table, as_of: dt.date) -> Table:
+    """Who has ordered, one row each: customer_id; pauses (ended ones); usual_pause, pause_deviation
+    (their mean and standard deviation in days), recent_pause (mean of the last RECENT_PAUSES); the
+    last three empty without a pause.
+    """
+    mine = ibis.window(group_by="customer_id")
+    placed = pauses(transactions, as_of).mutate(orders=_.number.max().over(mine))
+    # Sums of whole days, which no order of rows can change.
+    sums = placed.group_by("customer_id").agg(
+        pauses=_.days.count(where=_.ended),
+        total=_.days.sum(where=_.ended).cast("float64"),
+        squares=(_.days * _.days).sum(where=_.ended).cast("float64"),
+        recent_pause=_.days.mean(where=_.ended & (_.number >= _.orders - RECENT_PAUSES)),
+    )
+    number = sums.pauses.nullif(0)
+    usual = sums.total / number
+    return sums.select(
+        "customer_id",
+        "pauses",
+        "recent_pause",
+        usual_pause=usual,
+        pause_deviation=ibis.ifelse(
+            number.isnull(), None, ibis.greatest(sums.squares / number - usual * usual, 0.0).sqrt()
+        ),
+    )
+
+
+def usual_pause(span_days: pd.Series, orders: pd.Series) -> pd.Series:
+    """Mean days between order days, from the days between the first and the last and their number;
+    empty where there are fewer than two.
+    """
+    return span_days / (orders - 1).where(orders > 1)
+
+
+def has_ordered(people: pd.DataFrame) -> pd.Series:
+    """Whether each row of the table `customers` is one who has ordered."""
+    return people.orders > 0
+
+
+def buyers(people: pd.DataFrame) -> pd.DataFrame:
+    """Those who have ordered."""
+    return people[has_ordered(people)].reset_index(drop=True)
+
+
+class Stated(Protocol):
+    """What of a dataset file's settings the margin needs."""
+
+    @property
+    def margin(self) -> float | None: ...
+
+
+def margin(people: pd.DataFrame, settings: Stated) -> float:
+    """The share of revenue that stays: as the dataset file says, else of the customers whose costs
+    are known; 1 where `margin_source` is empty, so that money is revenue.
+
+    `people` is the table `customers` over settings.value_window_days.
+    """
+    source = margin_source(people, settings)
+    if source == "costs":
+        known = people[people.window_profit.notna()]
+        return float(np.clip(known.window_profit.sum() / known.window_revenue.sum(), 0, 1))
+    return settings.margin or 1.0
+
+
+def margin_source(people: pd.DataFrame, settings: Stated) -> str:
+    """Where the margin is known from: "settings" (the dataset file), "costs", or "" (unknown)."""
+    if settings.margin:
+        return "settings"
+    if "window_profit" not in people:
+        return ""
+    return "costs" if people.window_revenue[people.window_profit.notna()].sum() > 0 else ""
 
 
 def customers(
@@ -172,7 +289,7 @@ def calibration_holdout(
     )
     actual = later.loc[then.customer_id, ["window_orders", "window_revenue"]].to_numpy()
     held = then.assign(holdout_orders=actual[:, 0].astype(int), holdout_revenue=actual[:, 1])
-    return held[held.orders > 0].reset_index(drop=True)
+    return buyers(held)
 
 
 def next_orders(transactions: Table, origin: dt.date, horizon_days: int) -> pd.DataFrame:

@@ -376,18 +376,20 @@ def discounted_orders(
 
 
 def lifetime_value(
-    customers: pd.DataFrame, model: OrderModel, order_value: pd.Series, settings: Dataset
+    customers: pd.DataFrame,
+    model: OrderModel,
+    order_value: pd.Series,
+    settings: Dataset,
+    margin: float,
 ) -> pd.DataFrame:
-    """The table `clv` without its intervals. Money is margin where the margin is known, else
-    revenue.
-    """
+    """The table `clv` without its intervals; `margin` as from customers.margin."""
     orders = model.predict(customers, settings.horizon_days)
     future = discounted_orders(model, customers, settings.value_days, settings.annual_discount_rate)
     table = {
         "expected_orders": orders,
         "expected_order_value": order_value,
         "expected_spend": orders * order_value,
-        "clv": future * order_value * (settings.margin or 1),
+        "clv": future * order_value * margin,
     }
     return pd.DataFrame(table).rename_axis("customer_id").reset_index()
 
