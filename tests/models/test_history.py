@@ -33,7 +33,7 @@ TYPES = {
         "category": pa.string(),
         "product": pa.string(),
     },
-    "interactions": {"day": pa.date32()},
+    "interactions": {"day": pa.date32(), "channel": pa.string(), "owner": pa.string()},
     "feedback": {
         "day": pa.date32(),
         "kind": pa.string(),
@@ -185,7 +185,62 @@ def test_contacts_are_days_of_the_last_quarter():
     assert np.isnan(found.contact_days_ago["c"])
 
 
+TALKS = [  # where owners are recorded, what nobody did is the customer's own
+    ("a", ago(30), "phone", "Li"),
+    ("a", ago(20), "Web", "Li"),
+    ("a", ago(10), None, None),
+    ("a", ago(-1), "phone", "Li"),
+    ("b", ago(5), "web", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("columns", "last"),
+    [("day channel owner", ago(30)), ("day channel", ago(10)), ("day", ago(10))],
+)
+def test_a_contact_is_by_the_staff_and_a_visit_to_the_web_site_is_none(columns, last):
+    rows = [(who, *row[: len(columns.split())]) for who, *row in TALKS]
+    log = made("interactions", columns, rows)
+    contacts = history.last_contact(log, AS_OF)
+    assert contacts["a"] == pd.Timestamp(last)
+    assert ("b" in contacts) == ("channel" not in columns)
+    found = at(Records(bought(("a", ago(10), 5), ("b", ago(10), 5)), interactions=log))
+    assert found.contact_days_ago["a"] == (AS_OF - last).days
+    if "channel" in columns:
+        assert found.visits.tolist() == [1, 1]
+        assert found.contacts["b"] == 0
+
+
+def test_without_interactions_nobody_was_ever_contacted():
+    assert history.last_contact(None, AS_OF).empty
+
+
+def test_only_a_yes_allows_a_contact_where_consent_is_recorded():
+    ids = pd.Series(list("abcd"), index=[3, 1, 2, 0])
+    profiles = pd.DataFrame({"customer_id": list("cba"), "consent": [None, False, True]})
+    found = history.may_contact(profiles, ids)
+    assert found.to_dict() == {3: True, 1: False, 2: False, 0: False}
+    nullable = profiles.astype({"consent": "boolean"})
+    assert history.may_contact(nullable, ids).equals(found)
+    assert history.may_contact(profiles[["customer_id"]], ids).all()
+
+
 # Opinions
+def test_complaints_are_open_until_they_are_closed():
+    noon = dt.datetime(2024, 6, 30, 12)
+    rows = [
+        ("a", ago(3), "Ticket", None, noon),
+        ("b", ago(2), "complaint", None, dt.datetime(2024, 7, 1)),
+        ("c", ago(1), "csat", 4.0, None),
+        ("d", ago(-1), "ticket", None, None),
+    ]
+    log = made("feedback", "day kind score closed", rows)
+    found = history.complaints(log, AS_OF).order_by("customer_id").to_pandas()
+    assert found.customer_id.tolist() == ["a", "b"]
+    assert found.kind.tolist() == ["ticket", "complaint"]
+    assert found.closed.notna().tolist() == [True, False]
+
+
 def spoken(*rows, columns="day kind score closed"):
     return Records(ONE_ORDER, feedback=made("feedback", columns, rows))
 
@@ -225,12 +280,15 @@ def test_a_ticket_is_open_until_the_day_it_is_closed(opened, closed, is_open):
         ("nps", 0, 0),
         ("NPS", 7, 0.7),
         ("nps", 10, 1),
-        ("csat", 9, 1),
-        ("csat", 0, 0),
+        ("csat", 9, np.nan),  # beyond the scale: no answer
+        ("csat", 0, np.nan),
+        ("nps", 11, np.nan),
+        ("ticket", 3, np.nan),
     ],
 )
 def test_satisfaction_is_scaled_by_what_was_asked(kind, score, share):
-    assert at(spoken(("a", ago(1), kind, score, None))).satisfaction["a"] == pytest.approx(share)
+    found = at(spoken(("a", ago(1), kind, score, None))).satisfaction["a"]
+    assert found == pytest.approx(share, nan_ok=True)
 
 
 def test_the_last_score_counts_and_a_word_without_one_does_not():
@@ -292,8 +350,7 @@ def with_profiles(*static, rows=REGIONS, columns="region city"):
 
 
 def test_classes_of_a_static_column_are_flags_by_frequency_and_name():
-    """North and South are both of two customers, so the alphabet decides; of g there is no profile.
-    """
+    """North and South are both of two customers, so the alphabet decides; of g there is no profile."""
     found = at(with_profiles("region"))
     assert found.is_region_0.fillna(-1).tolist() == [0, 1, 1, 0, 0, 0, -1]
     assert found.is_region_1.fillna(-1).tolist() == [1, 0, 0, 0, 0, 1, -1]
@@ -360,7 +417,7 @@ def test_missing_tables_and_columns_are_left_out():
 
 def test_of_whom_there_is_no_record_the_counts_are_zero_and_the_rest_is_empty():
     empty = {
-        "interactions": made("interactions", "day", []),
+        "interactions": made("interactions", "day channel", []),
         "feedback": made("feedback", "day kind score closed", []),
         "campaigns": made("campaigns", "day arm end responded", []),
     }

@@ -1,4 +1,5 @@
-"""What all records say of each customer at a date: what models of leaving learn from.
+"""What all records say of each customer at a date: what models of leaving learn from, and what
+counts as consent, as a contact, as a complaint and as an answer.
 
 Every part reads only what was known on that day: a line, a contact, a complaint of a later day
 cannot change it. What the records say without saying when (the status of a ticket, whether somebody
@@ -9,24 +10,24 @@ dataset file declares it static.
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Protocol
 
 import ibis
 import pandas as pd
 from ibis import _
 from ibis.expr.types import Table, Value
 
-from analysis import customers
+from analysis import customers, schema
+from analysis.intake.dataset import Dataset
 from analysis.segments import interests
-from analysis import schema
-from analysis.customers import order_days
-
 
 RECENT_PAUSES = 3  # the last pauses between orders, against all of them
 LATELY_DAYS = 91  # a quarter
 LONG_DAYS = 365  # in which what happens seldom is counted: returns, complaints, campaigns
 MOST_CLASSES = 8  # of a static column, the most frequent; the others are alike to a model
 COMPLAINTS = ("complaint", "ticket")
+OWN_CHANNELS = ("web",)  # through which customers come by themselves
+SCALES = {"nps": (0, 10), "csat": (1, 5)}  # a score beyond them is no answer
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,91 @@ class Records:
         }
         return replace(self, **own)
 
+    def profile_columns(self, *columns: str) -> pd.DataFrame:
+        """customer_id and those of the columns that the profiles have."""
+        if self.profiles is None:
+            return pd.DataFrame({"customer_id": pd.Series(dtype="str")})
+        there = [column for column in columns if column in self.profiles.columns]
+        return self.profiles.select("customer_id", *there).to_pandas()
 
-def gather(stage: Any) -> Records:
+
+class Source(Protocol):
+    """Where the records of a company are read."""
+
+    settings: Dataset
+
+    def has(self, table: str) -> bool: ...
+
+    def expression(self, table: str) -> Table: ...
+
+
+def gather(source: Source) -> Records:
     """The records that a stage reads, all on its engine."""
     names = ("interactions", "feedback", "campaigns", "profiles")
-    logs = {name: stage.expression(name) for name in names if stage.has(name)}
-    static = [column for file in stage.settings.files("customers") for column in file.static]
-    return Records(stage.expression("transactions"), **logs, static=tuple(dict.fromkeys(static)))
+    logs = {name: source.expression(name) for name in names if source.has(name)}
+    static = [column for file in source.settings.files("customers") for column in file.static]
+    return Records(source.expression("transactions"), **logs, static=tuple(dict.fromkeys(static)))
 
 
+# What counts as consent, contact, complaint and answer
+def may_contact(profiles: pd.DataFrame, customer_ids: pd.Series) -> pd.Series:
+    """Whether each customer may be contacted: who is known to have agreed; everybody where the
+    profiles do not record consent at all. By row of `customer_ids`.
+    """
+    if "consent" not in profiles:
+        return pd.Series(True, customer_ids.index)
+    agreed = profiles.consent.eq(True).fillna(False).astype(bool)
+    return customer_ids.isin(profiles.customer_id[agreed])
+
+
+def staff_contacts(interactions: Table, as_of: dt.date) -> Table:
+    """The contacts by somebody of the company up to a day. Not those through OWN_CHANNELS, and
+    where the records say by whom, not those by nobody: customers came by themselves.
+    """
+    past = interactions.filter(_.day <= as_of)
+    if "channel" in past.columns:
+        past = past.filter(~_.channel.fill_null("").lower().isin(OWN_CHANNELS))
+    if "owner" in past.columns and past.owner.notnull().any().fill_null(False).execute():
+        past = past.filter(_.owner.notnull())
+    return past
+
+
+def last_contact(interactions: Table | None, as_of: dt.date) -> pd.Series:
+    """The day of the last of `staff_contacts`, by customer_id."""
+    if interactions is None:
+        return pd.Series(dtype="datetime64[us]")
+    contacts = staff_contacts(interactions, as_of).group_by("customer_id")
+    found = contacts.agg(last=_.day.max()).to_pandas()
+    return pd.to_datetime(found.set_index("customer_id")["last"])
+
+
+def complaints(feedback: Table, as_of: dt.date) -> Table:
+    """Complaints and tickets opened by a day: customer_id, kind, day, closed (the day; empty if
+    open then, and where closing is not recorded).
+    """
+    kind = feedback.kind.lower() if "kind" in feedback.columns else ibis.literal("")
+    closed = feedback.closed.date() if "closed" in feedback.columns else ibis.null("date")
+    opened = feedback.filter(feedback.day <= as_of, kind.isin(COMPLAINTS))
+    told = opened.select("customer_id", "day", kind=kind, closed=closed)
+    return told.mutate(closed=ibis.ifelse(_.closed <= as_of, _.closed, None))
+
+
+def answers(feedback: Table, as_of: dt.date) -> Table:
+    """Scores on the scale of their kind, given by a day: customer_id, kind (of SCALES), day, score,
+    share (0 the worst of the scale, 1 the best). No rows where kinds or scores are not recorded.
+    """
+    if not {"kind", "score"} <= {*feedback.columns}:
+        nothing = feedback.filter(ibis.literal(False))
+        return nothing.select("customer_id", "day", kind=ibis.literal(""), score=0.0, share=0.0)
+    said = feedback.filter(_.day <= as_of).select(
+        "customer_id", "day", kind=_.kind.lower(), score=_.score.cast("float64")
+    )
+    shares = {kind: (said.score - low) / (high - low) for kind, (low, high) in SCALES.items()}
+    share = ibis.cases(*((said.kind == kind, share) for kind, share in shares.items()))
+    return said.mutate(share=share).filter(_.share.between(0, 1))
+
+
+# What models learn from
 def at(
     records: Records, as_of: dt.date, trailing: Sequence[int], window_days: int = 0
 ) -> pd.DataFrame:
@@ -94,7 +171,7 @@ def at(
 
 
 # Of a customer of whom there is no such record: none, and not unknown.
-COUNTS = ("returns", "contacts", "complaints", "open_tickets", "treated", "answered")
+COUNTS = ("returns", "contacts", "visits", "complaints", "open_tickets", "treated", "answered")
 
 
 def rhythm(transactions: Table, as_of: dt.date) -> Table:
@@ -102,7 +179,11 @@ def rhythm(transactions: Table, as_of: dt.date) -> Table:
     days between order days, and the mean of the last RECENT_PAUSES; empty without a pause.
     """
     before = ibis.window(group_by="customer_id", order_by=_.day)
-    bought = order_days(transactions, as_of).filter(_.bought.notnull()).select("customer_id", "day")
+    bought = (
+        customers.order_days(transactions, as_of)
+        .filter(_.bought.notnull())
+        .select("customer_id", "day")
+    )
     place = ibis.row_number().over(ibis.window(group_by="customer_id", order_by=_.day.desc()))
     paused = bought.mutate(
         pause=_.day.delta(_.day.lag().over(before), unit="day").cast("float64"), place=place
@@ -136,39 +217,47 @@ def baskets(transactions: Table, as_of: dt.date) -> Table:
 
 
 def contacts(interactions: Table, as_of: dt.date) -> Table:
-    """customer_id; contacts (days with one of LATELY_DAYS), contact_days_ago (the last one)."""
+    """customer_id; contacts (days with one by the staff of LATELY_DAYS), contact_days_ago (the last
+    one); visits (days on which the customer came by itself, of LATELY_DAYS), where channels are
+    recorded.
+    """
     past = interactions.filter(_.day <= as_of)
-    recent = _within(past.day, as_of, LATELY_DAYS)
-    return past.group_by("customer_id").agg(
-        contacts=past.day.nunique(where=recent),
-        contact_days_ago=_ago(past.day.max(), as_of).cast("float64"),
+    by_staff = staff_contacts(interactions, as_of)
+    found = by_staff.group_by("customer_id").agg(
+        contacts=by_staff.day.nunique(where=_within(by_staff.day, as_of, LATELY_DAYS)),
+        contact_days_ago=_ago(by_staff.day.max(), as_of).cast("float64"),
     )
+    if "channel" not in past.columns:
+        return found
+    own = past.filter(_.channel.lower().isin(OWN_CHANNELS), _within(_.day, as_of, LATELY_DAYS))
+    visits = own.group_by("customer_id").agg(visits=_.day.nunique())
+    both = found.outer_join(visits, "customer_id")
+    return both.select(
+        "contacts", "contact_days_ago", "visits",
+        customer_id=ibis.coalesce(both.customer_id, both.customer_id_right),
+    )  # fmt: skip
 
 
 def opinions(feedback: Table, as_of: dt.date) -> Table:
-    """customer_id; complaints (complaints and tickets opened within LATELY_DAYS), open_tickets (of
-    LONG_DAYS, not closed by the day), satisfaction (the last score, of several on a day the lowest,
-    0 to 1, of 1 to 5 for csat and 0 to 10 for nps).
+    """customer_id; complaints (opened within LATELY_DAYS), open_tickets (of LONG_DAYS, not closed
+    by the day), satisfaction (share of the last answer, of several on a day the lowest), where
+    scores are recorded.
     """
-    past = feedback.filter(_.day <= as_of)
-    kind = past.kind.lower() if "kind" in past.columns else ibis.literal("")
-    complaint = kind.isin(COMPLAINTS)
-    closed = (
-        (past.closed.date() <= as_of).fill_null(False)
-        if "closed" in past.columns
-        else ibis.literal(False)
+    opened = complaints(feedback, as_of)
+    found = opened.group_by("customer_id").agg(
+        complaints=_within(opened.day, as_of, LATELY_DAYS).sum(),
+        open_tickets=(opened.closed.isnull() & _within(opened.day, as_of, LONG_DAYS)).sum(),
     )
-    counts = {
-        "complaints": (complaint & _within(past.day, as_of, LATELY_DAYS)).sum(),
-        "open_tickets": (complaint & ~closed & _within(past.day, as_of, LONG_DAYS)).sum(),
-    }
-    if "score" in past.columns:
-        score = past.score.cast("float64")
-        share = (kind == "nps").ifelse(score / 10, (score - 1) / 4).clip(0, 1)
-        counts["satisfaction"] = share.argmin(
-            2 * _ago(past.day, as_of) + share, where=past.score.notnull()
-        )
-    return past.group_by("customer_id").agg(**counts)
+    if "score" not in feedback.columns:
+        return found
+    said = answers(feedback, as_of)
+    latest_worst = said.share.argmin(2 * _ago(said.day, as_of) + said.share)
+    scores = said.group_by("customer_id").agg(satisfaction=latest_worst)
+    both = found.outer_join(scores, "customer_id")
+    return both.select(
+        "complaints", "open_tickets", "satisfaction",
+        customer_id=ibis.coalesce(both.customer_id, both.customer_id_right),
+    )  # fmt: skip
 
 
 def campaigns(log: Table, as_of: dt.date) -> Table:

@@ -157,6 +157,7 @@ PHRASES: dict[str, Callable[[pd.DataFrame], Facts]] = {
     "returns": _counts("returns", "returns"),
     "breadth": _counts("breadth", "items"),
     "contacts": _contacts,
+    "visits": _counts("visits", "visits"),
     "complaints": _counts("complaints", "complaints", "open_tickets"),
     "satisfaction": _satisfaction,
     "campaigns": _counts("campaigns", "treated"),
@@ -182,6 +183,7 @@ SENTENCES = {
         "days with contact in the last {days:int}: {contacts:int}, the last {ago:int} days ago"
     ),
     "no_contact": N_("no contact on record"),
+    "visits": N_("days on the web site in the last {days:int}: {visits:int}"),
     "complaints": N_(
         "complaints in the last {days:int} days: {complaints:int}, still open: {open_tickets:int}"
     ),
