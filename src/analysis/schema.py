@@ -435,6 +435,49 @@ TABLES = {
             ),
         },
     ),
+    "campaign_effects": Contract(
+        "a campaign, in the order of their days",
+        ("campaign_id",),
+        {
+            "campaign_id": Column(TEXT, "the campaign"),
+            "kind": Column(TEXT, "type of the campaign", empty=True),
+            "channel": Column(TEXT, "how customers were reached", empty=True),
+            "day": Column(DAY, "first day on which somebody was treated or held back"),
+            "end": Column(DAY, "last day of the campaign", empty=True),
+            "window_days": Column(INTEGER, "days after the treatment that count"),
+            "treated": Column(INTEGER, "customers treated whose window is over and in the log"),
+            "control": Column(INTEGER, "customers held back, or similar untreated ones"),
+            "incomplete": Column(INTEGER, "customers whose window is not over, or not in the log"),
+            "proof": Column(
+                TEXT,
+                "random (held back by lot), observational (similar untreated customers), too_small,"
+                " not_over, before_log (the log begins later)",
+            ),
+            "orders_effect": Column(NUMBER, "extra orders per treated customer", empty=True),
+            "orders_low": Column(NUMBER, "lower end of its 95 % interval", empty=True),
+            "orders_high": Column(NUMBER, "its upper end", empty=True),
+            "p": Column(NUMBER, "probability of so large an effect by chance", empty=True),
+            "p_holm": Column(NUMBER, "the same of all random campaigns together", empty=True),
+            "detectable": Column(
+                NUMBER, "effect that would have been found in four cases of five", empty=True
+            ),
+            "money_effect": Column(NUMBER, "extra money per treated customer", empty=True),
+            "money_low": Column(NUMBER, "lower end of its 95 % interval", empty=True),
+            "money_high": Column(NUMBER, "its upper end", empty=True),
+            "total": Column(NUMBER, "extra money of all treated", empty=True),
+            "cost": Column(NUMBER, "money that the campaign cost", empty=True),
+            "profit": Column(NUMBER, "extra money times the margin, less cost", empty=True),
+            "profit_low": Column(NUMBER, "lower end of its 95 % interval", empty=True),
+            "profit_high": Column(NUMBER, "its upper end", empty=True),
+            "imbalance": Column(
+                NUMBER, "p of the arms being so unlike by lot, of random ones", empty=True
+            ),
+            "also_reached": Column(
+                NUMBER, "share of the treated whom another campaign reached in the window"
+            ),
+            "verdict": Column(TEXT, "works, does_not_work, not_proven or harms", empty=True),
+        },
+    ),
     "care": Contract(
         "something to do for a customer on a day",
         ("customer_id", "day", "what"),

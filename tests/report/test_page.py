@@ -44,7 +44,9 @@ STAGES = [
     "03_lifetime_value",
     "04_churn",
     "05_strategy",
-    "06_monitoring",
+    "06_campaigns",
+    "07_customer_care",
+    "08_steering",
 ]
 
 

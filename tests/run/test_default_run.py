@@ -81,7 +81,8 @@ def test_every_page_has_its_pictures_and_no_request_to_anywhere(published: Path)
         "03_lifetime_value": 5,
         "04_churn": 3,
         "05_strategy": 2,
-        "06_monitoring": 2,
+        "07_customer_care": 1,
+        "08_steering": 2,
     }
     assert (
         all(pictures[f"{stage}.html"] >= count for stage, count in least.items())

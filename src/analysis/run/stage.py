@@ -41,7 +41,7 @@ SCHEMA = 1  # of manifests and models
 
 # Tables that a stage makes only where the company has such records.
 OPTIONAL = tuple(schema.KEPT_AS.values())
-STRATEGY = ("matrix", "plan", "trial_design", "recommendations", "care", "scorecard")
+STRATEGY = ("matrix", "plan", "campaign_effects", "recommendations")
 # Each stage: the stages whose tables it reads, and the tables it makes.
 STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "01_data_quality": ((), ("transactions", "rejects", "customers", *OPTIONAL)),
@@ -49,7 +49,9 @@ STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "03_lifetime_value": (("01_data_quality",), ("clv",)),
     "04_churn": (("01_data_quality",), ("churn", "winback", "foretold")),
     "05_strategy": (("01_data_quality", "02_segments", "03_lifetime_value", "04_churn"), STRATEGY),
-    "06_monitoring": (("01_data_quality",), ("tier_history",)),
+    "06_campaigns": (("01_data_quality", "03_lifetime_value", "05_strategy"), ("trial_design",)),
+    "07_customer_care": (("01_data_quality", "04_churn", "05_strategy"), ("care", "scorecard")),
+    "08_steering": (("01_data_quality",), ("tier_history",)),
 }
 MAKER = {table: stage for stage, (_, made) in STAGES.items() for table in made}
 

@@ -9,6 +9,7 @@ import pandas as pd
 from ibis.expr.types import Table
 
 from analysis import customers
+from analysis.report.text import N_
 from analysis.segments.rfm import abc_classes
 
 TIERS_TODAY = {"A": "strategic", "B": "important", "C": "ordinary", "none": "ordinary"}
@@ -112,6 +113,23 @@ def moved_down(moves: pd.DataFrame) -> pd.DataFrame:
         "fewer_orders",
     )
     return down.sort_values(["loss", "customer_id"], ascending=[False, True], ignore_index=True)
+
+
+def down_verdict(down: pd.DataFrame, before: dt.date) -> tuple[str, dict[str, object]]:
+    """What is said of `moved_down` since a day: a finding and its values."""
+    why = down.why.mode().get(0, "")
+    values = {"before": before, "loss": down.loss.sum(), "why": why, "count": sum(down.why == why)}
+    if down.empty:
+        return N_("Nobody moved down a tier since {before:date}."), values
+    if values["loss"] > 0:
+        return N_(
+            "Customers who moved down bring {loss:money} less in the value window; most often the"
+            " reason is: {why:word} (of customers: {count:int})."
+        ), values
+    return N_(
+        "Of those who moved down a tier, though they bring as much as before, {count:int} did so by"
+        " {why:word}: others grew faster."
+    ), values
 
 
 def moved(migration: pd.DataFrame, way: str) -> int:

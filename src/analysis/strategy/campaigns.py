@@ -22,6 +22,7 @@ from analysis.customers import order_days
 from analysis.draws import lots
 from analysis.intake.dataset import Dataset
 from analysis.report.text import N_
+from analysis.schema import TABLES
 from analysis.strategy.regression import UNKNOWN, Estimate, coefficient, independent, t_of
 
 COVARIATES = ("orders_before", "money_before", "orders_year", "money_year", "recency_days")
@@ -615,32 +616,7 @@ def measured(
     return table.sort_values(["day", "campaign_id"], ignore_index=True)
 
 
-COLUMNS = [
-    "campaign_id",
-    "kind",
-    "channel",
-    "day",
-    "end",
-    "window_days",
-    "treated",
-    "control",
-    "incomplete",
-    "proof",
-    "outcome",
-]
-COLUMNS += ["orders_effect", "orders_low", "orders_high", "p", "p_holm", "detectable", "reduction"]
-COLUMNS += ["money_effect", "money_low", "money_high", "total", "cost"]
-COLUMNS += [
-    "profit",
-    "profit_low",
-    "profit_high",
-    "imbalance",
-    "smd_before",
-    "smd_after",
-    "effective",
-    "also_reached",
-    "verdict",
-]
+COLUMNS = list(TABLES["campaign_effects"].columns)
 
 
 def nothing() -> pd.DataFrame:
@@ -869,8 +845,29 @@ def telling(table: pd.DataFrame) -> list[tuple[str, dict[str, Any]]]:
                 {"campaigns": len(random), "detectable": random.detectable.min()},
             )
         )
-    for key, word in (("campaign_harms", "harms"), ("campaign_does_not_work", "does_not_work")):
-        said += [(key, _named(row)) for row in random[random.verdict == word].to_dict("records")]
+    said += [
+        (
+            N_(
+                "Campaign {campaign:text} harms: {orders_effect:number} orders per treated customer"
+                " within {window_days:int} days (95 % sure: {orders_low:number} to"
+                " {orders_high:number}; {treated:int} treated, {control:int} held back by lot)."
+            ),
+            _named(row),
+        )
+        for row in random[random.verdict == "harms"].to_dict("records")
+    ]
+    said += [
+        (
+            N_(
+                "Campaign {campaign:text} does not pay: {orders_effect:number} orders per treated"
+                " customer within {window_days:int} days (95 % sure: {orders_low:number} to"
+                " {orders_high:number}) against a cost of {cost:money}; even at the best that is"
+                " left a loss of {loss:money} or more."
+            ),
+            _named(row),
+        )
+        for row in random[random.verdict == "does_not_work"].to_dict("records")
+    ]
     if len(proven):
         said += [
             (
@@ -946,9 +943,26 @@ def _unproven(table: pd.DataFrame) -> list[tuple[str, dict[str, Any]]]:
                 {"campaigns": count, "least": MIN_ARM},
             )
         )
-    for proof in ("not_over", "before_log"):
-        if count := int((table.proof == proof).sum()):
-            said.append((f"campaigns_{proof}", {"campaigns": count}))
+    if count := int((table.proof == "not_over").sum()):
+        said.append(
+            (
+                N_(
+                    "{campaigns:int} campaigns are not over yet and are measured once their days"
+                    " are complete."
+                ),
+                {"campaigns": count},
+            )
+        )
+    if count := int((table.proof == "before_log").sum()):
+        said.append(
+            (
+                N_(
+                    "{campaigns:int} campaigns began before the order log does and cannot be"
+                    " measured."
+                ),
+                {"campaigns": count},
+            )
+        )
     return said
 
 

@@ -551,10 +551,30 @@ def verdicts(
     said, common = of_days(feedback, as_of, days), {"days": days, "as_of": as_of}
     told: list[tuple[str, dict[str, object]]] = []
     if (said.kind == "nps").any():
-        told.append(("nps", {**nps(said.score[said.kind == "nps"]), **common}))
+        told.append(
+            (
+                N_(
+                    "Of {answers:int} customers who answered in the {days:int} days to"
+                    " {as_of:date}, {promoters:int} would recommend us and {detractors:int} would"
+                    " not: a net promoter score of {score:int} points (95 % sure: {low:int} to"
+                    " {high:int})."
+                ),
+                {**nps(said.score[said.kind == "nps"]), **common},
+            )
+        )
         told.extend(_trend(feedback, as_of, days))
     if (said.kind == "csat").any():
-        told.append(("csat", {**csat(said.score[said.kind == "csat"]), **common}))
+        told.append(
+            (
+                N_(
+                    "Of {answers:int} customers who answered in the {days:int} days to"
+                    " {as_of:date}, {satisfied:int} are satisfied (4 or 5 of 5): {share:percent}"
+                    " (95 % sure: {low:percent} to {high:percent}); on average they give"
+                    " {mean:number}."
+                ),
+                {**csat(said.score[said.kind == "csat"]), **common},
+            )
+        )
     return told or [
         (N_("No customer gave a score in the {days:int} days to {as_of:date}."), dict(common))
     ]

@@ -238,6 +238,23 @@ def log_days(transactions: Table, as_of: dt.date) -> int:
     return 0 if pd.isna(first) else (as_of - pd.Timestamp(first).date()).days + 1
 
 
+def verdict(total: dict[str, float]) -> tuple[str, dict[str, float]]:
+    """What is said of `cost`: a finding and its values."""
+    if total["lift"] == float("inf"):
+        return N_(
+            "A programme that gives back {back:percent} of the spend in points, and more in higher"
+            " levels, would cost {cost:money} a year and leave {liability:money} of points"
+            " outstanding; it does not pay however much members order, because points cost as much"
+            " as orders bring."
+        ), total
+    return N_(
+        "A programme that gives back {back:percent} of the spend in points, and more in higher"
+        " levels, would cost {cost:money} a year ({points_cost:money} for points,"
+        " {benefit_cost:money} for benefits) and leave {liability:money} of points outstanding; it"
+        " pays if members order {lift:percent} more."
+    ), total
+
+
 def caveats(
     transactions: Table, as_of: dt.date, programme: Loyalty, margin: float
 ) -> list[tuple[str, dict[str, object]]]:

@@ -541,7 +541,21 @@ def verdicts(
             ),
             common,
         ),
-        *(told or [("owners_alike", _values(furthest) | common)]),
+        *(
+            told
+            or [
+                (
+                    N_(
+                        "No account owner differs beyond chance from what the customers' own risks"
+                        " foretold, with {owners:int} compared. The furthest from it is"
+                        " {owner:word}: {actual:int} of {measured:int} left where"
+                        " {expected_left:int} were expected, {ratio:number} times as many (95 %"
+                        " sure: {low:number} to {high:number})."
+                    ),
+                    _values(furthest) | common,
+                )
+            ]
+        ),
     ]
 
 
