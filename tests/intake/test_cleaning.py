@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from analysis import schema as tables
 from analysis.errors import InputError, RunError
-from analysis.intake import cleaning, dataset, quality, store
+from analysis.intake import cleaning, dataset, parsing, quality, store
 
 AS_OF = dt.date(2024, 12, 31)
 HEADER = "id,day,eur\n"
@@ -58,7 +58,7 @@ def parsed(rows, names, table="transactions", source="orders.csv", within=None, 
         "fields": pa.nulls(len(rows), pa.int64()),
     }
     raw = ibis.memtable(pa.table(whole | texts))
-    return ibis.memtable(cleaning.parse(raw, table, one.files(table)[0], one, source).to_pyarrow())
+    return ibis.memtable(parsing.parse(raw, table, one.files(table)[0], one, source).to_pyarrow())
 
 
 def judged_lines(rows, names, **file):
@@ -68,10 +68,10 @@ def judged_lines(rows, names, **file):
 # Numbers
 
 
-def numbers(texts, decimal=".", kind=cleaning.MONEY):
+def numbers(texts, decimal=".", kind=parsing.MONEY):
     rows = ibis.memtable(pa.table({"n": range(len(texts)), "text": pa.array(texts, pa.string())}))
     found = (
-        rows.select("n", number=cleaning.read_number(rows.text, decimal, kind))
+        rows.select("n", number=parsing.read_number(rows.text, decimal, kind))
         .order_by("n")
         .to_pyarrow()
     )
@@ -328,7 +328,7 @@ def test_a_placeholder_is_no_currency():
 def moments(texts, date_format, zone="UTC"):
     rows = ibis.memtable(pa.table({"n": range(len(texts)), "text": pa.array(texts, pa.string())}))
     found = (
-        rows.select("n", moment=cleaning.read_moment(rows.text, date_format, zone))
+        rows.select("n", moment=parsing.read_moment(rows.text, date_format, zone))
         .order_by("n")
         .to_pyarrow()
     )
@@ -503,7 +503,7 @@ def test_any_moment_in_any_format_is_read_back(instants, zone):
     texts = {f"w{n}": [write(moment) for moment in here] for n, (_, write) in enumerate(WRITERS)}
     rows = ibis.memtable(pa.table({"n": range(len(here))} | texts))
     read = {
-        f"w{n}": cleaning.read_moment(rows[f"w{n}"], form, zone)
+        f"w{n}": parsing.read_moment(rows[f"w{n}"], form, zone)
         for n, (form, _) in enumerate(WRITERS)
     }
     found = rows.select("n", **read).order_by("n").to_pyarrow()
@@ -540,7 +540,7 @@ def test_moments_have_a_clock_only_where_the_text_says_one():
 def flags(texts):
     rows = ibis.memtable(pa.table({"n": range(len(texts)), "text": pa.array(texts, pa.string())}))
     return (
-        rows.select("n", flag=cleaning.read_flag(rows.text))
+        rows.select("n", flag=parsing.read_flag(rows.text))
         .order_by("n")
         .to_pyarrow()["flag"]
         .to_pylist()
@@ -555,7 +555,7 @@ def test_yes_and_no_in_their_forms():
 @given(st.lists(st.text(max_size=6), min_size=1, max_size=50))
 @settings(max_examples=10)
 def test_any_other_word_is_neither_yes_nor_no(texts):
-    others = [text for text in texts if text.lower() not in (*cleaning.YES, *cleaning.NO)]
+    others = [text for text in texts if text.lower() not in (*parsing.YES, *parsing.NO)]
     assert flags(others) == [None] * len(others)
 
 
@@ -595,7 +595,7 @@ def test_opt_out_is_the_contrary_of_consent():
 
 
 def masked(texts):
-    return cleaning.mask(
+    return parsing.mask(
         ibis.memtable(
             {"n": range(len(texts)), "text": texts}, schema={"n": "int64", "text": "string"}
         ).text

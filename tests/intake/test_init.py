@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import InputError
-from analysis.intake import cleaning, column_matching, dataset, readers, store, value_formats
+from analysis.intake import column_matching, dataset, parsing, readers, store, value_formats
 from analysis.intake import init as onboarding
 from analysis.samples import crm_demo
 from analysis.schema import RECORDS
@@ -915,7 +915,7 @@ def placed(texts):
 def read_days(engine):
     def days(texts, form):
         rows = ibis.memtable({"text": texts})
-        return engine.to_pyarrow(cleaning.read_moment(rows.text, form, "UTC").date()).to_pylist()
+        return engine.to_pyarrow(parsing.read_moment(rows.text, form, "UTC").date()).to_pylist()
 
     return days
 
@@ -1104,7 +1104,7 @@ def test_every_amount_is_read_back_or_asked_for(engine, amounts, form):
     if found.value != "?":
         rows = ibis.memtable({"text": texts})
         back = engine.to_pyarrow(
-            cleaning.read_number(rows.text, found.value, cleaning.MONEY)
+            parsing.read_number(rows.text, found.value, parsing.MONEY)
         ).to_pylist()
         assert back == [Decimal(a) for a in exact]
         assert [value_formats.number(text, found.value) for text in texts] == [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from analysis import schema as tables
 from analysis.errors import InputError, RunError
-from analysis.intake import cleaning, quality
+from analysis.intake import cleaning, parsing, quality
 
 AS_OF = dt.date(2024, 12, 31)
 HEADER = "id,day,eur\n"
@@ -132,7 +132,7 @@ def test_reconcile_notices_one_lost_row_and_one_lost_cent(judge):
         quality.reconcile(judged, kept.filter(kept.customer_id != "8"), apart)
     with pytest.raises(RunError, match="rows and money"):
         quality.reconcile(
-            judged, kept.mutate(amount=(kept.amount - Decimal("0.01")).cast(cleaning.MONEY)), apart
+            judged, kept.mutate(amount=(kept.amount - Decimal("0.01")).cast(parsing.MONEY)), apart
         )
     with pytest.raises(RunError, match="rows and money"):
         quality.reconcile(judged, kept, apart.filter(apart.line < 0))

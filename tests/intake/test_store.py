@@ -354,13 +354,13 @@ def test_two_readings_at_once_do_no_harm(shop, tmp_path):
 
 
 def test_the_second_of_two_readings_takes_what_the_first_has_put_there(shop, tmp_path, monkeypatch):
-    found, check = shop(), store.cleaning.check_currencies
+    found, check = shop(), store.parsing.check_currencies
 
     def faster(*given):
-        monkeypatch.setattr(store.cleaning, "check_currencies", check)
+        monkeypatch.setattr(store.parsing, "check_currencies", check)
         store.gather(found, tmp_path)
 
-    monkeypatch.setattr(store.cleaning, "check_currencies", faster)
+    monkeypatch.setattr(store.parsing, "check_currencies", faster)
     folder = store.gather(found, tmp_path)
     assert list(tmp_path.iterdir()) == [folder] and len(rows(folder)) == 2
 

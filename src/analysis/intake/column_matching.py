@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from analysis.intake.cleaning import NO, YES
+from analysis.intake.parsing import NO, YES
 from analysis.intake.identity import LEGAL_FORMS
 from analysis.intake.value_formats import (
     ASK,

@@ -23,7 +23,7 @@ from pydantic_core import PydanticUndefined
 
 from analysis.errors import InputError
 from analysis.intake import readers
-from analysis.intake.cleaning import SIGNS
+from analysis.intake.parsing import SIGNS
 from analysis.intake.column_matching import (
     EMAIL,
     Column,

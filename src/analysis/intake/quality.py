@@ -12,7 +12,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from analysis.errors import InputError, RunError
-from analysis.intake import cleaning, readers
+from analysis.intake import cleaning, parsing, readers
 from analysis.intake.dataset import Dataset
 from analysis.report.text import say
 from analysis.schema import RECORDS
@@ -31,7 +31,7 @@ def account(judged: dict[str, Table]) -> pd.DataFrame:
 
 
 def _account(name: str, judged: Table) -> pd.DataFrame:
-    money = judged.amount.sum() if name == "transactions" else ibis.null(cleaning.MONEY)
+    money = judged.amount.sum() if name == "transactions" else ibis.null(parsing.MONEY)
     counted = judged.group_by("source", "outcome", "reason").agg(rows=_.count(), money=money)
     return counted.order_by("source", "outcome", "reason").to_pandas().assign(table=name)
 
@@ -91,7 +91,7 @@ def oddities(judged: Table, transactions: Table) -> pd.DataFrame:
     counts = {
         "zero_value": transactions.filter(_.amount == 0).count(),
         "repeated_row": (
-            kept.count() - cleaning.fingerprint(kept, {c: kept[c] for c in texts}).nunique()
+            kept.count() - parsing.fingerprint(kept, {c: kept[c] for c in texts}).nunique()
         ),
         "below_zero": returns.count(),
         "return_without_sale": returns.filter(_.sale_day.isnull()).count(),

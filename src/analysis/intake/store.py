@@ -20,7 +20,7 @@ from ibis.expr.types import Table
 from analysis import schema
 from analysis.engine import connect
 from analysis.errors import InputError
-from analysis.intake import cleaning, identity, readers
+from analysis.intake import identity, parsing, readers
 from analysis.intake.dataset import Dataset
 from analysis.intake.readers import Piece
 from analysis.schema import RECORDS
@@ -56,7 +56,7 @@ def gather(dataset: Dataset, folder: Path, echo: Callable[[str], None] = lambda 
                 f"{', '.join(p.name for p in pieces['transactions'])}: no rows below the header;"
                 " export again"
             )
-        cleaning.check_currencies(typed(part, "transactions"), dataset)
+        parsing.check_currencies(typed(part, "transactions"), dataset)
         content = content or _fingerprint_of_values(
             part, [table for table, found in pieces.items() if found]
         )
@@ -113,7 +113,7 @@ def _write(
 ) -> int:
     engine = connect()
     engine.con.register("lines", lines)
-    rows = cleaning.parse(engine.table("lines"), table, piece.file, dataset, piece.name)
+    rows = parsing.parse(engine.table("lines"), table, piece.file, dataset, piece.name)
     batches = engine.con.sql(engine.compile(identity.as_one(rows, dataset))).to_arrow_reader(
         BATCH_ROWS
     )

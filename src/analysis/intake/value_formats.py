@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from analysis.intake.cleaning import SIGNS
+from analysis.intake.parsing import SIGNS
 
 ASK = "?"  # stands in the dataset file where a person has to decide
 MOST = 0.95  # share of a column's values that must be alike; the rest are typing errors

@@ -1,0 +1,288 @@
+"""Texts of a company's records read as what their columns mean, once for all days.
+
+A value that cannot be read is left empty; what was found there is kept as a mask.
+"""
+
+import datetime as dt
+import re
+from functools import reduce
+from operator import and_, or_
+
+import ibis
+import ibis.expr.datatypes as dtype
+from babel.core import get_global
+from ibis import _
+from ibis.expr.types import BooleanValue, IntegerValue, StringValue, Table, TimestampValue, Value
+
+from analysis.errors import InputError
+from analysis.intake.dataset import Dataset, TableFile
+from analysis.schema import RECORDS
+
+MONEY = "decimal(38, 12)"
+# Factors whose products cannot overflow: money up to 1e16, pieces up to 1e10, rates up to 1e6.
+PRICE, PIECES = "decimal(22, 6)", "decimal(16, 6)"
+ABROAD, RATE = "decimal(24, 8)", "decimal(14, 8)"
+# Day 0 of Excel's serial numbers, its 29 February 1900 included
+EXCEL_EPOCH = dt.datetime(1899, 12, 30)
+# What a currency is written as beside its ISO code. A sign that several share is taken as the
+# dataset's own.
+SIGNS = {
+    "¥": ("CNY", "JPY"),
+    "元": ("CNY",),
+    "円": ("JPY",),
+    "$": ("USD", "CAD", "AUD", "NZD", "HKD", "SGD", "TWD", "MXN"),
+    "€": ("EUR",),
+    "£": ("GBP",),
+    "₩": ("KRW",),
+    "₹": ("INR",),
+    "RMB": ("CNY",),
+}
+NO_MONEY = {"XXX", "XTS"}  # codes that stand for none, and for tests
+CURRENCY = "|".join(
+    [f"[{sign}]" if len(sign) == 1 else sign for sign in SIGNS]
+    + sorted(set(get_global("all_currencies")) - NO_MONEY)
+)
+YES = ("true", "yes", "y", "1", "t", "x", "是", "有", "已")
+NO = ("false", "no", "n", "0", "f", "否", "无", "未")
+# Columns that serve to make others and are not kept.
+MADE_USE_OF = ("unit_price", "found_unit_price", "profit", "found_profit", "status", "currency")
+
+
+UTC = dtype.Timestamp(timezone="UTC")
+
+
+@ibis.udf.scalar.builtin
+def try_strptime(text: str, format: str) -> dtype.timestamp:
+    """The moment a text names in a format, or nothing."""
+
+
+@ibis.udf.scalar.builtin(name="try_strptime")
+def try_strptime_zoned(text: str, format: str) -> UTC:  # type: ignore[valid-type]
+    """The same where the format says the offset from UTC."""
+
+
+@ibis.udf.scalar.builtin
+def timezone(zone: str, moment: UTC) -> dtype.timestamp:  # type: ignore[valid-type]
+    """The clock time of a moment in a zone."""
+
+
+def parse(raw: Table, table: str, file: TableFile, dataset: Dataset, source: str) -> Table:
+    """The rows of one piece with their columns typed, `source` and `line`, for any day.
+
+    `fields` is the number of fields of a line that has too few or too many. For each column not
+    read as text `found_<column>` masks what was found where it is not readable.
+    """
+    known = RECORDS[table].columns
+    texts = {name: raw[name] for name in (*file.columns, *file.attributes)}
+    texts |= {name: ibis.literal(value) for name, value in file.constants.items()}
+    kinds = {name: known[name].reads_as if name in known else "text" for name in texts}
+    written = {f"text_{name}": text for name, text in texts.items() if kinds[name] != "text"}
+    read = {name: _read(kinds[name], text, name, file, dataset) for name, text in texts.items()}
+    typed = raw.select(
+        source=ibis.literal(source), line=raw.line, fields=raw.fields, **read, **written
+    )
+    found = {
+        text.replace("text_", "found_"): ibis.ifelse(
+            typed[text.removeprefix("text_")].isnull(), mask(typed[text]), None
+        )
+        for text in written
+    }
+    if table == "transactions":
+        found["currency"] = _currency(typed, dataset)
+    typed = typed.mutate(**found).drop(*written)
+    if "date" in typed.columns:
+        day = typed.date.cast("date")
+        clock = {"moment": typed.date.nullif(day.cast("timestamp"))}
+        typed = typed.mutate(day=day, **(clock if kinds["date"] == "moment" else {})).drop("date")
+    if "opt_out" in typed.columns:
+        agreed = [typed.consent] if "consent" in typed.columns else []
+        typed = typed.mutate(consent=reduce(and_, agreed, ~typed.opt_out)).drop("opt_out")
+    return _order_lines(typed, file, dataset) if table == "transactions" else typed
+
+
+def _read(reads_as: str, text: StringValue, name: str, file: TableFile, dataset: Dataset) -> Value:
+    if reads_as in ("moment", "day"):
+        moment = read_moment(text, file.format_of(name), dataset.time_zone)
+        return moment if reads_as == "moment" else moment.date()
+    if reads_as == "money":
+        return read_number(text, file.decimal, MONEY)
+    if reads_as == "number":
+        number = read_number(text, file.decimal, "float64")
+        return ibis.ifelse(number.isinf() | number.isnan(), None, number)
+    return read_flag(text) if reads_as == "flag" else text
+
+
+def read_moment(text: StringValue, date_format: str, time_zone: str) -> TimestampValue:
+    """The clock time in the dataset's zone that a text names; nothing where it is not in the format.
+
+    A text without an offset from UTC is taken as clock time of that zone already.
+    """
+    zone = ibis.literal(time_zone)
+    if date_format in ("iso", "excel"):
+        # The plain cast passes over an offset or a zone.
+        zoned = text.contains(":") & text.re_search(":.*[A-Za-z+-]")
+        iso = ibis.ifelse(zoned, timezone(zone, text.try_cast(UTC)), text.try_cast("timestamp"))
+        if date_format == "iso":
+            return iso
+        days = text.try_cast("float64")
+        serial = ibis.literal(EXCEL_EPOCH) + (days * 86_400).round().cast("int64").as_interval("s")
+        return ibis.coalesce(ibis.ifelse(days.between(1, 2_958_465), serial, None), iso)
+    if date_format in ("epoch_s", "epoch_ms"):
+        seconds = text.try_cast("float64") / (1_000 if date_format == "epoch_ms" else 1)
+        possible = ibis.ifelse(seconds.between(-1e11, 1e11), seconds, None)
+        return timezone(zone, possible.floor().cast("int64").as_timestamp("s").cast(UTC))
+    if "%z" in date_format or "%Z" in date_format:
+        return timezone(zone, try_strptime_zoned(text, date_format))
+    return try_strptime(text, date_format)
+
+
+def read_number(text: StringValue, decimal: str, kind: str) -> Value:
+    """The number a text names: 1,234.50, ¥1,234.50, (5.00), 5.00-; with a decimal comma 1.234,50."""
+    pointed = text.translate(".,", ",.") if decimal == "," else text
+    number = ibis.coalesce(pointed.try_cast(kind), _bare(pointed).try_cast(kind))
+    return ibis.ifelse(text.contains("_"), None, number)  # 12_50, which the engine reads as 1250
+
+
+def _bare(text: StringValue) -> StringValue:
+    """A number without currency and grouping, its minus in front; nothing where groups are not of
+    three digits.
+
+    One chain, in which nothing stands twice: the engine then works it out only for the texts that
+    need it.
+    """
+    return (
+        text.re_replace(rf"(?i)^([-−–+(]*)\s*({CURRENCY})\s*", r"\1")
+        .re_replace(rf"(?i)\s*({CURRENCY})([-−–)]*)$", r"\2")
+        .re_replace(r"^[-−–]?\s*[(]\s*([^-]*?)\s*[)]$", r"-\1")
+        .re_replace(r"^([^-].*?)\s*[-−–]$", r"-\1")
+        .re_replace(r"^[-−–]\s*", "-")
+        .re_extract(r"^[+-]?([1-9]\d{0,2}((,\d{3})+|(['’]\d{3})+|( \d{3})+)|\d*)(\.\d+)?$", 0)
+        .re_replace("[,'’ ]", "")
+    )
+
+
+def currency_in(text: StringValue, home: str) -> StringValue:
+    """The ISO code of the currency that stands in an amount; nothing where none does."""
+    return text.upper().re_extract(rf"({CURRENCY})", 1).substitute(_codes(home)).nullif("")
+
+
+def _codes(home: str) -> dict[str, str]:
+    return {sign: home if home in shared else shared[0] for sign, shared in SIGNS.items()}
+
+
+def read_flag(text: StringValue) -> BooleanValue:
+    """Yes or no; nothing for another word."""
+    word = text.lower()
+    return ibis.cases((word.isin(YES), True), (word.isin(NO), False), else_=ibis.null("boolean"))
+
+
+def mask(text: StringValue) -> StringValue:
+    """The outline of a text without its content: letters become x, digits 9."""
+    return text.re_replace(r"[\p{L}\p{M}]", "x").re_replace(r"\p{N}", "9")
+
+
+def fingerprint(rows: Table, columns: dict[str, Value]) -> IntegerValue:
+    """A number that is the same for the same values, and another for others but by the rarest
+    chance.
+    """
+    return ibis.struct(columns).hash()
+
+
+def _order_lines(typed: Table, file: TableFile, dataset: Dataset) -> Table:
+    """Order lines with their money in the dataset's currency, and what says what each line is.
+
+    `void`: it never became a sale. `returned`: it takes a sale back; then money and pieces are
+    below zero, and `sale_id` is the order it names. `mark`: equal where the order key is.
+    """
+    have, known = set(typed.columns), dict[str, Value]()
+    money = _money(typed, dataset)
+    returned = _one_of(typed, file.returns.status)
+    if "quantity" in have:
+        returned |= (typed.quantity < 0).fill_null(False)
+    if file.returns.prefix:
+        returned |= typed.order_id.startswith(file.returns.prefix).fill_null(False)
+        known["sale_id"] = typed.order_id.re_replace(f"^{re.escape(file.returns.prefix)}", "")
+    if "amount" in money:
+        returned |= (money["amount"] < 0).fill_null(False)
+    pieces = {"quantity": typed.quantity} if "quantity" in have else {}
+    for name, value in (money | pieces).items():
+        back = ibis.ifelse(returned & (value > 0), -value, value)
+        known[name] = value if name == "discount" else back
+    if "unit_price" in have and "amount" not in have:
+        known["found_amount"] = ibis.coalesce(typed.found_unit_price, typed.found_quantity)
+    if "profit" in have and "cost" not in have:
+        known["found_cost"] = typed.found_profit
+    if file.void_status:
+        known["void"] = _one_of(typed, file.void_status)
+    foreign = typed.currency.nullif(dataset.currency)
+    lines = typed.mutate(returned=returned, foreign=foreign, **known)
+    if file.order_key:
+        lines = lines.mutate(mark=_mark(lines, file.order_key))
+    return lines.drop([name for name in MADE_USE_OF if name in lines.columns])
+
+
+def _money(typed: Table, dataset: Dataset) -> dict[str, Value]:
+    """amount, cost and discount of a line in the dataset's currency, as far as they are known."""
+    have, money = set(typed.columns), dict[str, Value]()
+    if "amount" in have:
+        money["amount"] = typed.amount
+    elif {"unit_price", "quantity"} <= have:
+        price, pieces = typed.unit_price.try_cast(PRICE), typed.quantity.try_cast(PIECES)
+        money["amount"] = (price * pieces).try_cast(MONEY)
+    if "cost" in have:
+        money["cost"] = typed.cost
+    elif "profit" in have and "amount" in money:
+        money["cost"] = (money["amount"] - typed.profit).try_cast(MONEY)
+    if "discount" in have:
+        money["discount"] = typed.discount
+    for code, rate in dataset.rates.items():
+        one = ibis.literal(f"{rate:.8f}").cast(RATE)
+        for name, value in money.items():
+            there = (value.try_cast(ABROAD) * one).try_cast(MONEY)
+            money[name] = ibis.ifelse(typed.currency == code, there, value)
+    return money
+
+
+def _one_of(typed: Table, words: list[str]) -> BooleanValue:
+    """Whether the status of a line is one of some words."""
+    if not words:
+        return ibis.literal(False)
+    return typed.status.lower().isin([word.strip().lower() for word in words]).fill_null(False)
+
+
+def _currency(typed: Table, dataset: Dataset) -> StringValue:
+    """The currency of a line: its column, or the sign in its amount, or the dataset's."""
+    said = []
+    if "currency" in typed.columns:
+        said.append(typed.currency.upper().substitute(_codes(dataset.currency)))
+    if money := [name for name in ("amount", "unit_price") if f"text_{name}" in typed.columns]:
+        text = typed[f"text_{money[0]}"]
+        signed = typed[money[0]].notnull() & text.try_cast("float64").isnull()
+        said.append(ibis.ifelse(signed, currency_in(text, dataset.currency), None))
+    return ibis.coalesce(*said, ibis.literal(dataset.currency))
+
+
+def _mark(lines: Table, order_key: list[str]) -> IntegerValue:
+    """A number that order lines share where all columns of the order key are filled and the same;
+    none if they are void.
+    """
+    named = {name: lines["day" if name == "date" else name] for name in order_key}
+    live = ~lines.void if "void" in lines.columns else ibis.literal(True)
+    filled = reduce(and_, (value.notnull() for value in named.values()), live)
+    key = {"key": ibis.literal(",".join(order_key))}
+    return ibis.ifelse(filled, fingerprint(lines, named | key), None)
+
+
+def check_currencies(typed: Table, dataset: Dataset) -> None:
+    """Refuse (InputError) order lines in a currency that the dataset file gives no rate for."""
+    strange = typed.filter(_.foreign.notnull() & ~_.foreign.isin([*dataset.rates]))
+    plain = strange.foreign.re_search("^[A-Z]{3}$")  # if not, another column's text
+    code = ibis.ifelse(plain, strange.foreign, mask(strange.foreign))
+    counted = strange.group_by(currency=code).agg(rows=_.count())
+    foreign = counted.order_by(ibis.desc("rows"), "currency").to_pandas()
+    if len(foreign):
+        found = ", ".join(f"{row.rows:,} in {row.currency}" for row in foreign[:5].itertuples())
+        raise InputError(
+            f"{dataset.file}: besides lines in {dataset.currency} there are {found}; say under"
+            f" rates what one unit is worth in {dataset.currency}, as {foreign.currency[0]}: 7.2"
+        )
