@@ -14,11 +14,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from analysis import customers
 from analysis import schema as tables
 from analysis.errors import InputError, RunError
 from analysis.intake import cleaning, dataset, parsing, quality, store
+from analysis.report.text import say
 
 AS_OF = dt.date(2024, 12, 31)
+DAY_OF_SALE = dt.date(2024, 1, 5)
 HEADER = "id,day,eur\n"
 ORDER_COLUMNS = {"customer_id": "id", "date": "day", "amount": "eur", "order_id": "order"}
 ORDER_HEADER = "id,day,eur,order\n"
@@ -678,6 +681,55 @@ def test_each_rule_rejects_with_its_reason_and_odd_but_possible_lines_stay(judge
     assert dict(zip(REJECTED, found[-len(REJECTED) :], strict=True)) == {
         r: ["rejected", *why] for r, why in REJECTED.items()
     }
+
+
+TABLES = {  # rows of each table that break rules which no order line of one file can
+    "customers": (["customer_id", "region"], [("7", "N"), ("7", "S")]),
+    "products": (["product", "category"], [("P", "x"), ("P", "y"), (None, "z")]),
+    "campaigns": (["customer_id", "campaign_id", "date", "arm"], [("7", None, "2024-01-05", "t")]),
+    "transactions": (
+        ["customer_id", "date", "amount", "order_id", "status"],
+        [
+            ("7", "2024-01-05", "5", "A", "paid"),
+            ("7", "2024-01-05", "5", "A", "paid"),
+            ("7", "2024-01-05", "5", "B", "void"),
+            ("7", "2024-01-05", "0", "C", "refunded"),
+        ],
+    ),
+}
+
+
+def test_every_rule_has_a_label_of_its_own_and_can_occur(judge):
+    marks = {
+        "order_key": ["order_id"],
+        "void_status": ["void"],
+        "returns": {"status": ["refunded"]},
+    }
+    seen = set()
+    for table, (names, rows) in TABLES.items():
+        file = marks if table == "transactions" else {}
+        judged = cleaning.judge(parsed(rows, names, table, **file), AS_OF, table)
+        seen |= {tuple(row) for row in outcomes(judged)}
+    text = "".join(row.replace("'", '"') + "\n" for row in [*POSSIBLE * 4, *REJECTED])
+    seen |= {tuple(row) for row in outcomes(judge(HEADER + text))}
+    assert seen == {("kept", "", ""), *((r.outcome, r.reason, r.column) for r in cleaning.RULES)}
+    assert [say.word(rule.reason) for rule in cleaning.RULES] == [r.label for r in cleaning.RULES]
+    assert len({rule.label for rule in cleaning.RULES} - {""}) == len(cleaning.RULES)
+
+
+def test_a_return_of_no_money_is_no_sale():
+    """Pieces given back for nothing are a return; where none are counted, nothing shows it."""
+    columns, file = ["customer_id", "date", "amount", "status"], {"returns": {"status": ["back"]}}
+    rows = [("7", "2024-01-05", "0", "back"), ("7", "2024-01-05", "0", "done")]
+    assert outcomes(judged_lines(rows, columns, **file)) == [
+        ["rejected", "return_without_amount", ""],
+        ["kept", "", ""],
+    ]
+    counted = judged_lines([(*row, "2") for row in rows], [*columns, "quantity"], **file)
+    kept = cleaning.transactions(counted).order_by("line")
+    assert kept.quantity.to_pyarrow().to_pylist() == [-2, 2]
+    assert customers.order_days(kept, AS_OF).bought.to_pyarrow().to_pylist() == [DAY_OF_SALE]
+    assert kept.filter(customers.is_return(kept)).line.to_pyarrow().to_pylist() == [2]
 
 
 def test_fault_16_after_the_day_and_in_no_possible_year():

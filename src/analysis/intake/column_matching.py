@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from analysis.intake.parsing import NO, YES
 from analysis.intake.identity import LEGAL_FORMS
+from analysis.intake.parsing import NO, YES
 from analysis.intake.value_formats import (
     ASK,
     DATED,

@@ -23,7 +23,6 @@ from pydantic_core import PydanticUndefined
 
 from analysis.errors import InputError
 from analysis.intake import readers
-from analysis.intake.parsing import SIGNS
 from analysis.intake.column_matching import (
     EMAIL,
     Column,
@@ -35,6 +34,7 @@ from analysis.intake.column_matching import (
     recognise,
 )
 from analysis.intake.dataset import NAME, Dataset, Returns, TableFile, Tables
+from analysis.intake.parsing import SIGNS
 from analysis.intake.readers import Piece
 from analysis.intake.value_formats import ASK, formats, mark
 from analysis.schema import RECORDS, Meaning

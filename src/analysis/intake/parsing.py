@@ -6,7 +6,7 @@ A value that cannot be read is left empty; what was found there is kept as a mas
 import datetime as dt
 import re
 from functools import reduce
-from operator import and_, or_
+from operator import and_
 
 import ibis
 import ibis.expr.datatypes as dtype
@@ -113,7 +113,7 @@ def _read(reads_as: str, text: StringValue, name: str, file: TableFile, dataset:
 
 
 def read_moment(text: StringValue, date_format: str, time_zone: str) -> TimestampValue:
-    """The clock time in the dataset's zone that a text names; nothing where it is not in the format.
+    """The clock time in the dataset's zone that a text names; nothing where it names none.
 
     A text without an offset from UTC is taken as clock time of that zone already.
     """
@@ -137,7 +137,7 @@ def read_moment(text: StringValue, date_format: str, time_zone: str) -> Timestam
 
 
 def read_number(text: StringValue, decimal: str, kind: str) -> Value:
-    """The number a text names: 1,234.50, ¥1,234.50, (5.00), 5.00-; with a decimal comma 1.234,50."""
+    """The number a text names, as 1,234.50, ¥1,234.50, (5.00), 5.00-, or with a comma 1.234,50."""
     pointed = text.translate(".,", ",.") if decimal == "," else text
     number = ibis.coalesce(pointed.try_cast(kind), _bare(pointed).try_cast(kind))
     return ibis.ifelse(text.contains("_"), None, number)  # 12_50, which the engine reads as 1250
