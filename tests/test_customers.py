@@ -41,9 +41,8 @@ def test_sample_of_fader_hardie_and_lee(cdnow_sample):
     assert len(people) == 2_357
     assert (people.frequency > 0).sum() == 946
     assert people.frequency.sum() == 2_457
-    held = customers.calibration_holdout(cdnow_sample, CALIBRATION_END, 39 * 7)
-    assert len(held) == 2_357
-    assert held.holdout_orders.sum() == 1_882
+    after = customers.at(cdnow_sample, CALIBRATION_END + dt.timedelta(days=39 * 7), 39 * 7)
+    assert after[after.customer_id.isin(people.customer_id)].window_orders.sum() == 1_882
 
 
 def test_sample_agrees_with_the_published_summary(cdnow_sample):
@@ -161,22 +160,6 @@ def test_revenue_of_all_customers_is_that_of_the_log(cdnow):
     assert people.revenue.sum() == pytest.approx(2_500_315.63, rel=1e-12)
 
 
-def test_holdout_counts_the_days_after_the_origin_only(ledger):
-    origin = dt.date(2024, 1, 31)
-    log = [
-        ("a", origin, "5"),
-        ("a", origin + dt.timedelta(days=1), "7"),
-        ("a", origin + dt.timedelta(days=10), "-2"),
-        ("a", origin + dt.timedelta(days=11), "9"),
-        ("returns only", origin, "-5"),
-        ("new", origin + dt.timedelta(days=1), "5"),
-    ]
-    held = customers.calibration_holdout(ledger(log), origin, 10)
-    assert held[
-        ["customer_id", "orders", "holdout_orders", "holdout_revenue"]
-    ].to_numpy().tolist() == [["a", 1, 1, 5.0]]
-
-
 def test_the_next_order_is_the_first_within_the_days_after_the_origin(ledger):
     origin = dt.date(2024, 1, 31)
     log = [
@@ -196,8 +179,8 @@ def test_the_next_order_is_the_first_within_the_days_after_the_origin(ledger):
 
 @given(PAST, st.integers(1, 60))
 @settings(max_examples=10)
-def test_who_orders_next_is_who_has_orders_in_the_holdout(ledger, log, horizon):
-    """Two ways to the same: an order in the horizon, and the first of its days by plain Python."""
+def test_who_orders_next_and_when(ledger, log, horizon):
+    """The first of the days with an order by plain Python."""
     origin = dt.date(2024, 2, 10)
     table = ledger(log)
     found = customers.next_orders(table, origin, horizon).set_index("customer_id").next_order_days
@@ -209,13 +192,6 @@ def test_who_orders_next_is_who_has_orders_in_the_holdout(ledger, log, horizon):
     }
     assert found.to_dict() == first
     assert found.index.is_monotonic_increasing
-    held = (
-        customers.calibration_holdout(table, origin, horizon)
-        if any(day <= origin for _, day, _ in log)
-        else pd.DataFrame()
-    )
-    if len(held):
-        assert {*held.customer_id[held.holdout_orders > 0]} == {*found.index} & {*held.customer_id}
 
 
 def test_weeks_end_on_the_day_of_the_picture(ledger):
@@ -268,16 +244,13 @@ def test_orders_count_without_money_and_money_is_unknown(ledger, log):
     assert set(people.repeat_valued) == {0}
 
 
-def test_weeks_and_holdouts_without_money():
+def test_weeks_without_money():
     log = without_money(
         [("7", dt.date(2024, 1, 5)), ("7", dt.date(2024, 2, 5)), ("8", dt.date(2024, 2, 6))]
     )
     weekly = customers.weekly_orders(log, AS_OF)
     assert (weekly["first"].sum(), weekly["repeat"].sum()) == (2, 1)
     assert weekly.revenue.isna().all()
-    held = customers.calibration_holdout(log, dt.date(2024, 1, 31), 30)
-    assert held[["customer_id", "holdout_orders"]].to_numpy().tolist() == [["7", 1]]
-    assert held.holdout_revenue.isna().all()
 
 
 # Prospects

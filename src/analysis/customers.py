@@ -277,21 +277,6 @@ def with_prospects(
     )
 
 
-def calibration_holdout(
-    transactions: Table, origin: dt.date, horizon_days: int, trailing: Sequence[int] = ()
-) -> pd.DataFrame:
-    """Customers with an order by `origin` as they were then, with `holdout_orders` and
-    `holdout_revenue` of the `horizon_days` days after it.
-    """
-    then = at(transactions, origin, trailing=trailing)
-    later = at(transactions, origin + dt.timedelta(days=horizon_days), horizon_days).set_index(
-        "customer_id"
-    )
-    actual = later.loc[then.customer_id, ["window_orders", "window_revenue"]].to_numpy()
-    held = then.assign(holdout_orders=actual[:, 0].astype(int), holdout_revenue=actual[:, 1])
-    return buyers(held)
-
-
 def next_orders(transactions: Table, origin: dt.date, horizon_days: int) -> pd.DataFrame:
     """Who orders within the `horizon_days` days after `origin`, and how many days after it first.
 

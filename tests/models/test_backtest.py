@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from analysis.models import backtest
-from analysis.models import clv
 from analysis import customers
+from analysis.models import backtest, clv
 from analysis.models.backtest import METRICS, Backtest, Origin, Outcomes
 
 from .test_clv import HORIZON, START, TODAY, order_lines
@@ -107,25 +106,20 @@ def test_gini_depends_on_the_sorting_alone(pairs):
 
 # Origins
 def test_origins_step_back_in_whole_horizons(log):
-    found = backtest.origins(backtest.Past(log, HORIZON), TODAY)
+    found = backtest.gather(backtest.Past(log, HORIZON), TODAY)
     assert [o.day for o in found] == [TODAY - dt.timedelta(days=n * HORIZON) for n in (1, 2, 3, 4)]
-    trailing = tuple(sorted({*clv.TRAILING, HORIZON}))
     for o in found:
-        pd.testing.assert_frame_equal(
-            o.held, customers.calibration_holdout(log, o.day, HORIZON, trailing)
-        )
         expected = [o.day - dt.timedelta(days=n) for n in (60, 80, 100, 120)]
         taken = [d for d in expected if (d - START).days + 1 >= HORIZON / 2]
-        assert len(o.lessons.past) == len(taken)
-        for held, day in zip(o.lessons.past, taken, strict=True):
-            pd.testing.assert_frame_equal(
-                held, customers.calibration_holdout(log, day, HORIZON, trailing)
-            )
+        pasts = [(o.day, o.held), *zip(taken, o.lessons.past, strict=True)]
+        for day, held in pasts:
+            then = customers.at(log, day, trailing=(*clv.TRAILING, HORIZON))
+            pd.testing.assert_frame_equal(held[then.columns], then)
             assert held.attrs["horizon_days"] == HORIZON
 
 
 def test_nothing_after_an_origin_is_learned_from_there(ledger, lines):
-    whole = backtest.origins(backtest.Past(ledger(lines), HORIZON), TODAY)
+    whole = backtest.gather(backtest.Past(ledger(lines), HORIZON), TODAY)
     for o in whole:
         cut = backtest.Past(ledger([line for line in lines if line[1] <= o.day]), HORIZON)
         assert o.lessons.past

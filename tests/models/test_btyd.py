@@ -19,9 +19,8 @@ from scipy.optimize import minimize
 from scipy.special import gammaln
 from threadpoolctl import threadpool_limits
 
-from analysis.models import btyd
-from analysis import customers
 from analysis.errors import InputError
+from analysis.models import btyd, origins
 
 CALIBRATION_END, HOLDOUT_WEEKS = dt.date(1997, 9, 30), 39
 TIMED = (btyd.BetaGeoFitter, btyd.ModifiedBetaGeoFitter, btyd.ParetoNBDFitter)
@@ -163,7 +162,7 @@ def cdnow_customers(cdnow_sample):
     """The 2,357 customers on 1997-09-30 in exact days / 7, with what they ordered in the 39 weeks
     after.
     """
-    people = customers.calibration_holdout(cdnow_sample, CALIBRATION_END, HOLDOUT_WEEKS * 7)
+    people = origins.Past(cdnow_sample, HOLDOUT_WEEKS * 7).at(CALIBRATION_END)
     weeks = people.assign(t_x=(people.age_days - people.recency_days) / 7, T=people.age_days / 7)
     assert (len(weeks), (weeks.frequency > 0).sum(), weeks.frequency.sum()) == (2_357, 946, 2_457)
     return weeks.sort_values("customer_id", ignore_index=True)
@@ -734,7 +733,7 @@ def test_same_optimum_as_lifetimes_or_a_better_one(model):
         parent = getattr(lifetimes, model.__name__)()
         np.random.seed(
             seed
-        )  # noqa: NPY002  lifetimes begins at random, and from some beginnings stops half-way
+        )
         parent.fit(*(pd.Series(column) for column in columns))
         fitter = model().fit(*columns)
         reached = total(model, parent.params_, columns)

@@ -15,13 +15,10 @@ import pandas as pd
 from ibis.expr.types import Table
 from scipy.stats import t as student
 
-from analysis.report.text import N_
-from analysis.models import clv
-from analysis import customers
+from analysis.models import clv, origins
 from analysis.models.clv import Lessons, NotEstimable, OrderModel
+from analysis.report.text import N_
 
-MOST_CHOOSING = 3  # origins; older ones tell of another time
-TRAINING = 4  # origins from which a model learns outcomes, a third of a horizon apart
 LEVEL = 0.80  # of all intervals
 RESAMPLES = 400  # of customers, for the interval of a difference
 GROUPS = 10  # tenths of customers by forecast
@@ -85,67 +82,23 @@ METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 }
 
 
-def origins(past: "Past", as_of: dt.date) -> list[Origin]:
+def gather(past: "Past", as_of: dt.date) -> list[Origin]:
     """The measured origin, then the choosing ones; each with the outcomes that models may learn
     from there.
-
-    An origin is taken if the log reaches back over two horizons before it, so that something can be
-    learned.
     """
-    days = [as_of - dt.timedelta(days=n * past.horizon_days) for n in range(1, 2 + MOST_CHOOSING)]
-    deep = [day for day in days if past.depth(day) >= 2 * past.horizon_days]
-    found = [Origin(day, past.at(day), past.lessons(day)) for day in deep]
+    found = [Origin(day, past.at(day), past.lessons(day)) for day in past.days(as_of)]
     return [origin for origin in found if len(origin.held) >= MIN_CUSTOMERS]
 
 
-class Past:
-    """Customers at past days with what followed. A day is read once, though it ends the outcome of
-    an earlier one.
-    """
+class Past(origins.Past):
+    """Customers at past days with the orders that followed, described as the models need it."""
 
     def __init__(self, transactions: Table, horizon_days: int) -> None:
-        self.transactions, self.horizon_days = transactions, horizon_days
-        self.oldest = pd.Timestamp(transactions.day.min().execute()).date()
-        self._known: dict[dt.date, pd.DataFrame] = {}
-        self._held: dict[dt.date, pd.DataFrame] = {}
-
-    def depth(self, day: dt.date) -> int:
-        """Days of the log up to a day."""
-        return (day - self.oldest).days + 1
-
-    def known(self, day: dt.date) -> pd.DataFrame:
-        """Customers with an order by a day."""
-        if day not in self._known:
-            found = customers.at(self.transactions, day, trailing=clv.trailing(self.horizon_days))
-            self._known[day] = found[found.orders > 0].reset_index(drop=True)
-        return self._known[day]
-
-    def at(self, day: dt.date) -> pd.DataFrame:
-        """As customers.calibration_holdout, with what models that learn need."""
-        if day not in self._held:
-            then, later = self.known(day), self.known(
-                day + dt.timedelta(days=self.horizon_days)
-            ).set_index("customer_id")
-            orders, revenue = (
-                later.loc[then.customer_id, f"{what}_{self.horizon_days}"]
-                for what in ("orders", "revenue")
-            )
-            held = then.assign(holdout_orders=orders.to_numpy(), holdout_revenue=revenue.to_numpy())
-            held.attrs["horizon_days"] = self.horizon_days
-            self._held[day] = held
-        return self._held[day]
+        super().__init__(transactions, horizon_days, clv.TRAILING)
 
     def lessons(self, day: dt.date) -> Lessons:
-        """Outcomes of those days."""
+        """Outcomes complete by a day."""
         return Lessons([self.at(d) for d in self.lesson_days(day) if len(self.at(d))])
-
-    def lesson_days(self, day: dt.date) -> list[dt.date]:
-        """The latest days whose outcome was complete by `day`, with enough history to describe a
-        customer.
-        """
-        back = [round(self.horizon_days * (1 + n / 3)) for n in range(TRAINING)]
-        days = [day - dt.timedelta(days=n) for n in back]
-        return [d for d in days if self.depth(d) >= self.horizon_days / 2]
 
 
 def forecast(
@@ -188,7 +141,7 @@ class Backtest:
             name: [(o.forecasts[name].to_numpy() - o.actual) ** 2 for o in self.choosing]
             for name in shared
         }
-        return choice(squares, [o.day for o in self.choosing], np.sqrt)
+        return origins.choice(squares, [o.day for o in self.choosing], np.sqrt)
 
     @cached_property
     def champion(self) -> str:
@@ -197,8 +150,8 @@ class Backtest:
         """
         if self.wanted:
             return self.wanted
-        if not self.choice.empty:
-            return str(self.choice.index[self.choice.distance <= 1][0])
+        if best := origins.simplest(self.choice):
+            return best
         possible = self.measured.forecasts if self.measured else {}
         return clv.DEFAULT if not possible or clv.DEFAULT in possible else "average_rate"
 
@@ -265,30 +218,6 @@ class Backtest:
         )
 
 
-def choice(
-    squares: Mapping[str, list[np.ndarray]],
-    days: list[dt.date],
-    score: Callable[[float], float] = float,
-) -> pd.DataFrame:
-    """How candidates (index, simplest first) did at the choosing days, from their squared errors
-    there: the score of the mean of each day, `mean` over the days, and `distance`: how many
-    standard errors (of the paired difference over customers) the mean squared error is above that
-    of the best.
-    """
-    table = pd.DataFrame(
-        {
-            day: {name: score(found[i].mean()) for name, found in squares.items()}
-            for i, day in enumerate(days)
-        }
-    )
-    table["mean"] = table.mean(axis=1)
-    best = table["mean"].idxmin() if len(table) else ""
-    table["distance"] = (
-        [_distance(found, squares[best]) for found in squares.values()] if len(table) else []
-    )
-    return table
-
-
 def leaderboard(
     forecasts: Mapping[str, np.ndarray], actual: np.ndarray, champion: str, seed: int = 0
 ) -> pd.DataFrame:
@@ -322,19 +251,10 @@ def _paired(
     )
 
 
-def _distance(squares: list[np.ndarray], best: list[np.ndarray]) -> float:
-    gaps = [ours - theirs for ours, theirs in zip(squares, best, strict=True)]
-    mean = np.mean([gap.mean() for gap in gaps])
-    error = np.sqrt(sum(gap.var() / len(gap) for gap in gaps)) / len(gaps)
-    if error > 0:
-        return float(mean / error)
-    return float("inf") if mean > 0 else 0.0
-
-
 def run(transactions: Table, as_of: dt.date, horizon_days: int, wanted: str = "") -> Backtest:
     """All candidates at all origins the log has room for."""
     past = Past(transactions, horizon_days)
-    found = origins(past, as_of)
+    found = gather(past, as_of)
     for origin in found:
         forecast(origin, horizon_days, clv.ORDER_MODELS)
     return Backtest(
@@ -376,13 +296,16 @@ def spend_choice(test: Backtest) -> pd.DataFrame:
     means = {name: np.mean([np.sqrt(s.mean()) for s in found]) for name, found in squares.items()}
     best = min(means, key=lambda name: means[name])
     return pd.DataFrame(
-        {"mean": means, "distance": {n: _distance(s, squares[best]) for n, s in squares.items()}}
+        {
+            "mean": means,
+            "distance": {n: origins._distance(s, squares[best]) for n, s in squares.items()},
+        }
     )
 
 
 def spend_champion(choice: pd.DataFrame) -> str:
-    """The simplest spend model within one standard error of the best; the default without a choice."""
-    return str(choice.index[choice.distance <= 1][0]) if len(choice) else clv.DEFAULT_SPEND
+    """The simplest spend model within one standard error of the best; else the default."""
+    return origins.simplest(choice) or clv.DEFAULT_SPEND
 
 
 def value_leaderboard(test: Backtest, spend: str) -> pd.DataFrame:

@@ -29,7 +29,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 
 from analysis.report.text import N_
-from analysis.models import backtest
+from analysis.models import backtest, origins
 from analysis.models import clv
 from analysis import customers
 from analysis.models import metrics
@@ -407,13 +407,13 @@ class Trial:
 
     @cached_property
     def choice(self) -> pd.DataFrame:
-        """Brier score of those not lost by candidate and choosing origin, as from backtest.choice."""
+        """Brier score of those not lost by candidate and choosing origin, as from origins.choice."""
         names = CHURN_MODELS if self.choosing else ()
         squares = {
             name: [(o.risks[name][o.active] - o.gone[o.active]) ** 2 for o in self.choosing]
             for name in names
         }
-        return backtest.choice(squares, [o.day for o in self.choosing])
+        return origins.choice(squares, [o.day for o in self.choosing])
 
     @property
     def champion(self) -> str:

@@ -1,0 +1,124 @@
+"""Origins: days in the past at which forecasts are made and measured by what followed.
+
+One core for whatever is forecast: orders, leaving, offers. Origins step back from the day of the
+picture in whole horizons. The first one back is *measured* and chooses nothing; those before it
+*choose*. Every window that trains or chooses ends by the origin that it is used at.
+
+    past = Past(transactions, horizon_days)          # or a subclass: `describe`, `outcome`
+    measured, *choosing = past.days(as_of)           # latest first; none where the log is short
+    then = past.known(measured)                      # customers as they were known on the day
+    held = past.at(measured)                         # the same with what followed
+    lessons = [past.at(day) for day in past.lesson_days(measured)]
+    table = choice(losses, choosing)                 # losses: candidate -> a loss per case and day
+    champion = simplest(table) or DEFAULT
+"""
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from ibis.expr.types import Table
+
+from analysis import customers
+
+TRAINING = 4  # origins from which a model learns outcomes, a third of a horizon apart
+
+
+class Past:
+    """Customers at past days with what followed. A day is read once, though it ends the outcome of
+    an earlier one.
+
+    `trailing` as for customers.customers; the horizon is always among them.
+    """
+
+    choosing = 3  # days at most; older ones tell of another time
+    horizons_before = 2  # of the log before a day, so that something can be learned
+
+    def __init__(
+        self, transactions: Table, horizon_days: int, trailing: Sequence[int] = ()
+    ) -> None:
+        self.transactions, self.horizon_days = transactions, horizon_days
+        self.trailing = tuple(sorted({*trailing, horizon_days}))
+        self.oldest = pd.Timestamp(transactions.day.min().execute()).date()
+        self._known: dict[dt.date, pd.DataFrame] = {}
+        self._held: dict[dt.date, pd.DataFrame] = {}
+
+    def describe(self, day: dt.date) -> pd.DataFrame:
+        """Who has ordered by a day, as known on it; a subclass may describe them by more."""
+        return customers.buyers(customers.at(self.transactions, day, trailing=self.trailing))
+
+    def outcome(self, day: dt.date) -> pd.DataFrame:
+        """`known` with what followed: holdout_orders, holdout_revenue within the horizon; a
+        subclass may tell another outcome.
+        """
+        later = self.known(day + dt.timedelta(days=self.horizon_days)).set_index("customer_id")
+        later = later.loc[self.known(day).customer_id]
+        return self.known(day).assign(
+            holdout_orders=later[f"orders_{self.horizon_days}"].to_numpy(),
+            holdout_revenue=later[f"revenue_{self.horizon_days}"].to_numpy(),
+        )
+
+    def known(self, day: dt.date) -> pd.DataFrame:
+        """Customers as known on a day."""
+        if day not in self._known:
+            self._known[day] = self.describe(day)
+        return self._known[day]
+
+    def at(self, day: dt.date) -> pd.DataFrame:
+        """Customers as known on a day, with what followed; the horizon in attrs horizon_days."""
+        if day not in self._held:
+            self._held[day] = self.outcome(day)
+            self._held[day].attrs["horizon_days"] = self.horizon_days
+        return self._held[day]
+
+    def depth(self, day: dt.date) -> int:
+        """Days of the log up to a day."""
+        return (day - self.oldest).days + 1
+
+    def days(self, as_of: dt.date) -> list[dt.date]:
+        """The day that is measured, then those that choose, as far back as the log reaches."""
+        back = range(1, 2 + self.choosing)
+        found = [as_of - dt.timedelta(days=n * self.horizon_days) for n in back]
+        least = self.horizons_before * self.horizon_days
+        return [day for day in found if self.depth(day) >= least]
+
+    def lesson_days(self, day: dt.date) -> list[dt.date]:
+        """The latest days whose outcome was complete by `day`, with enough history to describe a
+        customer.
+        """
+        back = [round(self.horizon_days * (1 + n / 3)) for n in range(TRAINING)]
+        found = [day - dt.timedelta(days=n) for n in back]
+        return [d for d in found if self.depth(d) >= self.horizon_days / 2]
+
+
+def choice(
+    losses: Mapping[str, list[np.ndarray]],
+    days: list[dt.date],
+    score: Callable[[float], float] = float,
+) -> pd.DataFrame:
+    """How candidates (index, simplest first) did at the choosing days, from their losses (one an
+    origin, of the same cases for all): the score of the mean of each day, `mean` over the days, and
+    `distance`: how many standard errors (of the paired difference over cases) the mean loss is
+    above that of the best.
+    """
+    scores = {name: [score(loss.mean()) for loss in found] for name, found in losses.items()}
+    table = pd.DataFrame.from_dict(scores, orient="index", columns=list(days), dtype=float)
+    table["mean"] = table.mean(axis=1)
+    best = table["mean"].idxmin() if len(table) else ""
+    table["distance"] = [_distance(found, losses[best]) for found in losses.values()]
+    return table
+
+
+def _distance(losses: list[np.ndarray], best: list[np.ndarray]) -> float:
+    differences = [ours - theirs for ours, theirs in zip(losses, best, strict=True)]
+    mean = np.mean([each.mean() for each in differences])
+    error = np.sqrt(sum(each.var() / len(each) for each in differences)) / len(differences)
+    if error > 0:
+        return float(mean / error)
+    return float("inf") if mean > 0 else 0.0
+
+
+def simplest(table: pd.DataFrame) -> str:
+    """Of `choice` the first candidate within one standard error of the best; "" of none."""
+    return str(table.index[table.distance <= 1][0]) if len(table) else ""
