@@ -3,7 +3,8 @@ there twice.
 """
 
 import datetime as dt
-from typing import Any
+from itertools import compress
+from typing import NamedTuple
 
 import ibis
 import numpy as np
@@ -11,14 +12,58 @@ import pandas as pd
 from ibis import _
 from ibis.expr.types import Table
 
+from analysis.customers import is_return
 from analysis.errors import InputError, RunError
 from analysis.intake import cleaning, parsing, readers
 from analysis.intake.dataset import Dataset
-from analysis.report.text import say
+from analysis.report.text import N_, say
 from analysis.schema import RECORDS
 
 JUMP = 3.5  # robust standard deviations: the usual cut for an outlier (Iglewicz and Hoaglin 1993)
 STALE_SHARES = (30, 90, 180, 365)  # days since the last update that a data owner asks about
+WEEKS = 9  # around a day, whose median is what its weekday usually has
+STANDS_FOR = {"unit_price": "amount", "profit": "cost", "opt_out": "consent"}  # does as well
+
+
+class Part(NamedTuple):
+    """A part of the reports, and the columns of a table any of which brings it."""
+
+    label: str
+    table: str
+    columns: tuple[str, ...]
+
+
+# What rests on a column or a table that not every company has.
+PARTS = (
+    Part(
+        N_("revenue, lifetime value in money, ABC, the plan's value"), "transactions", ("amount",)
+    ),
+    Part(N_("profit"), "transactions", ("cost",)),
+    Part(N_("interests, next product, bundles"), "transactions", ("product",)),
+    Part(N_("channels"), "transactions", ("channel",)),
+    Part(N_("discounts"), "transactions", ("discount",)),
+    Part(
+        N_("copies of order lines told from orders, returns linked by order"),
+        "transactions",
+        ("order_id",),
+    ),
+    Part(
+        N_("regions, industries and all that is known of customers; prospects"),
+        "customers",
+        ("customer_id",),
+    ),
+    Part(N_("lists per owner"), "customers", ("owner",)),
+    Part(N_("who may be contacted"), "customers", ("consent",)),
+    Part(
+        N_("customers who stand there twice"),
+        "customers",
+        ("phone", "email", "tax_id", "company"),
+    ),
+    Part(N_("stale profiles"), "customers", ("updated",)),
+    Part(N_("contacts, needs"), "interactions", ("customer_id",)),
+    Part(N_("satisfaction, complaints"), "feedback", ("customer_id",)),
+    Part(N_("measured effects of campaigns"), "campaigns", ("customer_id",)),
+)
 
 
 def account(judged: dict[str, Table]) -> pd.DataFrame:
@@ -27,36 +72,32 @@ def account(judged: dict[str, Table]) -> pd.DataFrame:
     Columns: table, source, outcome, reason, rows, money (exact decimal; empty where the table has
     none).
     """
-    return pd.concat([_account(name, rows) for name, rows in judged.items()], ignore_index=True)
-
-
-def _account(name: str, judged: Table) -> pd.DataFrame:
-    money = judged.amount.sum() if name == "transactions" else ibis.null(parsing.MONEY)
-    counted = judged.group_by("source", "outcome", "reason").agg(rows=_.count(), money=money)
-    return counted.order_by("source", "outcome", "reason").to_pandas().assign(table=name)
+    counted = []
+    for name, rows in judged.items():
+        money = rows.amount.sum() if name == "transactions" else ibis.null(parsing.MONEY)
+        by_reason = rows.group_by("source", "outcome", "reason").agg(rows=_.count(), money=money)
+        found = by_reason.order_by("source", "outcome", "reason").to_pandas()
+        counted.append(found.assign(table=name))
+    return pd.concat(counted, ignore_index=True)
 
 
 def reconcile(judged: Table, kept: Table, apart: Table) -> dict[str, object]:
-    """Rows and money of the transactions read, kept and set apart, counted in the tables as
-    written.
+    """Money of the transactions read, kept and set apart, counted in the tables as written.
 
     Where the log has no money, that is nan. Raises RunError if a row or a cent is missing.
     """
     lines = apart.filter((_.table == "transactions") & (_.outcome != "mended"))
     read, kept_, apart_ = (
-        (int(table.count().execute()), column.fill_null(0).sum().fill_null(0).execute())
-        for table, column in ((judged, judged.amount), (kept, kept.amount), (lines, lines.amount))
+        (int(table.count().execute()), table.amount.fill_null(0).sum().fill_null(0).execute())
+        for table in (judged, kept, lines)
     )
     if read != tuple(a + b for a, b in zip(kept_, apart_, strict=True)):
         raise RunError(
             f"rows and money read {read} are not those kept {kept_} and set apart {apart_}"
         )
     known = bool(judged.amount.notnull().any().execute())
-    return (
-        {"money": read[1], "kept": kept_[1], "apart": apart_[1]}
-        if known
-        else dict.fromkeys(("money", "kept", "apart"), np.nan)
-    )
+    sums = {"money": read[1], "kept": kept_[1], "apart": apart_[1]}
+    return sums if known else dict.fromkeys(sums, np.nan)
 
 
 def period(judged: Table) -> dict[str, dt.date]:
@@ -66,12 +107,8 @@ def period(judged: Table) -> dict[str, dt.date]:
     days = judged.filter(_.outcome == "kept").day
     start, end = (pd.Timestamp(day) for day in (days.min().execute(), days.max().execute()))
     if pd.isna(start):
-        reasons = (
-            judged.reason.value_counts(name="rows")
-            .order_by(ibis.desc("rows"), "reason")
-            .to_pandas()
-        )
-        found = ", ".join(f"{row.reason} {row.rows:,}" for row in reasons.itertuples())
+        reasons = judged.reason.value_counts(name="rows").order_by(ibis.desc("rows"), "reason")
+        found = ", ".join(f"{row.reason} {row.rows:,}" for row in reasons.to_pandas().itertuples())
         raise InputError(
             f"no order line is kept ({found}); correct columns, date_format or decimal in the"
             " dataset file"
@@ -82,22 +119,17 @@ def period(judged: Table) -> dict[str, dt.date]:
 def oddities(judged: Table, transactions: Table) -> pd.DataFrame:
     """What is strange but may be real, and stays. Columns: oddity, rows."""
     kept = judged.filter(_.outcome == "kept")
-    texts = [
-        c
-        for c in ("customer_id", "day", "moment", "amount", "quantity", "order_id", "product")
-        if c in kept.columns
-    ]
-    returns = transactions.filter(_.amount < 0)
+    texts = ["customer_id", "day", "moment", "amount", "quantity", "order_id", "product"]
+    alike = parsing.fingerprint(kept, {c: kept[c] for c in texts if c in kept.columns})
+    returns = transactions.filter(is_return(transactions))
     counts = {
         "zero_value": transactions.filter(_.amount == 0).count(),
-        "repeated_row": (
-            kept.count() - parsing.fingerprint(kept, {c: kept[c] for c in texts}).nunique()
-        ),
+        "repeated_row": kept.count() - alike.nunique(),
         "below_zero": returns.count(),
         "return_without_sale": returns.filter(_.sale_day.isnull()).count(),
     }
-    found = {name: int(count.execute()) for name, count in counts.items()}
-    return pd.DataFrame({"oddity": list(found), "rows": list(found.values())})
+    found = [(name, int(count.execute())) for name, count in counts.items()]
+    return pd.DataFrame(found, columns=["oddity", "rows"])
 
 
 def completeness(judged: dict[str, Table], dataset: Dataset) -> pd.DataFrame:
@@ -107,81 +139,42 @@ def completeness(judged: dict[str, Table], dataset: Dataset) -> pd.DataFrame:
     Columns: table, source, column, rows, filled (share), unreadable (values that were there and
     could not be read).
     """
-    return pd.concat(
-        [_completeness(rows, dataset, name) for name, rows in judged.items()], ignore_index=True
-    )
-
-
-def _completeness(judged: Table, dataset: Dataset, table: str) -> pd.DataFrame:
-    named = {piece.name: piece.file.meanings for piece in readers.pieces(dataset, table)}
-    kept_as = {"date": "day"} | {
-        other: ours for ours, others in STAND_INS.items() for other in others
-    }
-    there = {n: kept_as.get(n, n) for names in named.values() for n in names}
-    there = {name: column for name, column in there.items() if column in judged.columns}
-    whole = judged.filter(_.fields.isnull())
-    filled = {f"filled_{name}": whole[column].count() for name, column in there.items()}
-    wrong = {found: whole[found].count() for found in whole.columns if found.startswith("found_")}
-    by_source = (
-        whole.group_by("source")
-        .agg(rows=_.count(), **filled, **wrong)
-        .order_by("source")
-        .to_pandas()
-    )
-    cells = [
-        {
-            "table": table,
-            "source": row["source"],
-            "column": name,
-            "rows": row["rows"],
-            "filled": row[f"filled_{name}"] / row["rows"],
-            "unreadable": row.get(f"found_{name}", row.get(f"found_{column}", 0)),
-        }
-        for row in by_source.to_dict("records")
-        for names in [named.get(row["source"], list(there))]
-        for name, column in there.items()
-        if name in names and (name == column or column not in names)
-    ]
+    cells = [cell for table, rows in judged.items() for cell in _filled(rows, dataset, table)]
     return pd.DataFrame(
         cells, columns=["table", "source", "column", "rows", "filled", "unreadable"]
     )
 
 
-# What rests on a column or a table that not every company has.
-PARTS = {
-    "part_money": ("transactions", ("amount",)),
-    "part_profit": ("transactions", ("cost",)),
-    "part_products": ("transactions", ("product",)),
-    "part_channels": ("transactions", ("channel",)),
-    "part_discounts": ("transactions", ("discount",)),
-    "part_copies": ("transactions", ("order_id",)),
-    "part_profiles": ("customers", ("customer_id",)),
-    "part_owners": ("customers", ("owner",)),
-    "part_consent": ("customers", ("consent",)),
-    "part_identity": ("customers", ("phone", "email", "tax_id", "company")),
-    "part_staleness": ("customers", ("updated",)),
-    "part_interactions": ("interactions", ("customer_id",)),
-    "part_feedback": ("feedback", ("customer_id",)),
-    "part_campaigns": ("campaigns", ("customer_id",)),
-}
-STAND_INS = {
-    "amount": ("unit_price",),
-    "cost": ("profit",),
-    "consent": ("opt_out",),
-}  # that do as well
+def _filled(judged: Table, dataset: Dataset, table: str) -> list[tuple[object, ...]]:
+    """The rows of `completeness` of one table."""
+    named = {piece.name: piece.file.meanings for piece in readers.pieces(dataset, table)}
+    kept_as = {name: STANDS_FOR.get(name, name) for names in named.values() for name in names}
+    kept_as |= {"date": "day"} if "date" in kept_as else {}
+    whole = judged.filter(_.fields.isnull())
+    counts = {f"filled_{c}": whole[c].count() for c in kept_as.values() if c in whole.columns}
+    counts |= {c: whole[c].count() for c in whole.columns if c.startswith("found_")}
+    by_source = whole.group_by("source").agg(rows=_.count(), **counts).order_by("source")
+    cells: list[tuple[object, ...]] = []
+    for row in by_source.to_pandas().to_dict("records"):
+        names = named.get(row["source"], list(kept_as))
+        for name, column in kept_as.items():
+            doubled = name != column and column in names
+            if name in names and f"filled_{column}" in counts and not doubled:
+                share = row[f"filled_{column}"] / row["rows"]
+                unreadable = row.get(f"found_{name}", row.get(f"found_{column}", 0))
+                cells.append((table, row["source"], name, row["rows"], share, unreadable))
+    return cells
 
 
 def left_out(dataset: Dataset) -> pd.DataFrame:
-    """What is left out for want of a column. Columns: part, table, columns (any of which would do)."""
-    lacking = [
-        {"part": part, "table": f"{table}_records", "columns": ", ".join(columns)}
-        for part, (table, columns) in PARTS.items()
-        if not any(
-            dataset.has(table, one)
-            for column in columns
-            for one in (column, *STAND_INS.get(column, ()))
-        )
-    ]
+    """What is left out for want of a column. Columns: part, table, columns (any of which would
+    do).
+    """
+    lacking = []
+    for part in PARTS:
+        others = [other for other, column in STANDS_FOR.items() if column in part.columns]
+        if not any(dataset.has(part.table, name) for name in (*part.columns, *others)):
+            lacking.append((part.label, f"{part.table}_records", ", ".join(part.columns)))
     return pd.DataFrame(lacking, columns=["part", "table", "columns"])
 
 
@@ -191,11 +184,8 @@ def foremost(apart: pd.DataFrame) -> dict[str, object]:
     """
     if apart.empty:
         return {}
-    reasons = (
-        apart.drop_duplicates(["table", "source", "outcome", "reason", "column"])
-        .groupby("reason")
-        .rows.sum()
-    )
+    one_each = apart.drop_duplicates(["table", "source", "outcome", "reason", "column"])
+    reasons = one_each.groupby("reason").rows.sum()
     return {"reasons": len(reasons), "most": reasons.idxmax(), "rows": reasons.max()}
 
 
@@ -207,17 +197,14 @@ def examples(rejects: Table, each: int = 2) -> pd.DataFrame:
     number = ibis.row_number().over(group_by=reason, order_by="line")
     count = rejects.count().over(ibis.window(group_by=reason))
     some = rejects.mutate(number=number, rows=count).filter(_.number < each)
-    return (
-        some.select(*reason, "rows", "line", "value")
-        .order_by(ibis.desc("rows"), *reason, "line")
-        .to_pandas()
-    )
+    first = some.select(*reason, "rows", "line", "value")
+    return first.order_by(ibis.desc("rows"), *reason, "line").to_pandas()
 
 
 def daily(transactions: Table, as_of: dt.date) -> pd.DataFrame:
     """Every day of the log: day, lines, orders (customers who bought), revenue (net), and `oddity`.
 
-    A day is `silent` if it has no line though the same weekday usually has, and a `jump` if its
+    A day is `silent_day` if it has no line though the same weekday usually has, and a `jump` if its
     lines are JUMP robust standard deviations (Iglewicz and Hoaglin 1993) from the median of its
     weekday around it.
     """
@@ -227,19 +214,16 @@ def daily(transactions: Table, as_of: dt.date) -> pd.DataFrame:
     found = counted.to_pandas().assign(day=lambda f: pd.to_datetime(f.day)).set_index("day")
     days = pd.date_range(found.index.min(), pd.Timestamp(as_of), name="day")
     frame = found.reindex(days).fillna({"lines": 0, "orders": 0, "revenue": 0.0})
-    usual = frame.groupby(frame.index.dayofweek).lines.transform(
-        lambda n: n.rolling(9, center=True, min_periods=3).median()
+    weekday = frame.index.dayofweek
+    usual = frame.groupby(weekday).lines.transform(
+        lambda n: n.rolling(WEEKS, center=True, min_periods=3).median()
     )
-    off = frame.lines - usual
-    spread = off.abs().groupby(frame.index.dayofweek).transform("median") * 1.4826
-    jump = off.abs() > JUMP * np.maximum(
-        spread, np.sqrt(usual.clip(lower=1))
-    )  # counts scatter by their root at least
-    oddity = (
-        pd.Series("", frame.index)
-        .mask(jump, "jump")
-        .mask((frame.lines == 0) & (usual >= JUMP), "silent_day")
-    )
+    off = (frame.lines - usual).abs()
+    spread = off.groupby(weekday).transform("median") * 1.4826
+    # Counts scatter by their root at least.
+    jump = off > JUMP * np.maximum(spread, np.sqrt(usual.clip(lower=1)))
+    silent = (frame.lines == 0) & (usual >= JUMP)
+    oddity = pd.Series("", frame.index).mask(jump, "jump").mask(silent, "silent_day")
     return frame.assign(oddity=oddity).reset_index()
 
 
@@ -249,16 +233,14 @@ def staleness(profiles: Table, as_of: dt.date) -> pd.DataFrame:
     Columns: older_than_days, customers, share.
     """
     columns = ["older_than_days", "customers", "share"]
-    dated = (
-        profiles.filter(_.updated.notnull()) if "updated" in profiles.columns else profiles.limit(0)
-    )
-    if not (total := int(dated.count().execute())):
+    if "updated" not in profiles.columns:
         return pd.DataFrame(columns=columns)
+    dated = profiles.filter(_.updated.notnull())
     age = ibis.literal(as_of).delta(dated.updated, unit="day")
-    older = [int(dated.filter(age > days).count().execute()) for days in STALE_SHARES]
-    return pd.DataFrame(
-        zip(STALE_SHARES, older, (n / total for n in older), strict=True), columns=columns
-    )
+    older = {str(days): dated.count(where=age > days) for days in STALE_SHARES}
+    total, *counts = dated.agg(total=dated.count(), **older).to_pandas().iloc[0].astype(int)
+    rows = [(d, n, n / total) for d, n in zip(STALE_SHARES, counts, strict=True) if total]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def to_refresh(
@@ -269,25 +251,17 @@ def to_refresh(
     Columns: customer_id, owner (if known), updated, missing (columns without a value),
     window_revenue.
     """
-    texts = [
-        c
-        for c in RECORDS["customers"].columns
-        if c in profiles.columns and profiles[c].type().is_string()
-    ]
-    frame = profiles.select(
-        *dict.fromkeys(
-            ["customer_id", *(c for c in ("owner", "updated") if c in profiles.columns)]
-        ),
-        **{f"no_{c}": profiles[c].isnull() for c in texts},
-    ).to_pandas()
-    empty = frame[[f"no_{c}" for c in texts]].to_numpy(bool)
+    types = profiles.schema()
+    texts = [c for c in RECORDS["customers"].columns if c in types and types[c].is_string()]
+    known = ["customer_id", *(c for c in ("owner", "updated") if c in types)]
+    none = {f"no_{c}": profiles[c].isnull() for c in texts}
+    frame = profiles.select(*known, **none).to_pandas()
+    empty = frame[list(none)].to_numpy(bool)
     empty = empty & ~empty.all(axis=0)  # a column that nobody has filled is no gap of one customer
-    frame["missing"] = [
-        ", ".join(c for c, none in zip(texts, row, strict=True) if none) for row in empty
-    ]
+    frame["missing"] = [", ".join(compress(texts, row)) for row in empty]
     updated = pd.to_datetime(frame.get("updated", pd.Series(pd.NaT, frame.index)))
     old = (pd.Timestamp(as_of) - updated).dt.days > max_age_days
-    due = frame[old | (frame.missing != "")].drop(columns=[f"no_{c}" for c in texts])
+    due = frame[old | (frame.missing != "")].drop(columns=list(none))
     found = due.merge(customers[["customer_id", "window_revenue"]], "left")
     return found.sort_values(
         ["window_revenue", "customer_id"], ascending=[False, True], ignore_index=True
@@ -296,30 +270,23 @@ def to_refresh(
 
 def summary(judged: dict[str, Table], dataset: Dataset) -> list[str]:
     """The data quality as lines for the screen."""
-    counts = account(judged)
-    lines = [
-        f"{row.source:<40} {row.rows:>12,}  {say.word(row.outcome)}{_why(row)}"
-        for row in counts.itertuples()
-    ]
-    shown = [cleaning.rejects(rows, name) for name, rows in judged.items()]
-    for row in examples(ibis.union(*shown), each=1).itertuples():
-        found = f" ({row.column or 'found'}: {row.value})" if isinstance(row.value, str) else ""
-        lines.append(f"  e.g. {row.source} line {row.line}: {say.word(row.reason)}{found}")
+    lines = []
+    for row in account(judged).itertuples():
+        why = f": {say.word(row.reason)}" if row.reason else ""
+        lines.append(f"{row.source:<40} {row.rows:>12,}  {say.word(row.outcome)}{why}")
+    apart = ibis.union(*(cleaning.rejects(rows, name) for name, rows in judged.items()))
+    for row in examples(apart, each=1).itertuples():
+        found = f" ({row.column or say('found')}: {row.value})" if pd.notna(row.value) else ""
+        example = say("e.g. {source:text} line {line:text}: {reason:word}", **row._asdict())
+        lines.append(f"  {example}{found}")
     full = completeness(judged, dataset)
     gaps = [
-        f"  {r.source}: {r.column} in {r.filled:.1%} of the rows"
-        for r in full[full.filled < 1].itertuples()
+        say("{source:text}: {column:text} in {filled:percent} of the rows", **row)
+        for row in full[full.filled < 1].to_dict("records")
     ]
+    lines += [say("Columns with gaps:"), *(f"  {gap}" for gap in gaps)] if gaps else []
     wants = [
-        f"  {say.word(r.part)}: {r.table.removesuffix('_records')}.{r.columns}"
-        for r in left_out(dataset).itertuples()
+        f"  {say(row.part)}: {row.table.removesuffix('_records')}.{row.columns}"
+        for row in left_out(dataset).itertuples()
     ]
-    return [
-        *lines,
-        *(["Columns with gaps:", *gaps] if gaps else []),
-        *(["Left out for want of:", *wants] if wants else []),
-    ]
-
-
-def _why(row: Any) -> str:
-    return f": {say.word(row.reason)}" if row.reason else ""
+    return [*lines, say("Left out for want of:"), *wants] if wants else lines
