@@ -1068,6 +1068,7 @@ LABELS = {
     "not_identified": "the data do not determine the model",
     "no_mean_spend": "the spend per order varies too wildly to have a mean",
     "too_little_past": "there is too little past to learn from",
+    "no_common_base": "the forecast that it corrects cannot be estimated on all days alike",
     "spend_depends_on_frequency": "customers who order more often spend more or less on each order",
     "average_rate": "Average rate of all",
     "last_period": "Last period again",

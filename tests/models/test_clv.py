@@ -117,6 +117,67 @@ def test_learned_forecasts_add_up_to_the_probabilistic_total(world, name):
     assert not np.allclose(forecast, base, rtol=0.05)
 
 
+def heavy_buyers(people, seed):
+    """Lines of 300 days. Who came in the first 40 never leaves, and one in twenty of them orders
+    two days of three; who came in the last 90 may leave after any order. So BG/NBD can be estimated
+    today, but not on the days of the lessons, when nobody had left.
+    """
+    chance = np.random.default_rng(seed)
+    rate = np.where(np.arange(people) % 20 == 0, 0.65, chance.gamma(2, 0.05, people))
+    found = []
+    for n in range(people):
+        first = chance.integers(0, 40)
+        days = first + np.flatnonzero(chance.random(299 - first) < rate[n]) + 1
+        found += [(f"old{n:05}", day) for day in (first, *days)]
+    for n in range(people):
+        first, own, leaves = chance.integers(210, 290), chance.gamma(2, 0.1), chance.beta(1, 2)
+        steps = np.maximum(1, chance.exponential(1 / own, chance.geometric(leaves)).round())
+        days = first + np.append(0, steps.cumsum())
+        found += [(f"new{n:05}", int(day)) for day in days if day < 300]
+    return [(name, START + dt.timedelta(days=int(day)), 10.0) for name, day in found]
+
+
+def test_lessons_and_forecast_rest_on_the_same_kind_of_base(ledger):
+    """Ratios to an average rate, multiplied onto BG/NBD, told heavy buyers more days than are."""
+    log, today, horizon = ledger(heavy_buyers(1_000, 1)).cache(), START + dt.timedelta(299), 91
+    known = customers.buyers(customers.at(log, today, trailing=clv.trailing(horizon)))
+    lessons = backtest.Past(log, horizon).lessons(today)
+    bases = [clv.probabilistic(held, clv.DEFAULT) for held in lessons.past]
+    assert {type(base) for base in bases} == {clv.AverageRate}
+    assert isinstance(clv.probabilistic(known, clv.DEFAULT), clv.BuyTillYouDie)
+    for name in ("hybrid", "stacked"):
+        with pytest.raises(NotEstimable, match=r"^no_common_base$"):
+            clv.ORDER_MODELS[name]().fit(known, lessons)
+    without = clv.ORDER_MODELS["boosted"]().fit(known, lessons)  # which needs no base
+    assert without.predict(known, horizon).max() <= horizon
+    # a day of lessons on another base is left out, and the others teach
+    log = ledger(order_lines(900, 1))
+    past = backtest.Past(log, HORIZON)
+    mixed = clv.Lessons([*past.lessons(TODAY).past, lessons.past[0]])
+    people = past.known(TODAY)
+    for name in ("hybrid", "stacked"):
+        found = clv.ORDER_MODELS[name]().fit(people, mixed).predict(people, HORIZON)
+        alone = clv.ORDER_MODELS[name]().fit(people, past.lessons(TODAY)).predict(people, HORIZON)
+        pd.testing.assert_series_equal(found, alone)
+
+
+def test_no_forecast_exceeds_the_days_of_the_horizon(world):
+    _, today, lessons = world
+    daily = today.iloc[[0]].assign(
+        customer_id="daily", orders=400, frequency=399, recency_days=0, age_days=399
+    )
+    daily = daily.assign(**{f"orders_{n}": n for n in clv.trailing(HORIZON)})
+    new = daily.assign(customer_id="new", orders=2, frequency=1, age_days=1)  # two in two days
+    known = pd.concat([today, daily, new.assign(age_days=0, frequency=3)])
+    for name, model in clv.ORDER_MODELS.items():
+        fitted = model().fit(today, lessons)
+        for days in (1, 30, HORIZON, 365):
+            forecast = fitted.predict(known, days)
+            assert forecast.max() <= days, name
+        if name not in ("average_rate", *LEARNED):  # which know this customer's own rate alone
+            assert fitted.predict(known, HORIZON)["daily"] > 0.9 * HORIZON, name
+
+
 def test_what_cannot_be_estimated_says_why(world):
     _, today, lessons = world
     strangers = bought([0] * 50, range(50), range(50))
@@ -139,7 +200,7 @@ def test_what_cannot_be_estimated_says_why(world):
 
 def test_histories_sum_up_outcomes(world):
     lessons = world[2]
-    outcomes, (bins, histories) = lessons.outcomes(), lessons.histories
+    outcomes, (bins, histories) = lessons.outcomes(), lessons.histories()
     assert set(bins) == {*clv.features(world[1]), "expected"}
     assert len(outcomes) == sum(map(len, lessons.past)) == histories.customers.sum()
     assert len(histories) == len(histories.drop_duplicates(list(bins))) < len(outcomes)

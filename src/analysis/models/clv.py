@@ -52,6 +52,11 @@ def _by_customer(customers: pd.DataFrame, values: Any) -> pd.Series:
     return pd.Series(np.asarray(values, float), customers.customer_id)
 
 
+def _orders(customers: pd.DataFrame, values: Any, days: float) -> pd.Series:
+    """Expected order days by customer_id: there are no more than days."""
+    return _by_customer(customers, np.clip(values, 0, days))
+
+
 class AverageRate:
     """Everyone reorders at the average rate of all: what is left where nothing else can be
     estimated.
@@ -64,7 +69,7 @@ class AverageRate:
         return self
 
     def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
-        return _by_customer(customers, np.full(len(customers), self.rate_ * days))
+        return _orders(customers, np.full(len(customers), self.rate_ * days), days)
 
     def expected_repeats(self, ages_days: np.ndarray) -> np.ndarray:
         """Repeat order days expected of a new customer by each age."""
@@ -86,7 +91,7 @@ class LastPeriod:
             int(name.removeprefix("orders_")) for name in customers if name.startswith("orders_")
         ]
         nearest = min(counted, key=lambda n: abs(n - days))
-        return _by_customer(customers, customers[f"orders_{nearest}"] * days / nearest)
+        return _orders(customers, customers[f"orders_{nearest}"] * days / nearest, days)
 
 
 class OwnRate:
@@ -96,9 +101,8 @@ class OwnRate:
         return self
 
     def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
-        return _by_customer(
-            customers, customers.frequency / customers.age_days.clip(lower=1) * days
-        )
+        rate = customers.frequency / customers.age_days.clip(lower=1)
+        return _orders(customers, rate * days, days)
 
 
 class BuyTillYouDie:
@@ -125,7 +129,8 @@ class BuyTillYouDie:
         )
 
     def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
-        return _by_customer(customers, self.fitter_.predict(days / WEEK, *self._history(customers)))
+        expected = self.fitter_.predict(days / WEEK, *self._history(customers))
+        return _orders(customers, expected, days)
 
     def expected_repeats(self, ages_days: np.ndarray) -> np.ndarray:
         """Repeat order days expected of a new customer by each age."""
@@ -192,46 +197,59 @@ def _due(expected: np.ndarray) -> np.ndarray:
 class Lessons:
     """Outcomes to learn from, worked out once for all models that learn.
 
-    `past` are frames of customers.calibration_holdout whose outcome was complete by the day of
-    learning, the latest first, with its days in attrs horizon_days.
+    `past` are frames of origins.Past.at whose outcome was complete by the day of learning, the
+    latest first.
     """
 
     def __init__(self, past: Sequence[pd.DataFrame] = ()) -> None:
         self.past = past
-
-    def outcomes(self) -> pd.DataFrame:
-        """What trees see of at most MOST_LEARNED customers; the orders that came, and that the
-        default model expected (due).
-        """
-        if sum(map(len, self.past)) < MIN_LEARNED or not any(
-            held.holdout_orders.any() for held in self.past
-        ):
-            raise NotEstimable("too_little_past")
-        told = []
-        for held in self.past:
-            expected = (
-                probabilistic(held, DEFAULT).predict(held, held.attrs["horizon_days"]).to_numpy()
-            )
-            told.append(
-                _inputs(held, expected).assign(came=held.holdout_orders, due=_due(expected))
-            )
-        every = pd.concat(told, ignore_index=True)
-        return every.sample(min(len(every), MOST_LEARNED), random_state=0)
+        self._histories: dict[bool, tuple[dict[str, np.ndarray], pd.DataFrame]] = {}
 
     @cached_property
-    def histories(self) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
+    def bases(self) -> list["Probabilistic"]:
+        """What the default model, or for want of it the average rate, expected at each past day."""
+        return [probabilistic(held, DEFAULT) for held in self.past]
+
+    def outcomes(self, based: bool = True) -> pd.DataFrame:
+        """What trees see of at most MOST_LEARNED customers; the orders that came, and those that
+        the base expected (due). With `based` only of days when the default model could be
+        estimated: a ratio to another base says nothing of a ratio to this one.
+        """
+        days = list(zip(self.past, self.bases, strict=True))
+        told = [
+            (held, base.predict(held, held.attrs["horizon_days"]).to_numpy())
+            for held, base in days
+            if isinstance(base, BuyTillYouDie) or not based
+        ]
+        if days and not told:
+            raise NotEstimable("no_common_base")
+        came = sum(held.holdout_orders.sum() for held, _ in told)
+        if sum(len(held) for held, _ in told) < MIN_LEARNED or not came:
+            raise NotEstimable("too_little_past")
+        every = pd.concat(
+            [
+                _inputs(held, expected).assign(came=held.holdout_orders, due=_due(expected))
+                for held, expected in told
+            ],
+            ignore_index=True,
+        )
+        return every.sample(min(len(every), MOST_LEARNED), random_state=0)
+
+    def histories(self, based: bool = True) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
         """Upper ends of the bins of each feature but the last one's, about the same orders due in
         each; and the outcomes of the same bins summed, which tell a Poisson loss as much. Columns:
         the bins, came, due, customers.
         """
-        outcomes = self.outcomes()
-        due = outcomes.due.to_numpy()
-        bins = {
-            name: _ends(outcomes[name].to_numpy(), due)
-            for name in outcomes.columns.drop(["came", "due"])
-        }
-        sums = outcomes[["came", "due"]].assign(customers=1.0)
-        return bins, _binned(outcomes, bins).join(sums).groupby(list(bins), as_index=False).sum()
+        based = based or all(isinstance(base, BuyTillYouDie) for base in self.bases)
+        if based not in self._histories:
+            outcomes = self.outcomes(based)
+            due = outcomes.due.to_numpy()
+            names = outcomes.columns.drop(["came", "due"])
+            bins = {name: _ends(outcomes[name].to_numpy(), due) for name in names}
+            sums = outcomes[["came", "due"]].assign(customers=1.0)
+            binned = _binned(outcomes, bins).join(sums).groupby(list(bins), as_index=False).sum()
+            self._histories[based] = bins, binned
+        return self._histories[based]
 
 
 def _ends(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -261,9 +279,12 @@ class Trees:
         self.told, self.related, self.held = told, related, held
 
     def fit(self, customers: pd.DataFrame, lessons: Lessons) -> Self:
-        bins, histories = lessons.histories
+        based = self.told or self.related  # and not only carried to other spans by the base
+        bins, histories = lessons.histories(based)
         self.horizon_days = lessons.past[0].attrs["horizon_days"]
         self.base_ = probabilistic(customers, DEFAULT)
+        if based and not isinstance(self.base_, BuyTillYouDie):
+            raise NotEstimable("no_common_base")
         self.bins_ = {name: ends for name, ends in bins.items() if self.told or name != "expected"}
         weight = histories.due if self.related else histories.customers
         self.trees_ = HistGradientBoostingRegressor(
@@ -279,7 +300,7 @@ class Trees:
         )
         level = base.sum() / learned.sum() if self.held and learned.sum() else 1.0
         further = self.base_.predict(customers, days).to_numpy().clip(LEAST) / base.clip(LEAST)
-        return _by_customer(customers, learned * level * further)
+        return _orders(customers, learned * level * further, days)
 
 
 # The simplest first: of models that forecast equally well the first one is taken.
