@@ -536,7 +536,11 @@ def test_every_class_is_said_in_the_catalogues_words():
     listed = updates(
         matrix,
         pd.DataFrame(
-            {"customer_id": ids, "rfm_segment": (names * n)[:n], "stage": ([*schema.STAGES] * n)[:n]}
+            {
+                "customer_id": ids,
+                "rfm_segment": (names * n)[:n],
+                "stage": ([*schema.STAGES] * n)[:n],
+            }
         ),
     )
     words = set(Language("en").catalogue["words"].values())

@@ -9,7 +9,7 @@ from scipy import stats
 
 from analysis import schema
 from analysis.report.text import Language
-from analysis.strategy import campaigns, trials
+from analysis.strategy import effects, trials
 
 AS_OF = dt.date(2024, 12, 31)
 
@@ -203,7 +203,7 @@ def test_the_yardstick_is_what_customers_as_long_silent_did_in_the_last_window(l
     facts = pd.DataFrame({"recency_days": [5.0, 45.0]})
     told = trials.yardstick(facts, past)
     alike = past[past.recency_days.between(7, 43)]
-    assert told["customers"] == len(alike) >= campaigns.MIN_ARM
+    assert told["customers"] == len(alike) >= effects.MIN_ARM
     assert told["mean"] == pytest.approx(alike.orders.mean())
     assert told["sd"] == pytest.approx(alike.orders.std())
     assert 0 < told["reduction"] < 1  # own rates differ, and show in the past

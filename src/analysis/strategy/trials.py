@@ -20,7 +20,8 @@ from scipy import stats
 from analysis.draws import lots
 from analysis.report.text import N_
 from analysis.schema import TABLES
-from analysis.strategy import campaigns
+from analysis.strategy.campaign_members import COVARIATES, MOST_COMPARED, outcomes
+from analysis.strategy.effects import MIN_ARM, covariate_columns
 
 # customers; nobody withholds service from a handful of accounts, and they would prove nothing
 EXEMPT_BELOW = 30
@@ -197,17 +198,11 @@ def a_window_ago(transactions: Table, as_of: dt.date, window_days: int, seed: in
     """
     before = as_of - dt.timedelta(days=window_days)
     people = transactions.filter(_.day < before).select("customer_id").distinct().to_pandas()
-    some = people.assign(lot=lots(people.customer_id, seed)).nsmallest(
-        campaigns.MOST_COMPARED, "lot"
-    )
-    return campaigns.outcomes(
-        transactions, _members(some, pd.Timestamp(before)), window_days, as_of
-    )
+    some = people.assign(lot=lots(people.customer_id, seed)).nsmallest(MOST_COMPARED, "lot")
+    return outcomes(transactions, _members(some, pd.Timestamp(before)), window_days, as_of)
 
 
-def yardstick(
-    facts: pd.DataFrame, past: pd.DataFrame, outcome: str = campaigns.OUTCOME
-) -> dict[str, float]:
+def yardstick(facts: pd.DataFrame, past: pd.DataFrame, outcome: str = "orders") -> dict[str, float]:
     """How the outcome varies between customers like those chosen: those of `past` (from
     a_window_ago) who had then been silent for about as long as the chosen now are. Their own last
     window would mislead: who is chosen for long silence has none.
@@ -219,10 +214,10 @@ def yardstick(
         facts.recency_days.quantile([0.05, 0.95]) if len(facts) else (np.nan, np.nan)
     )
     alike = past[past.recency_days.between(shortest, longest) & past[outcome].notna()]
-    if len(alike) < campaigns.MIN_ARM:
+    if len(alike) < MIN_ARM:
         return {"customers": len(alike)} | dict.fromkeys(("mean", "sd", "reduction"), float("nan"))
     y = alike[outcome].to_numpy(float)
-    columns = np.column_stack([np.ones(len(y)), campaigns.matrix(alike, campaigns.COVARIATES)])
+    columns = np.column_stack([np.ones(len(y)), covariate_columns(alike, COVARIATES)])
     left = y - columns @ np.linalg.lstsq(columns, y, rcond=None)[0]
     variance, free = y.var(ddof=1), len(y) - columns.shape[1]
     reduction = float(np.clip(1 - (left @ left) / free / variance, 0, 1)) if variance > 0 else 0.0
@@ -250,13 +245,13 @@ def known(
     """
     tomorrow = pd.Timestamp(as_of) + pd.Timedelta(days=1)
     past = transactions.filter(_.day <= as_of)
-    found = campaigns.outcomes(
+    found = outcomes(
         past,
         _members(chosen, tomorrow),
         window_days,
         (tomorrow + pd.Timedelta(days=window_days)).date(),
     )
-    return found[["customer_id", *campaigns.COVARIATES]]
+    return found[["customer_id", *COVARIATES]]
 
 
 def frozen(

@@ -1,0 +1,159 @@
+"""Who was in which campaign, in which arm, from which day on, and what became of them."""
+
+import datetime as dt
+from collections.abc import Mapping
+
+import ibis
+import numpy as np
+import pandas as pd
+from ibis import _
+from ibis.expr.types import Table
+
+from analysis.customers import order_days
+from analysis.draws import lots
+from analysis.intake.dataset import Dataset
+
+COVARIATES = ("orders_before", "money_before", "orders_year", "money_year", "recency_days")
+YEAR = 365  # days
+WINDOW_DAYS = 45  # after the treatment that count, where the campaign does not say when it ends
+MOST_COMPARED = 20_000  # untreated customers, drawn by lot
+
+
+def members(campaigns: Table, as_of: dt.date) -> pd.DataFrame:
+    """Who was in which campaign by the day, once: campaign_id, customer_id, day (the first), end,
+    kind, channel, cost, arm (treat where no other is said). Who stands in both arms of a campaign
+    is in neither; who is exempt is left out.
+    """
+    past = campaigns.filter(_.day <= as_of)
+    types = {
+        "arm": "string", "end": "date", "kind": "string", "channel": "string", "cost": "float64"
+    }  # fmt: skip
+    absent = {name: ibis.null(kind) for name, kind in types.items() if name not in past.columns}
+    past = past.mutate(**absent)
+    once = (
+        past.mutate(arm=_.arm.lower().strip().fill_null("treat"))
+        .group_by("campaign_id", "customer_id")
+        .agg(
+            day=_.day.min(),
+            end=_.end.max(),
+            kind=_.kind.max(),
+            channel=_.channel.max(),
+            cost=_.cost.sum().cast("float64"),
+            arm=_.arm.max(),
+            arms=_.arm.nunique(),
+        )
+    )
+    kept = once.filter(_.arms == 1, _.arm != "exempt").drop("arms")
+    found = kept.to_pyarrow().to_pandas(date_as_object=False)
+    found["arm"] = np.where(found.arm == "control", "control", "treat")
+    found = found.astype({"day": "datetime64[s]", "end": "datetime64[s]"})
+    return found.sort_values(["campaign_id", "customer_id"], ignore_index=True)
+
+
+def windows(people: pd.DataFrame, settings: Dataset) -> dict[str, int]:
+    """The days after the treatment that count, by campaign_id: from the day to the end, WINDOW_DAYS
+    where that is not known; at most horizon_days.
+    """
+    days = (people.end - people.day).dt.days.groupby(people.campaign_id).median()
+    counted = days.where(days >= 1, WINDOW_DAYS).clip(upper=settings.horizon_days)
+    return counted.astype(int).to_dict()
+
+
+def with_untreated(
+    people: pd.DataFrame, transactions: Table, as_of: dt.date, seed: int
+) -> pd.DataFrame:
+    """With the untreated beside the members of campaigns that held nobody back: customers who had a
+    line by its day, as control, `compared`; of many, MOST_COMPARED drawn by lot.
+    """
+    parts = [people.assign(compared=False)]
+    treated_only = ~people.campaign_id.isin(people.campaign_id[people.arm == "control"])
+    if treated_only.any():
+        past = transactions.filter(_.day <= as_of).group_by("customer_id")
+        first = past.agg(first=_.day.min()).to_pandas()
+        first["first"] = pd.to_datetime(first["first"])
+        first = first.assign(lot=lots(first.customer_id, seed)).sort_values("lot")
+        for name, own in people[treated_only].groupby("campaign_id"):
+            day = own.day.sort_values().iloc[len(own) // 2]
+            others = first[(first["first"] < day) & ~first.customer_id.isin(own.customer_id)]
+            drawn = others.head(MOST_COMPARED)[["customer_id"]]
+            parts.append(drawn.assign(campaign_id=name, day=day, arm="control", compared=True))
+    return pd.concat(parts, ignore_index=True)
+
+
+def reached_by_others(
+    rows: pd.DataFrame, people: pd.DataFrame, first: int, until: int
+) -> pd.Series:
+    """How many other campaigns reached each row's customer from `first` to before `until` days
+    after its day, by row.
+    """
+    keys = ["customer_id", "campaign_id", "day"]
+    keyed = rows[keys].reset_index(names="place")
+    pairs = keyed.merge(
+        people.loc[people.arm == "treat", keys], on="customer_id", suffixes=("", "_other")
+    )
+    days = (pairs.day_other - pairs.day).dt.days
+    others = (pairs.campaign_id != pairs.campaign_id_other) & (days >= first) & (days < until)
+    return pairs[others].groupby("place").size().reindex(rows.index).fillna(0).astype(float)
+
+
+def outcomes(
+    transactions: Table, people: pd.DataFrame, window_days: int | Mapping[str, int], as_of: dt.date
+) -> pd.DataFrame:
+    """What each member (campaign_id, customer_id, day, arm, any other columns) did in the
+    `window_days` days after its day, and before it. `window_days` may differ by campaign_id.
+    Members whose window reaches beyond `as_of`, or who were treated before the log begins, are left
+    out.
+
+    Adds orders, money (net) of the window; from strictly before the day orders_before, money_before
+    (as many days), orders_year, money_year (365 days), recency_days (since the last order; empty
+    without one). Money is empty where the log has none. What happens on the day itself is on
+    neither side. Sorted by campaign_id, customer_id.
+    """
+    mapped = isinstance(window_days, Mapping)
+    dated = people.assign(
+        day=pd.to_datetime(people.day).astype("datetime64[s]"),
+        window_days=people.campaign_id.map(window_days) if mapped else window_days,
+    )
+    over = dated.day + pd.to_timedelta(dated.window_days, unit="D") <= pd.Timestamp(as_of)
+    seen = dated.day >= pd.Timestamp(transactions.day.min().execute())
+    dated = dated[over & seen].sort_values(["campaign_id", "customer_id"], ignore_index=True)
+    counted = _counted(transactions, dated, as_of).reindex(dated.index)
+    sums = ["orders", "orders_before", "orders_year"]
+    if transactions.amount.notnull().any().execute():
+        sums += ["money", "money_before", "money_year"]
+    else:
+        counted[["money", "money_before", "money_year"]] = np.nan
+    counted[sums] = counted[sums].fillna(0)
+    return pd.concat([dated, counted[["orders", "money", *COVARIATES]].astype(float)], axis=1)
+
+
+def _counted(transactions: Table, people: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
+    """The sums of `outcomes`, by the row of `people` (index), of those with any line."""
+    spans = pd.DataFrame(
+        {
+            "customer_id": people.customer_id,
+            "place": people.index,
+            "treated_on": people.day,
+            "until": people.day + pd.to_timedelta(people.window_days, unit="D"),
+            "since": people.day - pd.to_timedelta(people.window_days, unit="D"),
+            "since_year": people.day - pd.Timedelta(days=YEAR),
+        }
+    )
+    dates = {name: _[name].cast("date") for name in ("treated_on", "until", "since", "since_year")}
+    days = order_days(transactions, as_of).join(ibis.memtable(spans).mutate(**dates), "customer_id")
+    after = (days.day > days.treated_on) & (days.day <= days.until)
+    before, year = (
+        (days.day < days.treated_on) & (days.day >= days[name]) for name in ("since", "since_year")
+    )
+    sums = days.group_by("place").agg(
+        orders=_.bought.count(where=after),
+        money=_.net.sum(where=after).cast("float64"),
+        orders_before=_.bought.count(where=before),
+        money_before=_.net.sum(where=before).cast("float64"),
+        orders_year=_.bought.count(where=year),
+        money_year=_.net.sum(where=year).cast("float64"),
+        treated_on=_.treated_on.max(),
+        last=_.bought.max(where=_.bought < _.treated_on),
+    )
+    recency = sums.mutate(recency_days=_.treated_on.delta(_.last, unit="day"))
+    return recency.drop("treated_on", "last").to_pandas().set_index("place").astype(float)
