@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help report test test-slow lab lint bench outputs clean
+.PHONY: help report test test-slow lab lint messages bench outputs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ lint: $(READY) ## check style, types and the notebooks' form
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+messages: $(READY) ## refresh the catalogues of translations with the messages of today
+	$(BIN)/python -m analysis.report.catalogues
 
 bench: $(READY) ## measure the default run, reading, fitters, forecasts, risks and groups against their peers and the truth
 	$(BIN)/python tests/bench/default_run.py

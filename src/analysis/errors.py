@@ -1,4 +1,4 @@
-"""The two ways a run can fail; the command line turns them into exit codes."""
+"""The ways a run can fail; the command line turns each into one line and an exit code."""
 
 import difflib
 from collections.abc import Iterable
@@ -14,6 +14,14 @@ class RunError(Exception):
     """The input was understood but the run could not finish (exit code 1)."""
 
     exit_code = 1
+
+
+class Stopped(BaseException):
+    """Somebody stopped the command: exit code 128 and the signal's number, as shells do."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("stopped; what was published before stays as it was")
+        self.exit_code = 128 + number
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -47,6 +47,9 @@ IDS = [
     "客户",
 ]
 
+SAY = Language()
+SAY.labels |= rfm.labels()
+
 
 def read_csv(path):
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -323,7 +326,7 @@ def consent(**by_id):
 
 
 def updates(*schema):
-    return exports.crm_updates(Language("en").word, *schema)
+    return exports.crm_updates(SAY.word, *schema)
 
 
 @pytest.fixture
@@ -460,7 +463,7 @@ def test_the_held_back_get_no_action_and_are_marked(update):
     matrix, *others, plan = found(["1", "2", "3"])
     plan["arm"] = ["control", "treat", "exempt"]
     [[_, *rows]], _ = update("zoho", updates(matrix, *others, plan))
-    action = Language("en").word("held_back")
+    action = SAY.word("held_back")
     assert [row[7:] for row in rows] == [
         [action, "", "true"],
         *[["Write, and call", "11/05/2026", "false"]] * 2,
@@ -476,7 +479,7 @@ def test_only_who_has_consented_gets_an_action_where_consent_is_recorded(update)
     )
     assert listed.may_contact.tolist() == [True, False, False, False]
     [[_, *rows]], _ = update("zoho", listed)
-    action = Language("en").word("no_consent")
+    action = SAY.word("no_consent")
     assert [row[7:9] for row in rows] == [["Write, and call", "11/05/2026"], *[[action, ""]] * 3]
     assert [row[2] for row in rows] == ["Strategic"] * 4
 
@@ -543,7 +546,7 @@ def test_every_class_is_said_in_the_catalogues_words():
             }
         ),
     )
-    words = set(Language("en").catalogue["words"].values())
+    words = set(SAY.labels.values())
     assert set(listed[["tier", "risk_band", "rfm_segment", "stage"]].to_numpy().ravel()) <= words
 
 

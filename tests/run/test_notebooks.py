@@ -16,7 +16,7 @@ from analysis import schema
 from analysis.files import ROOT
 from analysis.intake.dataset import Dataset
 from analysis.report import page
-from analysis.run import pipeline
+from analysis.run.parameters import parameters
 from analysis.run.stage import NOTEBOOKS, STAGES, open_stage
 from tests.run.test_pipeline import shop_log
 
@@ -95,7 +95,7 @@ def test_parameters_are_plain_annotated_literals_with_a_comment(
 def test_a_parameter_means_the_same_everywhere() -> None:
     meanings: dict[str, set[object]] = {}
     for stage in STAGES:
-        for parameter in pipeline.parameters(stage).values():
+        for parameter in parameters(stage).values():
             meanings.setdefault(parameter.name, set()).add(parameter)
     assert all(len(found) == 1 for found in meanings.values())
     assert {"dataset", "as_of", "run"} <= set(meanings)

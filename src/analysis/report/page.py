@@ -2,7 +2,6 @@
 of them.
 """
 
-import copy
 import html
 import json
 import re
@@ -11,17 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import mistune
 import pandas as pd
-from IPython.display import display
 from jinja2 import Environment, FileSystemLoader
-from matplotlib.axes import Axes
 from pandas.api.types import is_numeric_dtype
 
-from analysis.report import charts
 from analysis.report.text import N_, say
 from analysis.schema import SHOWN
 
-if TYPE_CHECKING:  # it takes a second to import, which every notebook would wait for
+if TYPE_CHECKING:  # whoever needs them has them, and others would wait
+    from matplotlib.axes import Axes
     from nbformat import NotebookNode
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -37,97 +35,60 @@ INDEX_CARDS = (
     "plan_cost",
     "plan_value",
 )
-GLOSSARY = (
-    (N_("Order"), N_("A day on which a customer bought; several purchases on one day count once.")),
-    (
-        N_("Value window"),
-        N_("The trailing days that count as value today, 365 unless set otherwise."),
+GLOSSARY = {
+    N_("Order"): N_("A day on which a customer bought; several purchases on one day count once."),
+    N_("Value window"): N_(
+        "The trailing days that count as value today, 365 unless set otherwise."
     ),
-    (
-        N_("Tier"),
-        N_(
-            "Strategic, important, ordinary or potential (no order yet), by revenue and profit"
-            " today, value to come and time as a customer."
-        ),
+    N_("Tier"): N_(
+        "Strategic, important, ordinary or potential (no order yet), by revenue and profit today,"
+        " value to come and time as a customer."
     ),
-    (
-        N_("Risk"),
-        N_(
-            "Probability of leaving (usually: no order) within the horizon. Medium begins where a"
-            " message pays, high where a call does."
-        ),
+    N_("Risk"): N_(
+        "Probability of leaving (usually: no order) within the horizon. Medium begins where a"
+        " message pays, high where a call does."
     ),
-    (
-        N_("Calibrated"),
-        N_("A risk is calibrated if of those with a risk of 30 %, 30 in 100 do leave."),
+    N_("Calibrated"): N_(
+        "A risk is calibrated if of those with a risk of 30 %, 30 in 100 do leave."
     ),
-    (
-        N_("Brier score"),
-        N_(
-            "Mean squared difference between the risk and what came (1 left, 0 stayed): the"
-            " smaller, the better."
-        ),
+    N_("Brier score"): N_(
+        "Mean squared difference between the risk and what came (1 left, 0 stayed): the smaller,"
+        " the better."
     ),
-    (
-        N_("Lifetime value"),
-        N_(
-            "Discounted money expected of a customer over the coming years; revenue where no margin"
-            " is known."
-        ),
+    N_("Lifetime value"): N_(
+        "Discounted money expected of a customer over the coming years; revenue where no margin is"
+        " known."
     ),
-    (
-        N_("Unseen time"),
-        N_(
-            "The last stretch of the data, kept from the model so that its forecast can be checked."
-        ),
+    N_("Unseen time"): N_(
+        "The last stretch of the data, kept from the model so that its forecast can be checked."
     ),
-    (
-        N_("BG/NBD"),
-        N_(
-            "A model of repeat buying: each customer orders at an own rate and may leave after any"
-            " order."
-        ),
+    N_("BG/NBD"): N_(
+        "A model of repeat buying: each customer orders at an own rate and may leave after any"
+        " order."
     ),
-    (
-        N_("Gamma-Gamma"),
-        N_(
-            "A model of the value of an order: each customer's own mean, drawn towards that of all"
-            " where orders are few."
-        ),
+    N_("Gamma-Gamma"): N_(
+        "A model of the value of an order: each customer's own mean, drawn towards that of all"
+        " where orders are few."
     ),
-    (
-        N_("AUC"),
-        N_(
-            "How often, of a leaver and a stayer, the leaver was given the higher risk. 50 % is"
-            " chance."
-        ),
+    N_("AUC"): N_(
+        "How often, of a leaver and a stayer, the leaver was given the higher risk. 50 % is chance."
     ),
-    (
-        N_("Held back"),
-        N_(
-            "Customers drawn by lot who are left alone, so that the effect on the others can be"
-            " measured."
-        ),
+    N_("Held back"): N_(
+        "Customers drawn by lot who are left alone, so that the effect on the others can be"
+        " measured."
     ),
-    (
-        N_("95 % interval"),
-        N_(
-            "Where the true mean or share lies, in 19 of 20 cases, if the customers seen stand for"
-            " others like them."
-        ),
+    N_("95 % interval"): N_(
+        "Where the true mean or share lies, in 19 of 20 cases, if the customers seen stand for"
+        " others like them."
     ),
-    (
-        N_("Adjusted Rand"),
-        N_("How far two divisions into groups agree: 1 is the same, 0 is what chance does."),
+    N_("Adjusted Rand"): N_(
+        "How far two divisions into groups agree: 1 is the same, 0 is what chance does."
     ),
-    (
-        N_("Silhouette, Calinski-Harabasz, Davies-Bouldin"),
-        N_(
-            "Measures of groups that are compact and far apart; of the first two much is good, of"
-            " the third little."
-        ),
+    N_("Silhouette, Calinski-Harabasz, Davies-Bouldin"): N_(
+        "Measures of groups that are compact and far apart; of the first two much is good, of the"
+        " third little."
     ),
-)
+}
 MAX_TABLE_ROWS = 50  # of a table on a page; the files hold the rest
 
 
@@ -140,11 +101,21 @@ def _fragment(macro: str, *arguments: Any) -> str:
     return str(getattr(_environment().get_template("fragments.html.j2").module, macro)(*arguments))
 
 
-def _show(fragment: str, text: str) -> None:
-    """Display in the notebook; the mark tells the page template that this output is ours."""
-    display(
-        {"text/html": fragment, "text/plain": text}, raw=True, metadata={"customer_matrix": True}
+@cache
+def _in_notebook() -> str:
+    """What leads an output, so that it looks in JupyterLab as it does on the page."""
+    style, fragments = (
+        (TEMPLATES / f).read_text("utf-8") for f in ("notebook.css", "fragments.css")
     )
+    return f'<div class="customer-matrix"><style>{style % fragments}</style>'
+
+
+def _show(fragment: str, text: str) -> None:
+    """Display in the notebook; the mark tells the page that this output is ours."""
+    from IPython.display import display
+
+    shown = {"text/html": f"{_in_notebook()}{fragment}</div>", "text/plain": text}
+    display(shown, raw=True, metadata={"customer_matrix": True})
 
 
 class Page:
@@ -190,14 +161,16 @@ class Page:
         """Have the glossary explain a term."""
         self.terms.append((term, meaning))
 
-    def figure(self, ax: Axes, alt: str, part: str = "") -> None:
+    def figure(self, ax: "Axes", alt: str, part: str = "") -> None:
         """Axes as a picture, with what they show in words; `part` is where the index shows it, if
         it does.
         """
         if not ax.has_data():
             self.caveat("There is too little data for a picture here.")
             return
-        picture, alt = charts.svg(ax), say(alt)
+        from analysis.report.charts import svg
+
+        picture, alt = svg(ax), say(alt)
         if part:
             self.pictures[part] = {"picture": picture, "alt": alt}
         _show(_fragment("figure", picture, alt), alt)
@@ -211,8 +184,7 @@ class Page:
         if len(frame) == 0:
             return
         columns = [column for column in columns if column in frame]
-        shown = frame[columns].head(rows)
-        forms = [SHOWN[column][1] for column in columns]
+        shown, forms = frame[columns].head(rows), [SHOWN[column][1] for column in columns]
         numeric = [
             is_numeric_dtype(frame[column]) or form in ("money", "exact")
             for column, form in zip(columns, forms, strict=True)
@@ -221,7 +193,7 @@ class Page:
             [say.form(form, value) for form, value in zip(forms, row, strict=True)]
             for row in shown.itertuples(index=False)
         ]
-        headings = [say(SHOWN[column][0]) for column in columns]
+        headings = [say.heading(column) for column in columns]
         _show(
             _fragment("table", say(caption), headings, numeric, cells), shown.to_string(index=False)
         )
@@ -240,47 +212,56 @@ class Page:
         path.write_text(json.dumps(kept, ensure_ascii=False), "utf-8")
 
 
-def contents(body: str) -> list[dict[str, str]]:
-    """The headings of second order of a page, in order, with the anchors they got: href, text
-    (plain).
-    """
-    found = re.findall(r'<h2 id="([^"]*)">(.*?)<a class="anchor-link"', body, re.DOTALL)
-    return [
-        {"href": html.unescape(anchor), "text": html.unescape(re.sub(r"<[^>]*>", "", text))}
-        for anchor, text in found
-    ]
+class _Markdown(mistune.HTMLRenderer):
+    """Text cells as HTML; keeps the headings of second order with the anchors they get."""
+
+    def __init__(self) -> None:
+        super().__init__(escape=True)
+        self.anchors: list[str] = []
+        self.sections: list[dict[str, str]] = []
+
+    def heading(self, text: str, level: int, **attributes: Any) -> str:
+        plain = html.unescape(re.sub(r"<[^>]*>", "", text))
+        anchor = re.sub(r"\W+", "-", plain).strip("-")
+        anchor += f"-{len(self.anchors)}" if anchor in self.anchors or not anchor else ""
+        self.anchors.append(anchor)
+        if level == 2:
+            self.sections.append({"href": anchor, "text": plain})
+        return f'<h{level} id="{anchor}">{text}</h{level}>\n'
 
 
 def title(notebook: "NotebookNode") -> str:
-    """The heading of first order."""
-    return str(notebook.cells[0].source).splitlines()[0].lstrip("# ").strip()
-
-
-def translated(notebook: "NotebookNode") -> "NotebookNode":
-    """The notebook with its text cells in the report's language."""
-    said = copy.deepcopy(notebook)
-    for cell in said.cells:
-        if cell.cell_type == "markdown":
-            cell.source = say.translated(cell.source)
-    return said
+    """The heading of first order, in the report's language."""
+    return say.translated(notebook.cells[0].source).splitlines()[0].lstrip("# ").strip()
 
 
 def notebook_page(notebook: "NotebookNode", facts: dict[str, Any]) -> str:
     """An executed notebook as a page of its own: text and results, no code."""
-    from nbconvert import HTMLExporter
+    renderer = _Markdown()
+    markdown = mistune.create_markdown(renderer=renderer, plugins=["table"])
+    parts = [
+        f'<section class="text">{markdown(say.translated(cell.source))}</section>'
+        if cell.cell_type == "markdown"
+        else _own_outputs(cell)
+        for cell in notebook.cells
+    ]
+    parts.insert(1, _fragment("contents", say("Contents"), renderer.sections))
+    return page(title(notebook), "\n".join(parts), facts, home="index.html")
 
-    said = translated(notebook)
-    exporter = HTMLExporter(template_name="report", extra_template_basedirs=[str(TEMPLATES)])
-    body, _ = exporter.from_notebook_node(said)
-    after_title = body.index("</section>") + len("</section>")
-    table = _fragment("contents", say("Contents"), contents(body))
-    whole = body[:after_title] + table + body[after_title:]
-    return page(title(said), whole, facts, home="index.html")
+
+def _own_outputs(cell: "NotebookNode") -> str:
+    """What our own functions displayed; all other output stays out of the page."""
+    shown = (
+        output.data["text/html"]
+        for output in cell.get("outputs", ())
+        if output.get("metadata", {}).get("customer_matrix")
+    )
+    return "\n".join(text.removeprefix(_in_notebook()).removesuffix("</div>") for text in shown)
 
 
 def page(heading: str, body: str, facts: dict[str, Any], home: str = "") -> str:
     """A whole HTML page around a body that is already safe."""
-    style = (TEMPLATES / "page.css").read_text("utf-8")
+    style = "".join((TEMPLATES / f).read_text("utf-8") for f in ("fragments.css", "page.css"))
     template = _environment().get_template("page.html.j2")
     return template.render(title=heading, body=body, say=say, facts=facts, style=style, home=home)
 
@@ -298,28 +279,28 @@ def index_page(
     """
     cards = {name: card for page in kept.values() for name, card in page["cards"].items()}
     pictures = {part: shown for page in kept.values() for part, shown in page["pictures"].items()}
-    findings = [finding for page in kept.values() for finding in page["findings"]]
-    terms = [term for page in kept.values() for term in page["terms"]]
-    body = (
-        _environment()
-        .get_template("index.html.j2")
-        .render(
-            say=say,
-            facts=facts,
-            cards=[cards[name] for name in INDEX_CARDS if name in cards],
-            matrix=pictures.get("matrix"),
-            said=[finding["text"] for finding in findings if finding["part"] == "matrix"],
-            decisions=[finding["text"] for finding in findings if finding["part"] == "decision"],
-            pages=[
-                {
-                    "href": f"{prefix}{stage}.html",
-                    "title": titles[stage],
-                    "findings": [finding["text"] for finding in page["findings"]][:3],
-                }
-                for stage, page in kept.items()
-            ],
-            files=[{"href": prefix + name, "name": name} for name in files],
-            glossary=[(say(term), say(meaning)) for term, meaning in [*GLOSSARY, *terms]],
-        )
+    terms = [*GLOSSARY.items(), *(term for page in kept.values() for term in page["terms"])]
+    parts: dict[str, list[str]] = {"matrix": [], "decision": []}
+    for finding in [finding for page in kept.values() for finding in page["findings"]]:
+        parts.setdefault(finding["part"], []).append(finding["text"])
+    pages = [
+        {
+            "href": f"{prefix}{stage}.html",
+            "title": titles[stage],
+            "findings": [finding["text"] for finding in page["findings"][:3]],
+        }
+        for stage, page in kept.items()
+    ]
+    template = _environment().get_template("index.html.j2")
+    body = template.render(
+        say=say,
+        facts=facts,
+        cards=[cards[name] for name in INDEX_CARDS if name in cards],
+        matrix=pictures.get("matrix"),
+        said=parts["matrix"],
+        decisions=parts["decision"],
+        pages=pages,
+        files=[{"href": prefix + name, "name": name} for name in files],
+        glossary=[(say(term), say(meaning)) for term, meaning in terms],
     )
     return page(say("The customers of {company}", company=facts["title"]), body, facts)

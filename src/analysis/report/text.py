@@ -12,6 +12,7 @@ import re
 import string
 from collections.abc import Callable, Mapping
 from functools import cache
+from gettext import c2py  # type: ignore[attr-defined]
 from pathlib import Path
 from typing import Any
 
@@ -109,22 +110,17 @@ class Language:
         if not text:  # gettext keeps its own header there
             return ""
         found = self.catalogue.get(text)
-        said = (
-            found.string if found is not None and found.string else (text, many) if many else text
-        )
-        if isinstance(said, str):
-            return said
+        said = (found.string if found is not None else "") or ""
+        if isinstance(said, str) and (said or not many):
+            return said or text
         number = round(_first_number(text, values or {}))
-        plural = (
-            int(number != 1)
-            if found is None
-            else int(self.catalogue.plural_forms and _plural(self, number))
-        )
-        return said[min(plural, len(said) - 1)] or text
+        if isinstance(said, str):  # English
+            return text if number == 1 else str(many)
+        return said[c2py(self.catalogue.plural_expr)(number)] or text
 
     def unknown(self, text: str, values: Mapping[str, Any]) -> bool:
         """Whether a number that the sentence says is nan."""
-        return any(_is_nan(values[name]) for name in names_in(text))
+        return any(_is_nan(values[name]) for name, _ in values_in(text))
 
     def form(self, name: str, value: Any) -> str:
         """One value in a named form; a dash for what is not known."""
@@ -152,13 +148,12 @@ class Language:
         parts = str(term).split("+")
         if len(parts) > 1 and all(part in self.labels for part in parts):
             return ", ".join(self.word(part) for part in parts)
-        return self(self.labels.get(str(term), str(term))) if str(term) else ""
+        return self.translated(self.labels.get(str(term), str(term)))
 
     def field(self, name: Any) -> str:
         """The name of a column of the records (or several with commas), or the name itself."""
-        return ", ".join(
-            self(schema.FIELDS.get(one, one.replace("_", " "))) for one in str(name).split(", ")
-        )
+        names = [schema.FIELDS.get(one, one.replace("_", " ")) for one in str(name).split(", ")]
+        return ", ".join(map(self.translated, names))
 
     def heading(self, column: Any) -> str:
         """The heading of a column of a table, or its name as a column of the records."""
@@ -173,21 +168,14 @@ class _Formatter(string.Formatter):
         return self.say.form(form, value) if form else str(value)
 
 
-def names_in(text: str) -> set[str]:
-    """The values that a sentence names."""
-    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+def values_in(text: str) -> set[tuple[str, str]]:
+    """The values that a sentence names, with their forms."""
+    return {(name, form or "") for _, name, form, _ in string.Formatter().parse(text) if name}
 
 
 def _first_number(text: str, values: Mapping[str, Any]) -> float:
     counted = (name for _, name, form, _ in string.Formatter().parse(text) if form == "int")
     return float(values[next(counted)])  # type: ignore[index]
-
-
-def _plural(language: Language, number: int) -> int:
-    """Which plural of the catalogue a number takes."""
-    from gettext import c2py  # type: ignore[attr-defined]
-
-    return int(c2py(language.catalogue.plural_expr)(number))
 
 
 def _is_nan(value: Any) -> bool:
@@ -205,6 +193,5 @@ def _day(value: Any) -> dt.date:
     return value.date() if hasattr(value, "date") else value
 
 
-say = (
-    Language()
-)  # the language of this process's report, as gettext's translation in force; a stage sets it
+say = Language()
+"""The language of this process's report, as gettext's translation in force; a stage sets it."""

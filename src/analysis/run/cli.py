@@ -8,16 +8,18 @@ from pathlib import Path
 import click
 
 from analysis import __version__
-from analysis.errors import InputError, RunError
+from analysis.errors import InputError, RunError, Stopped
+from analysis.run.stopping import stoppable
 
 
 class Commands(click.Group):
-    """Turns the two kinds of failure into one line and an exit code."""
+    """Turns the kinds of failure into one line and an exit code."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().invoke(ctx)
-        except (InputError, RunError) as error:
+            with stoppable():
+                return super().invoke(ctx)
+        except (InputError, RunError, Stopped) as error:
             click.secho(str(error), fg="red", err=True)
             sys.exit(error.exit_code)
 
@@ -25,7 +27,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    """From order and CRM records to a reviewed picture of the customers and a plan for each group."""
+    """From order and CRM records to a reviewed picture of customers and a plan for each group."""
 
 
 @main.command()
@@ -57,11 +59,19 @@ def main() -> None:
     type=click.IntRange(1, 16),
     help="Notebooks side by side.",
 )
-def run(dataset: str, as_of: str, given: tuple[str, ...], start: str, jobs: int) -> None:
+@click.option("--open", "opened", is_flag=True, help="Show the report in the browser when done.")
+def run(
+    dataset: str, as_of: str, given: tuple[str, ...], start: str, jobs: int, opened: bool
+) -> None:
     """Regenerate the reports of the dataset file DATASET."""
     from analysis.run import pipeline
 
-    click.echo(pipeline.run(dataset, as_of, given, start, jobs, click.echo))
+    index = pipeline.run(dataset, as_of, given, start, jobs, click.echo)
+    click.echo(index)
+    if opened:
+        import webbrowser
+
+        webbrowser.open(index.as_uri())
 
 
 @main.command()
@@ -116,13 +126,13 @@ def check(dataset: str | None, as_of: str, keys: bool) -> None:
 @main.command()
 def params() -> None:
     """List every parameter with its notebooks, type, default and meaning."""
-    from analysis.run import pipeline
+    from analysis.run.parameters import GIVEN_BY_THE_RUN, parameters
     from analysis.run.stage import STAGES
 
     for stage in STAGES:
         click.secho(stage, bold=True)
-        for p in pipeline.parameters(stage).values():
-            if p.name not in pipeline.GIVEN_BY_THE_RUN:
+        for p in parameters(stage).values():
+            if p.name not in GIVEN_BY_THE_RUN:
                 click.echo(f"  {f'{p.name}: {p.type} = {p.default!r}':<34} {p.comment}")
 
 
@@ -167,35 +177,39 @@ def contacts(dataset: str, file: Path, as_of: str | None) -> None:
     )
 
 
-@main.command()
-def lab() -> None:
-    """Open the notebooks in JupyterLab."""
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def lab(arguments: tuple[str, ...]) -> None:
+    """Open the notebooks in JupyterLab; further ARGUMENTS are passed on to it."""
+    import signal
     import subprocess
 
     from analysis.files import ROOT
 
-    sys.exit(subprocess.call([sys.executable, "-m", "jupyter", "lab", "--notebook-dir", str(ROOT)]))
+    signal.signal(signal.SIGINT, lambda *_: None)  # JupyterLab asks before it ends
+    call = [sys.executable, "-m", "jupyter", "lab", "--notebook-dir", str(ROOT), *arguments]
+    sys.exit(subprocess.call(call))
 
 
 @main.command()
 @click.option("--all", "everything", is_flag=True, help="Published runs, models and reports too.")
 def clean(everything: bool) -> None:
-    """Remove drafts and unfinished work; your raw data stay."""
-    import shutil
+    """Remove drafts and unfinished work; your raw data stay. Refuses while a run is in progress."""
+    from contextlib import ExitStack
 
     from analysis import files
+    from analysis.run.pipeline import alone
 
     work = files.home() / "data" / "processed"
-    every = [
-        work,
+    unfinished = [*work.glob("*/*/draft"), *work.glob("*/*/*.part"), *work.glob("*/*.part")]
+    published = [
+        *(path for path in work.glob("*/*") if path.name != ".lock"),
         files.home() / "data" / "samples",
-        *(files.home() / "models").glob("*/"),
-        *(files.home() / "reports").glob("*/"),
+        *(path for top in ("models", "reports") for path in (files.home() / top).glob("*/")),
     ]
-    for folder in (
-        every
-        if everything
-        else [*work.glob("*/*/draft"), *work.glob("*/*/*.part"), *work.glob("*/reading-*.part")]
-    ):
-        shutil.rmtree(folder, ignore_errors=True)
-        click.echo(f"removed {folder}")
+    with ExitStack() as locks:
+        for folder in work.glob("*/"):
+            locks.enter_context(alone(folder.name))
+        for path in filter(Path.exists, published if everything else unfinished):
+            gone = files.remove(path)
+            click.echo(f"{'removed' if gone else 'cannot remove'} {path}", err=not gone)

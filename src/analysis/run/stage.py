@@ -6,11 +6,7 @@ draft and touches no published run.
 """
 
 import datetime as dt
-import hashlib
 import json
-import resource
-import shutil
-import sys
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +14,12 @@ from typing import Any
 
 import ibis
 import pandas as pd
+import psutil
 import pyarrow.parquet as pq
 from ibis.expr.types import Table
 from pydantic import ValidationError
 
-from analysis import schema
+from analysis import files, schema
 from analysis.engine import connect
 from analysis.errors import InputError, RunError, did_you_mean
 from analysis.files import ROOT, home, processed
@@ -32,15 +29,15 @@ from analysis.intake.dataset import Dataset
 from analysis.report import exports
 from analysis.report.page import Page
 from analysis.report.text import say
-from analysis.schema import RECORDS
+from analysis.schema import KEPT_AS, RECORDS
 from analysis.segments import rfm
 
 NOTEBOOKS = ROOT / "notebooks"
-MANIFEST = "run.json"
+MANIFEST, FACTS = "run.json", "stage.json"  # of a run, of a stage
 SCHEMA = 1  # of manifests and models
 
 # Tables that a stage makes only where the company has such records.
-OPTIONAL = tuple(schema.KEPT_AS.values())
+OPTIONAL = tuple(KEPT_AS.values())
 STRATEGY = ("matrix", "plan", "campaign_effects", "recommendations")
 # Each stage: the stages whose tables it reads, and the tables it makes.
 STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -69,10 +66,19 @@ def judged_records(folder: Path, dataset: Dataset, as_of: dt.date) -> dict[str, 
     return {table: cleaning.judge(rows, as_of, table) for table, rows in typed.items()}
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """What a file of a run says; nothing where it is missing or damaged."""
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
 def published(name: str, as_of: dt.date | str | None = None) -> dict[str, Any] | None:
-    """The manifest of the published run at a day, or of the newest day; None where there is none."""
+    """The manifest of the published run at a day (or the newest); None where there is none."""
     found = sorted(processed(name, as_of or "*").parent.glob(f"{as_of or '*'}/{MANIFEST}"))
-    return json.loads(found[-1].read_text("utf-8")) if found else None
+    readable = (manifest for path in reversed(found) if (manifest := read_json(path)))
+    return next(readable, None)
 
 
 def table_path(name: str, table: str, as_of: str | None = None) -> Path:
@@ -87,7 +93,10 @@ def table_path(name: str, table: str, as_of: str | None = None) -> Path:
         )
     if table not in manifest["tables"]:
         raise InputError(f"{name} has no {table}; name its file under tables in the dataset file")
-    return home() / manifest["tables"][table]
+    path = home() / manifest["tables"][table]
+    if not path.is_file():
+        raise InputError(f"{path} is gone; run customer-matrix run data/{name}.yml again")
+    return path
 
 
 def settings(dataset: Dataset, **knobs: Any) -> Dataset:
@@ -134,28 +143,20 @@ class Stage:
 
     def judged_records(self) -> dict[str, Table]:
         """Every row of the company's records, by table, judged as of the day."""
-        return judged_records(
-            Path(self._records) if self._records else gather(self.settings),
-            self.settings,
-            self.as_of,
-        )
+        records = Path(self._records) if self._records else gather(self.settings)
+        return judged_records(records, self.settings, self.as_of)
 
     def save_records(self, judged: dict[str, Table]) -> None:
         """Write the kept rows of each table, and all others as `rejects`."""
-        kept = {
-            schema.KEPT_AS[name]: cleaning.records(rows)
-            for name, rows in judged.items()
-            if name != "transactions"
-        }
+        kept = {name: cleaning.records(rows) for name, rows in judged.items() if name in KEPT_AS}
         products = kept.get("products")
+        if "interactions" in kept:
+            kept["interactions"] = cleaning.categorised(kept["interactions"], products)
         for name, rows in kept.items():
-            self.save(
-                name, cleaning.categorised(rows, products) if name == "interactions" else rows
-            )
+            self.save(KEPT_AS[name], rows)
         self.save("transactions", cleaning.transactions(judged["transactions"], products))
-        self.save(
-            "rejects", ibis.union(*(cleaning.rejects(rows, name) for name, rows in judged.items()))
-        )
+        rejects = [cleaning.rejects(rows, name) for name, rows in judged.items()]
+        self.save("rejects", ibis.union(*rejects))
 
     def has(self, table: str) -> bool:
         """Whether there is such a table, which not every company has."""
@@ -165,13 +166,13 @@ class Stage:
         """The columns of the company's records, as transactions.amount; profiles are the table
         customers of the dataset file.
         """
-        named = {"transactions": "transactions"} | {
-            kept: name for name, kept in schema.KEPT_AS.items()
+        named = {"transactions": "transactions"} | KEPT_AS
+        return {
+            f"{name}.{column}"
+            for name, kept in named.items()
+            if self.has(kept)
+            for column in self.expression(kept).columns
         }
-        found = {
-            name: self.expression(kept).columns for kept, name in named.items() if self.has(kept)
-        }
-        return {f"{name}.{column}" for name, columns in found.items() for column in columns}
 
     def _input(self, table: str) -> Path:
         if table not in self.inputs:
@@ -199,12 +200,10 @@ class Stage:
         return schema.read(table, self._input(table))
 
     def profiles(self) -> pd.DataFrame:
-        """The profiles as a frame; only the column customer_id, without rows, where there are none."""
-        return (
-            self.read("profiles")
-            if self.has("profiles")
-            else pd.DataFrame({"customer_id": pd.Series(dtype="str")})
-        )
+        """The profiles as a frame; only an empty column customer_id where there are none."""
+        if self.has("profiles"):
+            return self.read("profiles")
+        return pd.DataFrame({"customer_id": pd.Series(dtype="str")})
 
     def save(self, table: str, content: pd.DataFrame | Table) -> None:
         """Write a table of this stage; records as an expression are streamed."""
@@ -218,15 +217,9 @@ class Stage:
 
     def save_model(self, name: str, parameters: dict[str, Any]) -> None:
         """Keep fitted parameters and metrics as JSON."""
-        content = {
-            "schema": SCHEMA,
-            "model": name,
-            "as_of": str(self.as_of),
-            "parameters": parameters,
-        }
-        (self.folder / "models" / f"{name}.json").write_text(
-            json.dumps(content, indent=1, sort_keys=True), "utf-8"
-        )
+        kept = {"schema": SCHEMA, "model": name, "as_of": str(self.as_of), "parameters": parameters}
+        text = json.dumps(kept, indent=1, sort_keys=True)
+        (self.folder / "models" / f"{name}.json").write_text(text, "utf-8")
 
     def save_estimator(self, name: str, estimator: Any) -> None:
         """Keep a scikit-learn estimator, never pickled."""
@@ -247,7 +240,7 @@ class Stage:
             (self.folder / "pages" / name).write_bytes(content)
 
     def export_updates(self, *found: pd.DataFrame) -> pd.DataFrame:
-        """Lists that bring what was found to CRM systems, beside the pages. Returns what they hold."""
+        """Lists that bring what was found to CRM systems, beside the pages; returns their rows."""
         profiles = self.expression("profiles")
         recorded = self.has("profiles") and "consent" in profiles.columns
         consent = [profiles[["customer_id", "consent"]].to_pandas()] if recorded else []
@@ -260,26 +253,28 @@ class Stage:
         """Close the stage: its tables are there and their counts are kept. Returns the summary,
         rounded.
         """
-        made = [
-            table for table in STAGES[self.name][1] if (self.folder / f"{table}.parquet").exists()
-        ]
-        if missing := sorted(set(STAGES[self.name][1]) - {*made, *OPTIONAL}):
+        paths = {table: self.folder / f"{table}.parquet" for table in STAGES[self.name][1]}
+        missing = [t for t, path in paths.items() if not path.exists() and t not in OPTIONAL]
+        if missing:
             raise RunError(
                 f"{self.name} ends without its table {', '.join(missing)}; save it before the"
                 " summary"
             )
-        rows = {
-            table: pq.read_metadata(self.folder / f"{table}.parquet").num_rows for table in made
-        }
+        made = {table: path for table, path in paths.items() if path.exists()}
+        rows = {table: pq.read_metadata(path).num_rows for table, path in made.items()}
         self.page.save(self.folder / "page.json")
-        done = {"rows": rows, "peak_mb": round(_peak_mb())}
-        (self.folder / "stage.json").write_text(json.dumps(done), "utf-8")
+        (self.folder / FACTS).write_text(json.dumps({"rows": rows, "peak_mb": _peak_mb()}), "utf-8")
         return {name: _plain(value) for name, value in (rows | summary).items()}
 
 
-def _peak_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024**2 if sys.platform == "darwin" else 1024)
+def _peak_mb() -> int:
+    """The most memory that this process has held."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return round(psutil.Process().memory_info().peak_wset / 1024**2)
+    unit = 1024**2 if psutil.MACOS else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
 
 
 def _plain(value: Any) -> Any:
@@ -297,30 +292,18 @@ def open_stage(name: str, dataset: str, as_of: str = "", run: str = "", **knobs:
     found = settings(dataset_file.load(_from_root(dataset)), **knobs)
     day = parse_day(as_of) or _draft_day(name, found)
     folder = processed(found.name, day) / "draft" / name
-    shutil.rmtree(folder, ignore_errors=True)
+    files.remove(folder)
     return Stage(name, found, day, folder, _newest_tables(name, found.name, day))
 
 
 def _in_run(name: str, run: str, knobs: dict[str, Any]) -> Stage:
-    folder = Path(run).resolve()
-    if (
-        not folder.is_relative_to(home() / "data" / "processed")
-        or not (folder / "inputs.json").is_file()
-    ):
-        raise InputError(
-            f"{run} is no run in progress under {home() / 'data' / 'processed'}; leave the"
-            " parameter run empty"
-        )
-    given = json.loads((folder / "inputs.json").read_text("utf-8"))
+    folder, work = Path(run).resolve(), home() / "data" / "processed"
+    given = read_json(folder / "inputs.json") if folder.is_relative_to(work) else {}
+    if not given:
+        raise InputError(f"{run} is no run in progress under {work}; leave the parameter run empty")
     found = settings(dataset_file.load(given["dataset"]), **knobs)
-    return Stage(
-        name,
-        found,
-        dt.date.fromisoformat(given["as_of"]),
-        folder,
-        given["tables"],
-        given["records"],
-    )
+    day = dt.date.fromisoformat(given["as_of"])
+    return Stage(name, found, day, folder, given["tables"], given["records"])
 
 
 def _from_root(dataset: str) -> Path:
@@ -337,35 +320,24 @@ def parse_day(text: str) -> dt.date | None:
 
 
 def _draft_day(name: str, dataset: Dataset) -> dt.date:
-    days = sorted(path.parent.name for path in _drafts_and_runs(dataset.name))
+    """Of what was last published or drafted, so that the stages before are found."""
+    folder = processed(dataset.name, "any").parent
+    days = sorted(
+        path.parent.name for path in [*folder.glob(f"*/{MANIFEST}"), *folder.glob("*/draft")]
+    )
     if days and STAGES[name][0]:
         return dt.date.fromisoformat(days[-1])
-    return dataset.as_of or cleaning.last_complete_day(
-        store.typed(gather(dataset), "transactions"), dataset
-    )
-
-
-def _drafts_and_runs(name: str) -> list[Path]:
-    folder = processed(name, "any").parent
-    return [*folder.glob(f"*/{MANIFEST}"), *folder.glob("*/draft")]
+    log = store.typed(gather(dataset), "transactions")
+    return dataset.as_of or cleaning.last_complete_day(log, dataset)
 
 
 def _newest_tables(name: str, dataset: str, day: dt.date) -> dict[str, str]:
     """Of each table that the stage may read, the published or the draft one, whichever is newer."""
-    manifest = published(dataset, day) or {"tables": {}}
+    known = (published(dataset, day) or {"tables": {}})["tables"]
     newest = {}
     for table in [table for earlier in STAGES[name][0] for table in STAGES[earlier][1]]:
         draft = processed(dataset, day) / "draft" / MAKER[table] / f"{table}.parquet"
-        found = [
-            path
-            for path in (draft, home() / manifest["tables"].get(table, "none"))
-            if path.is_file()
-        ]
+        found = [path for path in (draft, home() / known.get(table, "none")) if path.is_file()]
         if found:
             newest[table] = str(max(found, key=lambda path: path.stat().st_mtime))
     return newest
-
-
-def sha256_text(text: str) -> str:
-    """The fingerprint of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()

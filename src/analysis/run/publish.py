@@ -1,0 +1,149 @@
+"""What a run has made becomes the published one: manifest, pages, models, and nothing left over."""
+
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis import files
+from analysis.files import home
+from analysis.intake.dataset import Dataset
+from analysis.report import page as report
+from analysis.report.text import say
+from analysis.run import notebook
+from analysis.run import stage as runs
+from analysis.run.stage import STAGES
+
+if TYPE_CHECKING:
+    from analysis.run.pipeline import Run
+
+VERSIONS_SHOWN = ("pandas", "scikit-learn", "lifetimes", "duckdb", "ibis-framework", "numpy")
+KNOBS_SHOWN = (
+    "horizon_days",
+    "value_window_days",
+    "value_days",
+    "annual_discount_rate",
+    "margin",
+    "seed",
+)
+
+
+def versions() -> dict[str, str]:
+    """Of this package, Python, and what the numbers rest on."""
+    names = ("customer-matrix", *VERSIONS_SHOWN)
+    return {name: importlib.metadata.version(name) for name in names} | {
+        "Python": platform.python_version()
+    }
+
+
+def page_facts(this: "Run", stage: str = "") -> dict[str, Any]:
+    """The facts at the end of a page: data, day, parameters, versions."""
+    own = this.chosen.get(stage, {})
+    settings = runs.settings(
+        this.dataset, **{name: own[name] for name in own if name in Dataset.model_fields}
+    )
+    parameters = {name: getattr(settings, name) for name in KNOBS_SHOWN} | own
+    read = [_piece(piece) for some in this.read["pieces"].values() for piece in some]
+    lines = [
+        (say("Data"), f"{'; '.join(read)}; {this.read['sha256'][:12]}"),
+        (say("Day of the picture"), say.form("date", this.as_of)),
+        (say("Currency and time zone"), f"{this.dataset.currency}, {this.dataset.time_zone}"),
+        (say("Parameters"), "; ".join(f"{name} = {value}" for name, value in parameters.items())),
+        (say("Versions"), "; ".join(f"{name} {version}" for name, version in versions().items())),
+    ]
+    return {
+        "title": this.dataset.title or this.dataset.name,
+        "as_of": str(this.as_of),
+        "day": say.form("date", this.as_of),
+        "as_of_date": this.as_of,
+        "lines": lines,
+    }
+
+
+def _piece(piece: dict[str, Any]) -> str:
+    about = [say("{n:int} row", "{n:int} rows", n=piece["rows"]), piece["encoding"]]
+    return f"{piece['name']} ({', '.join(filter(None, about))})"
+
+
+def publish(this: "Run", seconds: float) -> dict[str, Any]:
+    """Write the manifest: the one step that makes this run the published one."""
+    made = {
+        kind: [p for stage in STAGES for p in sorted((this.folders[stage] / kind).iterdir())]
+        for kind in ("pages", "models")
+    }
+    pages = {f"{this.as_of}/{path.name}": path for path in made["pages"]}
+    lists = [path.name for path in made["pages"] if path.suffix != ".html"]
+    index = this.folder / f"index-{files.sha256_text(str(sorted(this.folders.values())))[:12]}"
+    for where, content in _index(this, lists).items():
+        pages[where] = index / where.replace("/", "-")
+        files.replace(pages[where], content)
+    manifest = {
+        "schema": runs.SCHEMA,
+        "status": "published",
+        "dataset": this.dataset.name,
+        "as_of": str(this.as_of),
+        "data": this.read,
+        "parameters": this.chosen,
+        "settings": this.dataset.model_dump(mode="json", exclude={"tables", "parameters"}),
+        "versions": versions(),
+        "seconds": round(seconds, 1),
+        "stages": {
+            s: facts | {"folder": _below_home(this.folders[s])} for s, facts in this.stages.items()
+        },
+        "tables": {table: _below_home(path) for table, path in this.tables(STAGES).items()},
+        "pages": {where: _below_home(path) for where, path in pages.items()},
+        "models": {path.name: _below_home(path) for path in made["models"]},
+    }
+    files.replace(this.folder / runs.MANIFEST, json.dumps(manifest, indent=1).encode())
+    return manifest
+
+
+def _below_home(path: Path) -> str:
+    return path.relative_to(home()).as_posix()
+
+
+def _index(this: "Run", lists: list[str]) -> dict[str, bytes]:
+    """The index for the run's own folder of pages and for the dataset's, by path below
+    reports/<dataset>.
+    """
+    kept = {s: runs.read_json(this.folders[s] / "page.json") for s in STAGES}
+    titles = {s: report.title(notebook.read(s)) for s in STAGES}
+    facts = page_facts(this)
+    return {
+        where: report.index_page(kept, titles, lists, facts, prefix).encode()
+        for where, prefix in ((f"{this.as_of}/index.html", ""), ("index.html", f"{this.as_of}/"))
+    }
+
+
+def bring_pages(manifest: dict[str, Any]) -> Path:
+    """Bring pages and models of a published run to where people look for them; those that are there
+    stay.
+
+    Returns the page to open: reports/<dataset>/index.html, which is always of the newest day.
+    """
+    name, as_of = manifest["dataset"], manifest["as_of"]
+    reports, models = home() / "reports" / name, home() / "models" / name / as_of
+    newest = (runs.published(name) or manifest)["as_of"] == as_of
+    for where, source in manifest["pages"].items():
+        if newest or where != "index.html":
+            _bring(home() / source, reports / where)
+    for model, source in manifest["models"].items():
+        _bring(home() / source, models / model)
+    return reports / "index.html" if newest else reports / as_of / "index.html"
+
+
+def _bring(source: Path, target: Path) -> None:
+    content = source.read_bytes()
+    if not target.is_file() or target.read_bytes() != content:
+        files.replace(target, content)
+
+
+def prune(this: "Run", manifest: dict[str, Any]) -> None:
+    """Remove results of this day that the published run does not use; drafts stay."""
+    paths = [path for group in ("tables", "pages") for path in manifest[group].values()]
+    used = {Path(path).parts[4] for path in paths} | {"draft"}
+    unused = [f for f in this.folder.iterdir() if f.is_dir() and f.name not in used]
+    records = set(this.folder.parent.glob("records-*")) - {this.records}
+    for folder in [*unused, *records]:
+        files.remove(folder)
