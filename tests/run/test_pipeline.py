@@ -12,14 +12,17 @@ import filelock
 import nbformat
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from click.testing import CliRunner
 
 from analysis import files, schema
-from analysis.errors import RunError
+from analysis.errors import InputError, RunError, Stopped
 from analysis.run import pipeline
 from analysis.run import stage as runs
 from analysis.run.cli import main
+from analysis.run.progress import Progress
+from analysis.run.stopping import stoppable
 
 AS_OF = "2024-06-30"
 YAML = (
@@ -173,33 +176,133 @@ def test_row_order_and_jobs_do_not_matter(shop: Path, inside: Path, tmp_path: Pa
         assert json.loads(one.read_text())["findings"] == json.loads(two.read_text())["findings"]
 
 
+def begun(shop: Path) -> subprocess.Popen[str]:
+    """A run of the shop with another horizon, in the middle of its work."""
+    call = [str(Path(sys.executable).with_name("customer-matrix")), "run", str(shop)]
+    running = subprocess.Popen(
+        [*call, "-p", "horizon_days=60"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    folder = files.processed("shop", AS_OF)
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("03_*.part/inputs.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list(folder.glob("03_*.part/inputs.json")), "03 never began"
+    return running
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_ends_with_one_line_and_leaves_no_child(
+    number: signal.Signals, shop: Path, inside: Path
+) -> None:
+    before = tree(inside / "reports", inside / "models")
+    running = begun(shop)
+    time.sleep(1)
+    family = psutil.Process(running.pid).children(recursive=True)
+    assert family
+    running.send_signal(number)
+    running.send_signal(number)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 128 + number
+    assert said.strip() == "stopped; what was published before stays as it was"
+    assert not [child for child in family if child.is_running() and child.status() != "zombie"]
+    assert tree(inside / "reports", inside / "models") == before
+
+
 def test_kill_in_the_middle_leaves_the_last_report_whole_and_the_next_run_finishes(
     shop: Path, inside: Path
 ) -> None:
     before = tree(inside / "reports", inside / "models")
-    manifest = runs.published("shop")
-    call = [
-        str(Path(sys.executable).with_name("customer-matrix")),
-        "run",
-        str(shop),
-        "-p",
-        "horizon_days=60",
-    ]
-    running = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    folder = files.processed("shop", AS_OF)
-    deadline = time.monotonic() + 60
-    while not (begun := list(folder.glob("03_*.part/03_*.ipynb"))) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert begun, "03 never began"
-    running.send_signal(signal.SIGKILL)
+    manifest, folder = runs.published("shop"), files.processed("shop", AS_OF)
+    running = begun(shop)
+    running.kill()
     running.wait()
     assert tree(inside / "reports", inside / "models") == before
     assert runs.published("shop") == manifest
+    (folder / ".run.json.part").write_text("{")  # as a kill in the moment of publishing leaves it
     done = command("run", shop, "-p", "horizon_days=60", home=inside)
     assert done.returncode == 0, done.stderr
     assert "01_data_quality      unchanged" in done.stdout
     assert not list(folder.glob("*.part"))
     assert "60 days" in (inside / "reports" / "shop" / "index.html").read_text("utf-8")
+
+
+def test_what_is_damaged_is_made_anew_and_never_published(shop: Path, inside: Path) -> None:
+    def facts() -> dict[str, bool]:
+        manifest = runs.published("shop", AS_OF) or {"stages": {}}
+        return {stage: facts["reused"] for stage, facts in manifest["stages"].items()}
+
+    assert say("run", shop)[0] == 0
+    before = tree(inside / "reports")
+    folders = {s: inside / f["folder"] for s, f in runs.published("shop")["stages"].items()}  # type: ignore[index]
+    table = folders["02_segments"] / "segments.parquet"
+    table.write_bytes(table.read_bytes()[:-100])
+    model = next((folders["03_lifetime_value"] / "models").iterdir())
+    model.write_text(model.read_text("utf-8").replace("1", "2", 1), "utf-8")
+    (folders["08_steering"] / "stage.json").write_text('{"rows": ')
+    manifest = files.processed("shop", AS_OF) / "run.json"
+    manifest.write_text(manifest.read_text("utf-8")[:500], "utf-8")
+    assert runs.published("shop", AS_OF) is None
+    done = command("run", shop, home=inside)
+    assert done.returncode == 0, done.stderr
+    remade = {stage for stage, reused in facts().items() if not reused}
+    assert {"02_segments", "03_lifetime_value", "08_steering"} <= remade
+    assert facts()["01_data_quality"] and facts()["04_churn"]
+    schema.read("segments", runs.table_path("shop", "segments"))
+    after = tree(inside / "reports")
+    assert {path for path in before if "index" in path} <= set(after)
+
+
+def test_a_manifest_names_tables_that_are_there(inside: Path) -> None:
+    path = runs.table_path("shop", "clv")
+    away = path.rename(path.with_suffix(".away"))
+    with pytest.raises(InputError, match="is gone; run"):
+        runs.table_path("shop", "clv")
+    away.rename(path)
+
+
+def test_clean_waits_for_no_run_and_says_what_it_did(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(tmp_path))
+    day = files.processed("shop", AS_OF)
+    draft, part, kept = day / "draft" / "x", day / ".run.json.part", day / "run.json"
+    half, report = day / "01-1.part" / "models", tmp_path / "reports" / "shop" / "index.html"
+    for path in (draft, part, kept, half / "m.json", report):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    with filelock.FileLock(day.parent / ".lock"):
+        code, said = say("clean")
+    assert code == 1 and "in progress" in said and part.exists() and draft.exists()
+    code, said = say("clean")
+    assert code == 0 and kept.exists() and report.exists()
+    removed = {day / "draft", part, day / "01-1.part"}
+    assert {Path(line.removeprefix("removed ")) for line in said.splitlines()} == removed
+    assert not any(path.exists() for path in removed)
+    assert say("clean", "--all")[0] == 0
+    assert not day.exists() and not report.parent.exists()
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(number: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    files.replace(tmp_path / "deep" / "run.json", b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        files.replace(tmp_path / "deep" / "run.json", b"new")
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["run.json"]
+    assert (tmp_path / "deep" / "run.json").read_bytes() == b"old"
+
+
+def test_a_file_that_another_program_holds_open_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(source: Path, target: Path) -> None:
+        raise PermissionError(13, "Access is denied")
+
+    monkeypatch.setattr(files, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(RunError, match=r"plan\.xlsx cannot be replaced; close it"):
+        files.replace(tmp_path / "plan.xlsx", b"new")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_runs_do_not_meet(shop: Path, inside: Path) -> None:
@@ -293,34 +396,10 @@ def test_a_cell_that_does_not_finish_is_a_failure(
         if path.stem.startswith("01"):
             notebook.cells.insert(2, nbformat.v4.new_code_cell(code))
         nbformat.write(notebook, tmp_path / path.name)
-    monkeypatch.setattr(pipeline, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(pipeline.notebook, "NOTEBOOKS", tmp_path)
     with pytest.raises(RunError, match=f"01_data_quality.*{words}"):
         pipeline.run(str(shop), echo=lambda line: None)
     assert runs.published("shop") is None
-
-
-@pytest.mark.parametrize(
-    "log",
-    [
-        pd.DataFrame(
-            [("007", "2024-01-01", 10), ("007", "2024-02-01", 12)], columns=["id", "date", "amount"]
-        ),
-        pd.DataFrame(
-            [(f"c{i}", f"2024-{1 + i % 9:02d}-11", 5) for i in range(60)],
-            columns=["id", "date", "amount"],
-        ),
-    ],
-    ids=["one customer", "nobody orders twice"],
-)
-def test_what_cannot_be_estimated_is_said_and_the_run_goes_on(
-    log: pd.DataFrame, tmp_path: Path
-) -> None:
-    done = command("run", write_shop(tmp_path, log), home=tmp_path / "home")
-    assert done.returncode == 0, done.stderr
-    page = (tmp_path / "home" / "reports" / "shop" / log.date.max() / "04_churn.html").read_text(
-        "utf-8"
-    )
-    assert "cannot be measured on this data" in page
 
 
 def test_an_empty_log_is_refused(tmp_path: Path) -> None:
@@ -337,3 +416,52 @@ def test_params_lists_every_parameter_with_its_comment() -> None:
 def test_a_path_outside_the_run_is_refused(shop: Path, inside: Path, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="no run in progress"):
         runs.open_stage("02_segments", str(shop), run=str(tmp_path))
+
+
+def test_further_arguments_of_lab_go_to_jupyterlab(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "call", lambda call: calls.append(call) or 0)
+    assert say("lab", "--no-browser", "--port", 9999, "--help")[0] == 0
+    assert calls[0][-4:] == ["--no-browser", "--port", "9999", "--help"]
+
+
+def test_a_signal_stops_once_and_handlers_come_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Stopped) as stopped, stoppable():
+        signal.raise_signal(signal.SIGTERM)
+    assert stopped.value.exit_code == 143
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_every_module_can_be_imported_where_there_is_no_posix() -> None:
+    """On Windows, that is."""
+    code = """
+import importlib, pkgutil, sys
+for name in ("resource", "fcntl", "pwd", "grp", "termios"):
+    sys.modules[name] = None
+import analysis
+for module in pkgutil.walk_packages(analysis.__path__, "analysis."):
+    importlib.import_module(module.name)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_on_a_terminal_bars_live_and_elsewhere_lines_stand(capsys) -> None:  # type: ignore[no-untyped-def]
+    lines: list[str] = []
+    with Progress(lines.append, live=False) as plain:
+        plain.reading("orders.csv", 5)
+        plain.begin(["a", "b"])
+        plain.cell("a", "Who", 0.5)
+        plain.done("a", "1 s")
+    assert lines == ["a                    1 s"] and capsys.readouterr().err == ""
+    with Progress(lines.append, live=True) as live:
+        live.reading("orders.csv", 1_000)
+        live.begin(["a", "b"])
+        live.cell("a", "Who leaves", 0.5)
+        live.done("a", "2 s")
+        live.done("b", "unchanged")
+    shown = capsys.readouterr()
+    assert "reading orders.csv  1,000 rows" in shown.err
+    assert "Who leaves" in shown.err and " 25 %" in shown.err and "100 %" in shown.err
+    assert "a                    2 s" in shown.out

@@ -7,6 +7,7 @@ draft and touches no published run.
 
 import datetime as dt
 import json
+import sys
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,6 @@ from typing import Any
 
 import ibis
 import pandas as pd
-import psutil
 import pyarrow.parquet as pq
 from ibis.expr.types import Table
 from pydantic import ValidationError
@@ -269,11 +269,13 @@ class Stage:
 
 def _peak_mb() -> int:
     """The most memory that this process has held."""
-    try:
-        import resource
-    except ImportError:  # Windows
+    if sys.platform == "win32":
+        import psutil
+
         return round(psutil.Process().memory_info().peak_wset / 1024**2)
-    unit = 1024**2 if psutil.MACOS else 1024
+    import resource  # which Windows lacks, and psutil knows no peak elsewhere
+
+    unit = 1024**2 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
 
 
