@@ -7,14 +7,12 @@ from typing import Any
 import ibis
 
 ENGINE_MEMORY = "400MB"  # beyond it the engine works on the disk, so that any log fits a laptop
+SPILL = Path(tempfile.gettempdir()) / "customer-matrix"  # where it does
 
 
 def connect() -> ibis.BaseBackend:
     """The embedded engine, with its memory bounded."""
-    engine = ibis.duckdb.connect(
-        memory_limit=ENGINE_MEMORY,
-        temp_directory=str(Path(tempfile.gettempdir()) / "customer-matrix"),
-    )
+    engine = ibis.duckdb.connect(memory_limit=ENGINE_MEMORY, temp_directory=str(SPILL))
     quiet(engine.con)
     return engine
 

@@ -6,17 +6,9 @@ import yaml
 
 from analysis.errors import InputError, RunError, did_you_mean
 from analysis.intake import dataset, readers
-from analysis.intake.dataset import (
-    Care,
-    Contact,
-    Dataset,
-    Level,
-    Loyalty,
-    Retention,
-    Returns,
-    TableFile,
-    Tables,
-)
+from analysis.intake.dataset import Dataset
+from analysis.intake.settings import Care, Contact, Level, Loyalty, Retention
+from analysis.intake.table_files import Returns, TableFile, Tables
 from analysis.schema import RECORDS
 
 SHOP = """\
@@ -443,7 +435,7 @@ def wrong(line, indent=4):
         ),
         (
             wrong("format: exel"),
-            "tables.transactions.format: Input should be 'csv', 'whitespace', 'excel'",
+            "tables.transactions.format: no format 'exel'; did you mean excel?",
         ),
         (
             wrong("header: -1"),
@@ -640,6 +632,12 @@ def test_a_wrong_name_of_the_file_is_told(load):
         "postgresql://ann:hush@host/shop",
         "postgresql://ann:hu/sh@host/shop",
         "postgresql://ann:@host/shop",
+        "postgresql://ann:hu?sh@host/shop",
+        "postgresql://ann:hu?sh=1@host/shop",
+        "postgresql://ann:hush@host:5432/shop?application_name=a@b",
+        "postgresql://ann%3Ahush@host/shop",
+        "postgresql://host/shop?%70assword=hush",
+        "POSTGRESQL://host/shop?PASSWORD=hush",
         "postgresql://host/shop?user=ann&password=hush",
         "host=h user=ann password=hush",
         "host=h user=ann password = 'hush hush'",
@@ -658,6 +656,7 @@ def test_a_password_in_the_dataset_file_is_refused_and_not_repeated(load, connec
         "postgresql://ann@host:5432/shop",
         "postgresql://host:5432/shop?user=ann@here",
         "postgresql:///shop",
+        "postgresql://ann@host:5432/shop?application_name=a@b",
         "host=h user=ann",
     ],
 )

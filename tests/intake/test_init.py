@@ -21,8 +21,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import InputError
-from analysis.intake import column_matching, dataset, parsing, readers, store, value_formats
+from analysis.intake import (
+    column_matching,
+    dataset,
+    parsing,
+    readers,
+    store,
+    text_files,
+    value_formats,
+)
 from analysis.intake import init as onboarding
+from analysis.intake.table_files import Returns, TableFile, Tables
 from analysis.samples import crm_demo
 from analysis.schema import RECORDS
 
@@ -575,10 +584,10 @@ def test_headers_with_blanks_full_width_letters_and_no_name(start):
         ("customer_id,date,date\n7,2024-01-31,5\n", "repeats 'date'"),
         ("one column\nhello\nthere\n", "only one column"),
         ("<html><table><tr><td>7</td></tr></table>", "web page"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "old workbook"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "a workbook; rename it"),
         (b"PK\x03\x04 broken", "workbook"),
         (b"PAR1 broken", "."),
-        (b"SQLite format 3\0 broken", "not readable as sqlite"),
+        (b"SQLite format 3\0 broken", "SQLite says: file is not a database"),
         ('a,b\n"7,8\n', "."),
     ],
 )
@@ -761,7 +770,7 @@ def test_only_the_first_rows_are_read(tmp_path):
     path.write_text(
         "customer_id,date,amount\n" + "".join(f"{n},2024-01-31,5.00\n" for n in range(260_000))
     )
-    look_ = onboarding.read(path, dataset.TableFile(path=["orders.csv"], columns={}))
+    look_ = onboarding.read(path, TableFile(path=["orders.csv"], columns={}))
     assert len(look_["date"].values) == onboarding.FIRST_ROWS
     assert (
         onboarding.FIRST_ROWS
@@ -1216,7 +1225,7 @@ def test_names_are_told_whatever_their_spelling(name):
 def test_the_reference_holds_every_key_and_is_yaml():
     text = onboarding.reference()
     assert yaml.safe_load(text) is None
-    for model in (dataset.Dataset, dataset.Tables, dataset.TableFile, dataset.Returns):
+    for model in (dataset.Dataset, Tables, TableFile, Returns):
         for key, spec in model.model_fields.items():
             assert spec.exclude or re.search(rf"^#   {key}:.*# \S", text, re.M), key
     for records_ in RECORDS.values():
@@ -1229,5 +1238,5 @@ def test_the_reference_holds_every_key_and_is_yaml():
 
 
 def test_codecs_that_are_tried_are_those_of_the_sources():
-    assert readers.ENCODINGS == ("utf-8-sig", "gb18030")
+    assert text_files.ENCODINGS == ("utf-8-sig", "gb18030")
     assert codecs.lookup(onboarding.WESTERN).name == "cp1252"

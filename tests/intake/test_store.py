@@ -1,4 +1,6 @@
+import ast
 import concurrent.futures
+import dataclasses
 import json
 import os
 import shutil
@@ -14,6 +16,8 @@ import yaml
 
 from analysis.errors import InputError
 from analysis.intake import dataset, readers, store
+from analysis.intake.formats import FORMATS
+from analysis.intake.rows import Rows, row_batches
 from analysis.schema import RECORDS
 
 COLUMNS = {"customer_id": "id", "date": "day", "amount": "eur"}
@@ -143,9 +147,33 @@ def test_newly_accepted_suggestions_are_read(shop, tmp_path):
 def test_a_new_version_of_the_code_that_reads_reads_again(shop, tmp_path, monkeypatch, reads):
     found = shop()
     store.gather(found, tmp_path)
-    monkeypatch.setattr(store, "MODULES", (*store.MODULES, "shapes.py"))
+    monkeypatch.setattr(store, "CODE", (*store.CODE, readers))
     store.gather(found, tmp_path)
     assert reads == ["orders.csv"] * 2
+
+
+def test_all_code_that_decides_what_is_read_is_looked_at():
+    """Whatever of the package is loaded to gather records: a new or moved module is not forgotten,
+    but for what only finds files (files, samples).
+    """
+    code = """
+import sys
+from analysis.intake import store
+loaded = [m.__file__ for n, m in sys.modules.items() if n.startswith("analysis.") and m.__file__]
+known = {str(path) for path in store._code()}
+print(sorted(file for file in loaded if file not in known and not file.endswith("__init__.py")))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert [Path(name).name for name in ast.literal_eval(done.stdout)] == ["files.py"]
+
+
+def test_progress_is_told_while_a_piece_is_read(shop, tmp_path):
+    found = shop(ORDERS + "".join(f"{n},2024-01-07,1\n" for n in range(45_000)))
+    told = []
+    store.gather(found, tmp_path, progress=lambda name, rows: told.append((name, rows)))
+    assert {name for name, _ in told} == {"orders.csv"} and len(told) > 2
+    counts = [rows for _, rows in told]
+    assert counts == sorted(set(counts)) and counts[-1] == 45_002
 
 
 def test_a_file_that_a_query_names_is_watched_too(shop, tmp_path):
@@ -183,12 +211,11 @@ def test_a_server_is_always_read_anew(shop, tmp_path, monkeypatch):
     def server(piece):
         asked.append(piece.name)
         numbered = ((n, list(row)) for n, row in enumerate(content, start=1))
-        return readers.Rows(
-            list(COLUMNS.values()),
-            lambda wanted: readers._row_batches(numbered, list(COLUMNS.values()), wanted),
-        )
+        names = list(COLUMNS.values())
+        return Rows(names, lambda wanted: row_batches(numbered, names, wanted))
 
-    monkeypatch.setitem(readers.SOURCES, "postgresql", server)
+    served = dataclasses.replace(FORMATS["postgresql"], read=server)
+    monkeypatch.setitem(FORMATS, "postgresql", served)
     found = shop(table={"path": [], "connection": "postgresql://host/shop", "table": "orders"})
     first = store.gather(found, tmp_path)
     assert store.gather(found, tmp_path) == first and asked == ["orders"] * 2
@@ -321,8 +348,8 @@ import os, sys, signal
 from pathlib import Path
 from analysis.intake import dataset
 from analysis.intake import store
-records._settle = lambda part, target: os.kill(os.getpid(), signal.SIGKILL)
-records.gather(dataset.load(sys.argv[1]), Path(sys.argv[2]))
+store._settle = lambda part, target: os.kill(os.getpid(), signal.SIGKILL)
+store.gather(dataset.load(sys.argv[1]), Path(sys.argv[2]))
 """
 
 
@@ -383,9 +410,10 @@ import json, resource, sys
 from pathlib import Path
 from analysis.intake import dataset
 from analysis.intake import store
-folder = records.gather(dataset.load(sys.argv[1]), Path(sys.argv[2]))
-rows = sum(piece["rows"] for piece in records.facts(folder)["pieces"]["transactions"])
-print(json.dumps({"rows": rows, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000}))
+folder = store.gather(dataset.load(sys.argv[1]), Path(sys.argv[2]))
+rows = sum(piece["rows"] for piece in store.facts(folder)["pieces"]["transactions"])
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000
+print(json.dumps({"rows": rows, "peak_mb": peak}))
 """
 
 

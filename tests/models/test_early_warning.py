@@ -10,13 +10,12 @@ from hypothesis import settings as tried
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from analysis.models import churn
-from analysis.models import churn_features
 from analysis import schema
-from analysis.models import early_warning
-from analysis.intake.dataset import Contact, Dataset
-from analysis.models.history import Records
+from analysis.intake.dataset import Dataset
+from analysis.intake.settings import Contact
+from analysis.models import churn, churn_features, early_warning
 from analysis.models.early_warning import BANDS, EDGES, WITHOUT_MONEY
+from analysis.models.history import Records
 
 NOTHING = float("nan")
 START, AS_OF = dt.date(2024, 1, 1), dt.date(2024, 12, 31)

@@ -33,7 +33,10 @@ ORDER_FILES = pytest.mark.parametrize("name", [*CRM, WEB])
 def folders(tmp_path_factory):
     """The company written here, and meanwhile by another process with other hashes."""
     here, there = (tmp_path_factory.mktemp(name) for name in ("here", "there"))
-    code = f"from pathlib import Path; from analysis import demo; demo.write(Path({str(there)!r}))"
+    code = (
+        "from pathlib import Path; from analysis.samples import crm_demo;"
+        f" crm_demo.write(Path({str(there)!r}))"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": "7"}
     ) as other:

@@ -15,7 +15,8 @@ from icalendar import Calendar
 from analysis import schema
 from analysis.errors import InputError
 from analysis.intake import dataset
-from analysis.intake.dataset import Care, Dataset
+from analysis.intake.dataset import Dataset
+from analysis.intake.settings import Care
 from analysis.models.history import Records
 from analysis.report import charts
 from analysis.report.privacy import KEY

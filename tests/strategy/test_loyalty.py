@@ -12,7 +12,7 @@ from ibis.expr.types import Table
 
 from analysis import customers
 from analysis.errors import InputError
-from analysis.intake.dataset import Level, Loyalty
+from analysis.intake.settings import Level, Loyalty
 from analysis.report import charts
 from analysis.report.text import Language
 from analysis.strategy import loyalty

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from analysis import customers as from_log
 from analysis.errors import InputError
 from analysis.intake import readers
-from analysis.intake.dataset import Dataset, TableFile
+from analysis.intake.dataset import Dataset
+from analysis.intake.table_files import TableFile
 from analysis.segments import rfm
 from analysis.strategy import playbook
 

@@ -10,7 +10,6 @@ import itertools
 import json
 import os
 import re
-import sqlite3
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from analysis.errors import InputError
-from analysis.intake import readers
+from analysis.intake import formats, readers, text_files
 from analysis.intake.column_matching import (
     EMAIL,
     Column,
@@ -33,10 +32,13 @@ from analysis.intake.column_matching import (
     needs_more,
     recognise,
 )
-from analysis.intake.dataset import NAME, Dataset, Returns, TableFile, Tables
+from analysis.intake.dataset import NAME, Dataset
+from analysis.intake.formats import FORMATS
 from analysis.intake.parsing import SIGNS
-from analysis.intake.readers import Piece
-from analysis.intake.value_formats import ASK, formats, mark
+from analysis.intake.rows import Piece
+from analysis.intake.table_files import Returns, TableFile, Tables
+from analysis.intake.value_formats import ASK, mark
+from analysis.intake.value_formats import formats as value_formats
 from analysis.schema import RECORDS, Meaning
 
 FIRST_ROWS = 5_000  # from which a file is recognised
@@ -53,13 +55,6 @@ SEPARATORS = (
     " ",
 )  # of those that fit alike the one more seldom inside a text; blanks last
 WESTERN = "cp1252"  # asked for where a text file is neither UTF-8 nor Chinese
-FORMS = {
-    b"PK\x03\x04": "excel",
-    b"PAR1": "parquet",
-    b"SQLite format 3": "sqlite",
-    b"\xd0\xcf\x11\xe0": "xls",
-    b"<": "html",
-}
 HANZI = "\u3400-\u9fff"
 CURRENCY_NAMES = {
     "dollar": "USD",
@@ -248,16 +243,15 @@ def _asking_part(one: Found, alike: list[Found]) -> Found:
 
 
 def _parts(path: Path, file: TableFile) -> Iterator[TableFile]:
-    if file.kind == "excel":
-        several = len(readers.sheets(path)) > 1
-        for name, rows in _first_cells(path).items():
-            yield file.model_copy(
-                update={"header": header_line(rows), "sheet": name if several else ""}
-            )
-    elif file.kind in ("sqlite", "duckdb"):
-        for table in _base_tables(path, file.kind):
-            yield file.model_copy(update={"table": table})
-    else:
+    """A description for each sheet or table of a file that has some."""
+    form = FORMATS[file.kind]
+    with readers.named(str(path)):
+        found = form.parts(path)
+    for name, rows in found.items():
+        alone = form.part == "sheet" and len(found) == 1
+        header = {"header": header_line(rows)} if rows else {}
+        yield file.model_copy(update={form.part: "" if alone else name} | header)
+    if not form.part:
         yield file
 
 
@@ -304,24 +298,15 @@ def _texts(batch: Any, header: Sequence[str], path: Path) -> tuple[list[str], di
 def form_of(path: Path) -> tuple[TableFile, tuple[Entry, ...]]:
     """How a file is to be read, and what of that is asked."""
     begins = _first_bytes(path)
-    form = (
-        "duckdb"
-        if begins[8:12] == b"DUCK"
-        else next((f for start, f in FORMS.items() if begins.startswith(start)), "csv")
-    )
-    if form in ("xls", "html"):
-        raise InputError(
-            f"{path}: {'an old workbook' if form == 'xls' else 'a web page'}; open it in Excel and"
-            " save it as .xlsx"
-        )
-    if form == "excel" and path.suffix.lower() not in (".xlsx", ".xlsm", ".zip"):
+    form = formats.of_bytes(begins)
+    if begins.startswith(b"<"):
+        raise InputError(f"{path}: a web page; open it in Excel and save it as .xlsx")
+    if form == "excel" and path.suffix.lower() not in (*FORMATS[form].endings, ".zip"):
         raise InputError(f"{path}: a workbook; rename it to .xlsx")
-    if (
-        form == "excel"
-        and zipfile.is_zipfile(path)
-        and "xl/workbook.xml" not in zipfile.ZipFile(path).namelist()
-    ):
-        raise InputError(f"{path}: a packed folder; unpack it and give the files in it")
+    if form == "excel" and zipfile.is_zipfile(path):
+        names = zipfile.ZipFile(path).namelist()
+        if not {"xl/workbook.xml", "xl/workbook.bin", "content.xml"} & set(names):
+            raise InputError(f"{path}: a packed folder; unpack it and give the files in it")
     usual = TableFile.model_construct(path=[path.name], columns={})
     settings: dict[str, Any] = {} if usual.kind == form else {"format": form}
     asked: tuple[Entry, ...] = ()
@@ -360,7 +345,7 @@ def _encoding(path: Path, begins: bytes) -> tuple[str, tuple[Entry, ...]]:
     words.
     """
     try:
-        usual = readers.encoding_of(path)
+        usual = text_files.encoding_of(path)
     except InputError:
         usual = ""
     chinese = begins.decode("gb18030", "ignore")
@@ -410,38 +395,10 @@ def header_line(rows: Sequence[Sequence[str]]) -> int:
     )
     first = rows[line - 1] if rows else ()
     data = any(
-        formats(cell) or mark(cell) is not None or EMAIL.fullmatch(cell.strip()) for cell in first
+        value_formats(cell) or mark(cell) is not None or EMAIL.fullmatch(cell.strip())
+        for cell in first
     )
     return 0 if data and line == 1 and not any(map(is_known, first)) else line
-
-
-def _first_cells(path: Path) -> dict[str, list[list[str]]]:
-    """The first rows of each sheet, as texts."""
-    import openpyxl
-
-    found = {}
-    for page in openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets:
-        page.reset_dimensions()
-        rows = page.iter_rows(max_row=HEAD_ROWS, values_only=True)
-        found[page.title] = [["" if value is None else str(value) for value in row] for row in rows]
-    return found
-
-
-def _base_tables(path: Path, form: str) -> list[str]:
-    import duckdb
-
-    try:
-        if form == "sqlite":
-            return readers.sqlite_tables(path)
-        with duckdb.connect(str(path), read_only=True) as base:
-            return [
-                name
-                for (name,) in base.execute(
-                    "SELECT table_name FROM information_schema.tables ORDER BY 1"
-                ).fetchall()
-            ]
-    except (sqlite3.Error, duckdb.Error) as error:
-        raise InputError(f"{path}: not readable as {form}: {str(error).splitlines()[0]}") from None
 
 
 # --- putting files together

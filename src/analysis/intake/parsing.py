@@ -15,7 +15,8 @@ from ibis import _
 from ibis.expr.types import BooleanValue, IntegerValue, StringValue, Table, TimestampValue, Value
 
 from analysis.errors import InputError
-from analysis.intake.dataset import Dataset, TableFile
+from analysis.intake.dataset import Dataset
+from analysis.intake.table_files import TableFile
 from analysis.schema import RECORDS
 
 MONEY = "decimal(38, 12)"

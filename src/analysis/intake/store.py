@@ -11,33 +11,43 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pyarrow as pa
 from ibis.expr.types import Table
 
-from analysis import schema
+from analysis import engine, errors, schema
 from analysis.engine import connect
 from analysis.errors import InputError
 from analysis.intake import identity, parsing, readers
 from analysis.intake.dataset import Dataset
-from analysis.intake.readers import Piece
+from analysis.intake.formats import FORMATS
+from analysis.intake.rows import Piece
 from analysis.schema import RECORDS
 
 BATCH_ROWS = 20_000  # that are written, and later read, at once
-ENCODING_NAMES = {
-    "utf-8-sig": "UTF-8",
-    "utf-16": "UTF-16",
-    "gb18030": "GB18030",
-}  # of those that are found, for people
+LZ4 = pa.ipc.IpcWriteOptions(compression="lz4")
+# Of those encodings that are found, for people.
+ENCODING_NAMES = {"utf-8-sig": "UTF-8", "utf-16": "UTF-16", "gb18030": "GB18030"}
+# Code that decides what is read, besides all that lies beside this file; and the libraries.
+CODE = (schema, engine, errors)
+LIBRARIES = ("duckdb", "ibis-framework", "pyarrow", "python-calamine")
+
+Progress = Callable[[str, int], None]  # the name of a piece, and how many of its rows are read
 
 
-def gather(dataset: Dataset, folder: Path, echo: Callable[[str], None] = lambda line: None) -> Path:
+def gather(
+    dataset: Dataset,
+    folder: Path,
+    echo: Callable[[str], None] = lambda line: None,
+    progress: Progress = lambda name, rows: None,
+) -> Path:
     """Read all pieces of all tables; returns the folder `records-<fingerprint>` in `folder` that
-    holds them.
+    holds them. `echo` gets a line for each piece read, `progress` the rows while it is read.
 
-    What was read before and has not changed is not read again; a database always is.
+    What was read before and has not changed is not read again; a database server always is.
     Raises InputError for what cannot be read, with its file, line and remedy.
     """
     pieces = {table: readers.pieces(dataset, table) for table in RECORDS}
@@ -47,19 +57,20 @@ def gather(dataset: Dataset, folder: Path, echo: Callable[[str], None] = lambda 
     folder.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix="reading-", suffix=".part", dir=folder))
     try:
-        read = {
-            table: [_read(p, table, dataset, part, n, echo) for n, p in enumerate(ps)]
-            for table, ps in pieces.items()
-        }
+        read: dict[str, list[dict[str, Any]]] = {table: [] for table in RECORDS}
+        for table, piece in [(name, piece) for name in pieces for piece in pieces[name]]:
+            path = part / f"{table}-{len(read[table]):03}.arrow"
+            found = _read(piece, table, dataset, path, progress)
+            read[table].append(found)
+            line = f"{piece.name:<40} {found['rows']:12,} rows  {table:<12}  {found['encoding']}"
+            echo(line.rstrip())
         if not sum(piece["rows"] for piece in read["transactions"]):
             raise InputError(
                 f"{', '.join(p.name for p in pieces['transactions'])}: no rows below the header;"
                 " export again"
             )
         parsing.check_currencies(typed(part, "transactions"), dataset)
-        content = content or _fingerprint_of_values(
-            part, [table for table, found in pieces.items() if found]
-        )
+        content = content or _fingerprint_of_values(part, [name for name in read if read[name]])
         facts = {"sha256": content, "pieces": read}
         (part / "records.json").write_text(json.dumps(facts, indent=1), "utf-8")
         return _settle(part, folder / f"records-{content[:12]}")
@@ -77,24 +88,40 @@ def _settle(part: Path, target: Path) -> Path:
 
 
 def _read(
-    piece: Piece, table: str, dataset: Dataset, part: Path, number: int, echo: Callable[[str], None]
+    piece: Piece, table: str, dataset: Dataset, path: Path, progress: Progress
 ) -> dict[str, Any]:
-    said: list[InputError] = []
+    """Write the typed rows of a piece; returns its facts."""
+    failures: list[InputError] = []
     lines = readers.stream(piece, table, dataset.file)
-    found = lines.schema.metadata[b"encoding"].decode()
-    encoding = ENCODING_NAMES.get(found, found)
+    base = connect()
+    base.con.register("lines", _overheard(lines, failures))
+    rows = parsing.parse(base.table("lines"), table, piece.file, dataset, piece.name)
+    ask = base.compile(identity.as_one(rows, dataset))
+    count = 0
     try:
-        count = _write(_overheard(lines, said), piece, table, dataset, part, number)
+        batches = base.con.sql(ask).to_arrow_reader(BATCH_ROWS)
+        with (
+            pa.OSFile(str(path), "wb") as file,
+            pa.ipc.new_file(file, batches.schema, options=LZ4) as out,
+        ):
+            for batch in batches:
+                out.write_batch(batch)
+                count += len(batch)
+                progress(piece.name, count)
     except Exception:
-        if said:
-            raise said[0] from None
+        if failures:
+            raise failures[0] from None
         raise
-    echo(f"{piece.name:<40} {count:12,} rows  {table:<12}  {encoding}".rstrip())
-    return {"name": piece.name, "rows": count, "encoding": encoding}
+    encoding = lines.schema.metadata[b"encoding"].decode()
+    return {
+        "name": piece.name,
+        "rows": count,
+        "encoding": ENCODING_NAMES.get(encoding, encoding),
+    }
 
 
-def _overheard(lines: pa.RecordBatchReader, said: list[InputError]) -> pa.RecordBatchReader:
-    """The same lines; their InputError is kept in `said`, because the engine passes it on as an
+def _overheard(lines: pa.RecordBatchReader, failures: list[InputError]) -> pa.RecordBatchReader:
+    """The same lines; their InputError is kept in `failures`, because the engine passes it on as an
     error of its own.
     """
 
@@ -102,34 +129,10 @@ def _overheard(lines: pa.RecordBatchReader, said: list[InputError]) -> pa.Record
         try:
             yield from lines
         except InputError as error:
-            said.append(error)
+            failures.append(error)
             raise
 
     return pa.RecordBatchReader.from_batches(lines.schema, batches())
-
-
-def _write(
-    lines: pa.RecordBatchReader, piece: Piece, table: str, dataset: Dataset, part: Path, number: int
-) -> int:
-    engine = connect()
-    engine.con.register("lines", lines)
-    rows = parsing.parse(engine.table("lines"), table, piece.file, dataset, piece.name)
-    batches = engine.con.sql(engine.compile(identity.as_one(rows, dataset))).to_arrow_reader(
-        BATCH_ROWS
-    )
-    count = 0
-    path, options = (
-        str(part / f"{table}-{number:03}.arrow"),
-        pa.ipc.IpcWriteOptions(compression="lz4"),
-    )
-    with (
-        pa.OSFile(path, "wb") as file,
-        pa.ipc.new_file(file, batches.schema, options=options) as out,
-    ):
-        for batch in batches:
-            out.write_batch(batch)
-            count += len(batch)
-    return count
 
 
 def facts(folder: Path) -> dict[str, Any]:
@@ -137,11 +140,11 @@ def facts(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "records.json").read_text("utf-8"))
 
 
-def typed(folder: Path, table: str, engine: Any = None) -> Table:
+def typed(folder: Path, table: str, base: Any = None) -> Table:
     """The typed rows of a table, of all its pieces, on an engine (by default one of its own)."""
-    engine = engine or connect()
-    engine.con.register(table, _Rescanned(sorted(folder.glob(f"{table}-*.arrow"))))
-    return engine.table(table)
+    base = base or connect()
+    base.con.register(table, _Rescanned(sorted(folder.glob(f"{table}-*.arrow"))))
+    return base.table(table)
 
 
 class _Rescanned:
@@ -179,49 +182,37 @@ def _column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
 
 
 def _fingerprint(dataset: Dataset, pieces: dict[str, list[Piece]]) -> str:
-    """Of everything that decides what is read, or nothing where a database does."""
+    """Of everything that decides what is read, or nothing where a database server does."""
     every = [piece for some in pieces.values() for piece in some]
-    if any(piece.path is None for piece in every):
+    if any(piece.location is None for piece in every):
         return ""
-    files = [path for piece in every for path in _files_of(piece)]
+    files = [path for piece in every for path in FORMATS[piece.file.kind].files(piece)]
     settings = dataset.model_dump_json(
         include={"tables", "currency", "rates", "time_zone", "same_customers"}
     )
-    own = [*sorted(Path(__file__).parent.glob("*.py")), Path(schema.__file__)]
-    text = "\n".join(
-        [
-            settings,
-            *(piece.name for piece in every),
-            sha256([*files, *identity.files(dataset), *own]),
-        ]
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
+    names = [piece.name for piece in every]
+    contents = sha256([*files, *identity.files(dataset), *_code()])
+    versions = [version(library) for library in LIBRARIES]
+    return hashlib.sha256("\n".join([settings, *names, *versions, contents]).encode()).hexdigest()
+
+
+def _code() -> list[Path]:
+    """The source files that decide what is read."""
+    return [*sorted(Path(__file__).parent.rglob("*.py")), *(Path(str(m.__file__)) for m in CODE)]
 
 
 def _fingerprint_of_values(folder: Path, tables: list[str]) -> str:
     """Of the rows themselves: the bytes of their files also hold what happens to lie in empty
     places.
     """
-    engine, told = connect(), []
+    base, found = connect(), []
     for table in tables:
-        schema = typed(folder, table, engine).schema()
-        sums = engine.con.sql(
+        columns = typed(folder, table, base).schema()
+        sums = base.con.sql(
             f"SELECT count(*), bit_xor(hash(t)), sum(hash(t)::HUGEINT) FROM {table} t"
         ).fetchall()
-        told.append(f"{table} {schema} {sums}")
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()
-
-
-def _files_of(piece: Piece) -> list[Path]:
-    """The files a piece is read from: with those a query may name, and what a database has not yet
-    put into its own.
-    """
-    path = cast(Path, piece.path)
-    if path.is_dir():
-        return sorted(inside for inside in path.rglob("*") if inside.is_file())
-    if piece.file.kind == "parquet" and piece.file.query:
-        return sorted(path.parent.glob(f"*{path.suffix}"))
-    return [path, *(log for log in (Path(f"{path}-wal"), Path(f"{path}.wal")) if log.is_file())]
+        found.append(f"{table} {columns} {sums}")
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()
 
 
 def sha256(paths: Iterable[Path]) -> str:

@@ -7,13 +7,13 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 
-from analysis.models import churn
-from analysis.models import metrics
+from analysis.intake.dataset import Dataset
+from analysis.intake.settings import Contact
+from analysis.models import churn, metrics
 from analysis.models.churn import Risk
 from analysis.models.churn_features import features
-from analysis.intake.dataset import Contact, Dataset
-from analysis.statistics import wilson
 from analysis.models.history import Records
+from analysis.statistics import wilson
 
 BANDS = ("low", "medium", "high")
 WITHOUT_MONEY = (

@@ -18,7 +18,8 @@ from ibis.expr.types import Table
 from icalendar import Calendar, Event, vText
 
 from analysis.intake import quality
-from analysis.intake.dataset import Care, Dataset
+from analysis.intake.dataset import Dataset
+from analysis.intake.settings import Care
 from analysis.models.history import Records
 from analysis.report.privacy import shown_staff
 from analysis.report.text import N_, printable, say

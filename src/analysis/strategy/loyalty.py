@@ -14,7 +14,7 @@ import pandas as pd
 from ibis import _
 from ibis.expr.types import Table, Value
 
-from analysis.intake.dataset import Loyalty
+from analysis.intake.settings import Loyalty
 from analysis.report.text import N_
 
 YEAR = 365  # days of which costs are told

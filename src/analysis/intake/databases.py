@@ -1,0 +1,294 @@
+"""Databases and Parquet files. A query is one SELECT that reads, and reads nothing elsewhere."""
+
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from analysis.engine import ENGINE_MEMORY, SPILL, quiet
+from analysis.errors import InputError
+from analysis.intake.rows import BATCH_ROWS, Piece, Row, Rows, one_line, row_batches
+from analysis.intake.text_files import BLOCK_BYTES, csv_rows, whole_lines
+
+ONE_SELECT = "the query must be one SELECT that only reads; correct query"
+SQLITE_MAY = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
+SQLITE_REFUSES = re.compile("not authorized|prohibited|one statement")
+SQLITE_FUNCTIONS = re.compile("load_extension|readfile|writefile|edit|fts3_tokenizer", re.I)
+# PostgreSQL's functions that reach beyond its tables, also from a transaction that only reads.
+SERVER_FUNCTIONS = re.compile(
+    r"pg_(read|ls|stat|file|terminate|cancel|reload|rotate|logical|notify|switch|create|drop|"
+    r"replication|promote|wal|backup|advisory|try_advisory|sleep)\w*|lo_\w+|dblink\w*|set_config"
+    r"|query_to_\w+|table_to_\w+|schema_to_\w+|database_to_\w+|cursor_to_\w+|nextval|setval",
+    re.I,
+)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: object) -> str:
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def _select(piece: Piece) -> str:
+    """The query of a database; a table may be named with its schema, as crm.orders."""
+    table = ".".join(map(_quoted, piece.file.table.split(".")))
+    return piece.file.query.strip().rstrip("; \n") or f"SELECT * FROM {table}"
+
+
+@contextmanager
+def _as_said_by(database: str, *errors: type[Exception]) -> Iterator[None]:
+    """A database's errors, also those in the midst of its rows, as an InputError of one line."""
+    try:
+        yield
+    except errors as error:
+        place = "connection" if database == "PostgreSQL" else "path"
+        raise InputError(
+            f"{database} says: {one_line(error)}; correct {place}, table or query"
+        ) from None
+
+
+# --- SQLite
+
+
+def _sqlite_may(action: int, first: str | None, function: str | None, *_: str | None) -> int:
+    """What a statement may do in SQLite: read this file's tables, and calculate."""
+    calls = action == sqlite3.SQLITE_FUNCTION and not SQLITE_FUNCTIONS.fullmatch(function or "")
+    return sqlite3.SQLITE_OK if action in SQLITE_MAY or calls else sqlite3.SQLITE_DENY
+
+
+def _sqlite_connection(path: Path) -> sqlite3.Connection:
+    """It reads only, and is used by one thread after the other: the engine fetches rows in threads
+    of its own.
+    """
+    base = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    base.set_authorizer(_sqlite_may)
+    return base
+
+
+def sqlite_tables(path: Path) -> dict[str, list[list[str]]]:
+    """The tables and views of an SQLite file, in the order of their names."""
+    ask = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
+    with (
+        _as_said_by("SQLite", sqlite3.Error),
+        closing(_sqlite_connection(path)) as base,
+    ):
+        return {name: [] for (name,) in base.execute(ask)}
+
+
+def sqlite_files(piece: Piece) -> list[Path]:
+    """The file, and what it has not yet taken up."""
+    return [piece.path, *_if_there(f"{piece.path}-wal")]
+
+
+def read_sqlite(piece: Piece) -> Rows:
+    """The rows of a table or query of an SQLite file."""
+    with _as_said_by("SQLite", sqlite3.Error):
+        try:
+            found = _sqlite_connection(piece.path).execute(_select(piece))
+        except sqlite3.Error as error:
+            if SQLITE_REFUSES.search(str(error)):
+                raise InputError(f"{ONE_SELECT} ({one_line(error)})") from None
+            raise
+    if found.description is None:  # a comment only
+        raise InputError(ONE_SELECT)
+    header = [column[0] for column in found.description]
+    return Rows(header, lambda wanted: row_batches(_sqlite_rows(found), header, wanted))
+
+
+def _sqlite_rows(found: sqlite3.Cursor) -> Iterator[Row]:
+    with _as_said_by("SQLite", sqlite3.Error):
+        for number, row in enumerate(found, start=1):
+            yield number, [_text(value) for value in row]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+    return str(int(value) if whole else value)
+
+
+# --- DuckDB and Parquet
+
+
+def _engine(piece: Piece, database: Path | str = ":memory:", read_only: bool = False) -> Any:
+    """A DuckDB that reads one file and those beside it: no other, none of a network, no extension,
+    no variable of this program; and that cannot be told otherwise.
+    """
+    import duckdb
+
+    base = duckdb.connect(str(database), read_only=read_only)
+    quiet(base)
+    folder = piece.path if piece.path.is_dir() else piece.path.parent
+    pattern = f"*{piece.path.suffix}"
+    beside = [path.name for path in folder.iterdir()] if piece.file.query else []
+    allowed = [*beside, pattern, piece.path, *(folder / name for name in (*beside, pattern))]
+    for setting, value in {
+        "memory_limit": _literal(ENGINE_MEMORY),
+        "temp_directory": _literal(SPILL),
+        "file_search_path": _literal(folder),
+        "allowed_directories": f"[{_literal(folder) if piece.path.is_dir() else ''}]",
+        "allowed_paths": f"[{', '.join(map(_literal, allowed))}]",
+        "python_enable_replacements": "false",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "enable_external_access": "false",
+        "lock_configuration": "true",
+    }.items():
+        base.execute(f"SET {setting} = {value}")
+    return base
+
+
+def duckdb_tables(path: Path) -> dict[str, list[list[str]]]:
+    """The tables and views of a DuckDB file, in the order of their names."""
+    import duckdb
+
+    ask = "SELECT table_name FROM information_schema.tables ORDER BY 1"
+    with (
+        _as_said_by("DuckDB", duckdb.Error),
+        closing(duckdb.connect(str(path), read_only=True)) as base,
+    ):
+        return {name: [] for (name,) in base.execute(ask).fetchall()}
+
+
+def duckdb_files(piece: Piece) -> list[Path]:
+    """The file, what it has not yet taken up, and what a query may name."""
+    return [piece.path, *_if_there(f"{piece.path}.wal"), *_beside(piece)]
+
+
+def parquet_files(piece: Piece) -> list[Path]:
+    """The file, or all of a folder, and what a query may name."""
+    if piece.path.is_dir():
+        return sorted(inside for inside in piece.path.rglob("*") if inside.is_file())
+    return [piece.path, *_beside(piece)]
+
+
+def _beside(piece: Piece) -> list[Path]:
+    asked = piece.path.parent.iterdir() if piece.file.query else ()
+    return sorted(path for path in asked if path.is_file())
+
+
+def _if_there(name: str) -> list[Path]:
+    return [path for path in [Path(name)] if path.is_file()]
+
+
+def read_duckdb(piece: Piece) -> Rows:
+    """The rows of a table or query of a DuckDB file."""
+    import duckdb
+
+    with _as_said_by("DuckDB", duckdb.Error):
+        base = _engine(piece, piece.path, read_only=True)
+    return _engine_rows(base, _select(piece))
+
+
+def read_parquet(piece: Piece) -> Rows:
+    """The rows of a Parquet file, of a folder of them, or of a query that names those beside it."""
+    whole = f"SELECT * FROM read_parquet({_literal(piece.path)})"
+    return _engine_rows(_engine(piece), _select(piece) if piece.file.query else whole)
+
+
+def _engine_rows(base: Any, query: str) -> Rows:
+    import duckdb
+
+    with _as_said_by("DuckDB", duckdb.Error):
+        kinds = [statement.type for statement in base.extract_statements(query)]
+        if kinds != [duckdb.StatementType.SELECT]:
+            raise InputError(ONE_SELECT)
+        asked = f"({query}\n)"  # it may end with a comment
+        found = base.sql(f"FROM {asked}")
+    types = dict(zip(found.columns, map(str, found.types), strict=True))
+
+    def batches(wanted: list[str]) -> Iterator[pa.RecordBatch]:
+        texts = [f"{_as_text(name, types[name])} AS {_quoted(name)}" for name in wanted]
+        ask = (
+            f"SELECT row_number() OVER () AS line, NULL::BIGINT AS fields, {', '.join(texts)}"
+            f" FROM {asked}"
+        )
+        with _as_said_by("DuckDB", duckdb.Error, OSError, pa.ArrowException):
+            yield from base.sql(ask).to_arrow_reader(BATCH_ROWS)
+
+    return Rows(list(found.columns), batches)
+
+
+def _as_text(name: str, kind: str) -> str:
+    """Whole numbers that are kept as floating ones, as ids beside empty cells are, are written
+    whole.
+    """
+    column = _quoted(name)
+    if kind in ("DOUBLE", "FLOAT"):
+        whole = f"{column} = trunc({column}) AND abs({column}) < 1e15"
+        return f"CASE WHEN {whole} THEN {column}::BIGINT::VARCHAR ELSE {column}::VARCHAR END"
+    return f"{column}::VARCHAR"
+
+
+# --- PostgreSQL
+
+
+def read_postgresql(piece: Piece) -> Rows:
+    """A server's rows, which it writes itself as CSV; the connection reads only."""
+    query = _select(piece)
+    _check_select(query)
+    rows = csv_rows(whole_lines(_gathered(_copied(piece.file.connection, query))), ",", 1)
+    return Rows(rows.header, lambda wanted: _counted(rows.batches(wanted)))
+
+
+def _check_select(query: str) -> None:
+    """Raises InputError unless a query of a server is one SELECT, with functions of tables only."""
+    import sqlglot
+    from sqlglot import exp
+
+    try:
+        found = sqlglot.parse(query, dialect="postgres")
+    except sqlglot.errors.SqlglotError as error:
+        raise InputError(f"{ONE_SELECT} ({one_line(error)})") from None
+    writes = (exp.DML, exp.DDL, exp.Into, exp.Command, exp.Lock)
+    if len(found) != 1 or not isinstance(found[0], exp.Query) or found[0].find(*writes):
+        raise InputError(ONE_SELECT)
+    for call in found[0].find_all(exp.Func):
+        name = call.name if isinstance(call, exp.Anonymous) else call.sql_name()
+        if SERVER_FUNCTIONS.fullmatch(name):
+            raise InputError(
+                f"the query calls {name}, which reaches beyond the tables; leave it out"
+            )
+
+
+def _copied(connection: str, query: str) -> Iterator[bytes]:
+    import psycopg
+
+    with _as_said_by("PostgreSQL", psycopg.Error), psycopg.connect(connection) as base:
+        base.read_only = True
+        with base.cursor() as cursor:
+            cursor.execute("SET datestyle = ISO")
+            # The server itself prepares no more than one statement, and none that is not whole.
+            cursor.execute(f"EXPLAIN SELECT FROM ({query}\n) AS asked".encode(), prepare=True)
+            written = f"COPY ({query}\n) TO STDOUT WITH (FORMAT csv, HEADER, ENCODING 'UTF8')"
+            with cursor.copy(written.encode()) as copied:
+                yield from map(bytes, copied)
+
+
+def _counted(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """With the number of each row as its line."""
+    count = 0
+    for batch in batches:
+        yield batch.set_column(0, "line", pa.array(np.arange(count + 1, count + len(batch) + 1)))
+        count += len(batch)
+
+
+def _gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Small chunks put together to blocks."""
+    some: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        some.append(chunk)
+        size += len(chunk)
+        if size >= BLOCK_BYTES:
+            yield b"".join(some)
+            some, size = [], 0
+    yield b"".join(some)

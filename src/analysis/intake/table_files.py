@@ -1,0 +1,279 @@
+"""How the files of a dataset file are described: where they are, and what their columns mean."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from analysis.errors import did_you_mean
+from analysis.intake import formats
+from analysis.intake.formats import FORMATS
+from analysis.intake.settings import Strict
+from analysis.schema import RECORDS
+
+DATE_DIRECTIVES = set("YymdHMSfpIbBjzZ%-")  # of strftime, that the engine reads
+DATE_WORDS = ("iso", "excel", "epoch_s", "epoch_ms")  # what is not written with directives
+PORT = re.compile(r"://[^/?@:]*:\d*(?=/[^?@]*\?\w+=)")  # a host and its port, before parameters
+
+
+def _date_format(text: Any) -> str:
+    if text in DATE_WORDS:
+        return str(text)
+    if not isinstance(text, str) or "%" not in text:
+        raise ValueError(
+            f"{text!r} is no date format; write e.g. %Y-%m-%d, %d/%m/%Y %H:%M, or one of"
+            f" {', '.join(DATE_WORDS)}; or one by column, as {{date: excel}}"
+        )
+    if wrong := sorted(set(re.findall(r"%(.?)", text)) - DATE_DIRECTIVES):
+        raise ValueError(f"%{wrong[0]} is no part of a date; write e.g. %Y-%m-%d or %d/%m/%Y %H:%M")
+    return text
+
+
+def _date_formats(found: Any) -> str | dict[str, str]:
+    if isinstance(found, dict):
+        return {str(column): _date_format(text) for column, text in found.items()}
+    return _date_format(found)
+
+
+def _no_password(address: str) -> str:
+    """The address, if no password stands in it: neither as a parameter nor before an @. A colon
+    before an @ may also be that of a port, if the @ comes in a parameter after it.
+    """
+    plain = PORT.sub("://", unquote(address))
+    if re.search(r"://[^/?@]*:.*@|password\s*=", plain, re.IGNORECASE | re.DOTALL):
+        raise ValueError(
+            "a password stands in it; take it out and put it into PGPASSWORD or ~/.pgpass"
+        )
+    return address
+
+
+def _known_format(name: str) -> str:
+    if name not in FORMATS:
+        raise ValueError(f"no format {name!r}; {did_you_mean(name, FORMATS)}")
+    return name
+
+
+def _several(found: Any) -> Any:
+    return found if isinstance(found, list) else [found]
+
+
+Several = Annotated[list[str], BeforeValidator(_several)]
+
+
+class Returns(Strict):
+    """What marks a line as a return, besides an amount or a quantity below zero."""
+
+    status: list[str] = Field([], description="values of the status column")
+    prefix: str = Field(
+        "", description="how the order id of a cancellation begins, before the id of its sale"
+    )
+
+
+class TableFile(Strict):
+    """Some records of one kind as they lie on the disk or in a database."""
+
+    path: Several = Field(
+        [], description="file or files, relative to the dataset file; * stands for any text"
+    )
+    sample: Several = Field(
+        [], description="data that come with a package or are generated, instead of path"
+    )
+    connection: Annotated[str, AfterValidator(_no_password)] = Field(
+        "",
+        description=(
+            "postgresql://user@host/database, instead of path; the password comes from PGPASSWORD"
+            " or ~/.pgpass"
+        ),
+    )
+    table: str = Field(
+        "",
+        description=(
+            "of a database (also sqlite, duckdb): the table to read, as orders or crm.orders"
+        ),
+    )
+    query: str = Field(
+        "",
+        description=(
+            "of a database, instead of table: the SELECT to read; of a parquet file: it may also"
+            " name those beside it"
+        ),
+    )
+    format: Annotated[str, AfterValidator(_known_format)] | None = Field(
+        None, description=f"{', '.join(FORMATS)}; by default what the file's name ends with"
+    )
+    encoding: str = Field(
+        "",
+        description=(
+            "of a text file; by default UTF-8, UTF-16 with its mark, or GB18030, whichever it is"
+        ),
+    )
+    separator: str = Field(
+        "",
+        description="between the fields of a csv line; by default a comma, in .tsv a tab",
+        max_length=1,
+    )
+    header: int = Field(
+        1,
+        ge=0,
+        description="line of the column names; 0: there is none, columns are named 1, 2, 3, …",
+    )
+    sheet: str = Field("", description="of a workbook; needed where there are several")
+    max_unpacked_mb: int = Field(
+        4_000, ge=1, description="refuse a packed file (gz, xlsx) that unpacks to more"
+    )
+    columns: dict[str, str] = Field(description="our column: the file's column")
+    attributes: dict[str, str] = Field(
+        {}, description="of customers, further columns to group by: our name: the file's column"
+    )
+    constants: dict[str, str] = Field(
+        {}, description="our column: a value that all rows share, as channel: shop"
+    )
+    static: list[str] = Field(
+        [], description="of customers, columns that do not change, and so hold for past dates too"
+    )
+    date_format: Annotated[str | dict[str, str], PlainValidator(_date_formats)] = Field(
+        "iso",
+        description=(
+            "as in strftime, or iso, excel (serial number), epoch_s, epoch_ms; one, or one by"
+            " column"
+        ),
+    )
+    decimal: Literal[".", ","] = Field(".", description="decimal mark of the numbers")
+    returns: Returns = Field(
+        Returns(), description="what marks a return besides an amount or quantity below zero"
+    )
+    void_status: list[str] = Field(
+        [], description="values of the status column whose rows never became a sale"
+    )
+    order_key: list[str] = Field(
+        [], description="our columns that name one order line, as order_id and product"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> "TableFile":
+        for fault in itertools.chain(self._place_faults(), self._column_faults()):
+            raise ValueError(fault)
+        return self
+
+    def _place_faults(self) -> Iterator[str]:
+        """What is wrong with where the records are and how they are kept."""
+        places = self.path + self.sample
+        if bool(self.path) + bool(self.sample) + bool(self.connection) != 1 or "" in places:
+            yield "write one of path, sample and connection"
+        if any("://" in path for path in self.path):
+            yield "path: an address is no file; write a database server's as connection"
+        kinds = {} if self.format else {formats.of_name(name): name for name in places}
+        if "" in kinds:
+            yield (
+                f"{kinds['']}: a file of an unknown ending (known: {', '.join(formats.ENDINGS)});"
+                f" say its format, one of {', '.join(FORMATS)}"
+            )
+        if len(kinds) > 1:
+            yield (
+                f"files of several kinds ({', '.join(sorted(kinds))}); describe each kind apart, as"
+                " a list"
+            )
+        for key in type(self).model_fields:
+            fitting = formats.with_key(key)
+            if fitting and getattr(self, key) and self.kind not in fitting:
+                yield f"{key} belongs to {' or '.join(fitting)}, but this is {self.kind}"
+        if self.kind in formats.with_key("table") and bool(self.table) == bool(self.query):
+            yield "a database needs either table or query"
+        if self.kind == "parquet" and self.query and (len(places) > 1 or "*" in places[0]):
+            yield (
+                "a query of several parquet files would read them once for each; name one as path,"
+                " the rest in it"
+            )
+        if self.separator in ('"', "\n", "\r", "\0"):
+            yield (
+                f'separator: {self.separator!r} cannot stand between fields; write e.g. ; or "\\t"'
+            )
+
+    def _column_faults(self) -> Iterator[str]:
+        """What is wrong with what the columns are said to mean."""
+        if empty := [name for name, column in self.columns.items() if not column.strip()]:
+            yield f"columns: no column is named for {', '.join(empty)}"
+        if twice := sorted(set(self.columns) & set(self.constants)):
+            yield f"{', '.join(twice)} stands in columns and in constants; keep one"
+        if unknown := [name for name in self.order_key if name not in self.meanings]:
+            yield f"order_key: {', '.join(unknown)} is not among columns"
+        if (self.returns.status or self.void_status) and "status" not in self.meanings:
+            yield "returns.status and void_status need a column for status"
+        if self.returns.prefix and "order_id" not in self.meanings:
+            yield "returns.prefix needs a column for order_id"
+
+    @property
+    def kind(self) -> str:
+        """The format, declared or seen from the name."""
+        if self.format or self.connection:
+            return self.format or "postgresql"
+        return formats.of_name((self.path or self.sample)[0])
+
+    @property
+    def meanings(self) -> list[str]:
+        """Our columns that this file fills."""
+        return [*self.columns, *self.attributes, *self.constants]
+
+    def format_of(self, column: str) -> str:
+        """How the dates of one of our columns are written."""
+        written = self.date_format
+        return written if isinstance(written, str) else written.get(column, "iso")
+
+
+Files = Annotated[list[TableFile], BeforeValidator(_several)]
+
+
+class Tables(Strict):
+    """Each of RECORDS: one file description, or a list of them."""
+
+    transactions: Files = Field(min_length=1, description="order lines")
+    customers: Files = Field([], description="customer profiles")
+    interactions: Files = Field([], description="calls, visits, messages, visits to the web site")
+    feedback: Files = Field([], description="satisfaction scores, comments, complaints, tickets")
+    campaigns: Files = Field([], description="who was treated, who was held back")
+    products: Files = Field([], description="what is sold")
+
+    @field_validator("*")
+    @classmethod
+    def _meant(cls, files: list[TableFile], info: ValidationInfo) -> list[TableFile]:
+        for number, file in enumerate(files):
+            for fault in _meaning_faults(str(info.field_name), file):
+                raise ValueError(f"{number}: {fault}" if len(files) > 1 else fault)
+        return files
+
+
+def _meaning_faults(table: str, file: TableFile) -> Iterator[str]:
+    """What is wrong with the columns of a file for one of RECORDS."""
+    known = RECORDS[table].columns
+    meant = [*file.columns, *file.constants]
+    if unknown := [f"{name}; {did_you_mean(name, known)}" for name in meant if name not in known]:
+        yield f"columns: unknown meaning {', '.join(unknown)}"
+    needed = [name for name, column in known.items() if column.needed]
+    if missing := [name for name in needed if name not in file.meanings]:
+        yield f"columns: no column is named for {', '.join(missing)}"
+    dated = file.date_format if isinstance(file.date_format, dict) else {}
+    if unknown := [name for name in dated if name not in file.meanings]:
+        near = [f"{name}; {did_you_mean(name, file.columns)}" for name in unknown]
+        yield f"date_format: no such column {', '.join(near)}"
+    if file.attributes and table != "customers":
+        yield "attributes belong to the table customers"
+    if reserved := sorted(set(file.attributes) & {"source", "line"}):
+        yield (
+            f"attributes: {', '.join(reserved)} is where a row came from; give the attribute"
+            " another name"
+        )
+    if clash := sorted(set(file.attributes) & set(known)):
+        yield f"attributes: {', '.join(clash)} is known; move it to columns"
+    if unknown := sorted(set(file.static) - set(file.meanings)):
+        yield f"static: {', '.join(unknown)} is not among columns or attributes"

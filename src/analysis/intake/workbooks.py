@@ -1,0 +1,143 @@
+"""Workbooks: .xlsx, .xlsm, .xlsb, .xls and .ods."""
+
+import datetime as dt
+import itertools
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from analysis.errors import InputError
+from analysis.intake.rows import Piece, Row, Rows, column_names, headed, one_line, row_batches
+
+MEGABYTE = 1_000_000
+HEAD_ROWS = 40  # in which init looks for the column names
+MOST_CELLS = 30_000_000  # from A1 to the last cell: the library holds them all, some 30 bytes each
+LAST_CELL = re.compile(rb'<c r="([A-Z]{1,3})(\d{1,7})"')
+REPEATED = re.compile(rb'number-(?:rows|columns)-repeated="(\d{4,})"[^>]*(?:value-type)')
+PARTS = ("xl/worksheets/", "content.xml")  # of a packed workbook, that hold cells
+
+
+def sheets(path: Path, max_unpacked_mb: int = 4_000) -> dict[str, list[list[str]]]:
+    """The first rows of each sheet that may hold cells, as texts, by its name."""
+    book = _workbook(path, max_unpacked_mb)
+    return {
+        name: [fields for _, fields in itertools.islice(_cells(book, name), HEAD_ROWS)]
+        for name in _names(book)
+    }
+
+
+def read(piece: Piece) -> Rows:
+    """The rows of a sheet; the only one, unless one is named."""
+    book, sheet = _workbook(piece.path, piece.file.max_unpacked_mb), piece.file.sheet
+    names = _names(book)
+    if len(names) > 1 and not sheet:
+        raise InputError(f"has several sheets; name one as sheet: {', '.join(names)}")
+    if sheet and sheet not in names:
+        raise InputError(f"has no sheet {sheet!r}; found: {', '.join(names)}")
+    header, rest = headed(_cells(book, sheet or names[0]), piece.file.header)
+    width = max((n for n, name in enumerate(header, start=1) if name), default=0)
+    columns = column_names(header[:width])
+    return Rows(columns, lambda wanted: row_batches(_padded(rest, width), columns, wanted))
+
+
+@contextmanager
+def _as_workbook() -> Iterator[None]:
+    """What is raised for a damaged file, also in the midst of it, as an InputError."""
+    from python_calamine import CalamineError, PasswordError
+
+    try:
+        yield
+    except PasswordError:
+        raise InputError("locked by a password; save it again without one") from None
+    except (CalamineError, OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"not readable as a workbook ({one_line(error)}); save it again as .xlsx"
+        ) from None
+    except BaseException as error:  # what the library did not expect in a file is no Exception
+        if type(error).__name__ != "PanicException":
+            raise
+        raise InputError("not readable as a workbook (damaged); save it again as .xlsx") from None
+
+
+def _workbook(path: Path, max_unpacked_mb: int) -> Any:
+    from python_calamine import CalamineWorkbook  # few companies keep records in workbooks
+
+    with _as_workbook():
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as packed:
+                _check_size(packed, max_unpacked_mb)
+        with path.open("rb") as file:
+            return CalamineWorkbook.from_filelike(file)
+
+
+def _check_size(packed: zipfile.ZipFile, max_unpacked_mb: int) -> None:
+    """A few bytes must not unfold into gigabytes, nor a cell far away into a sheet of blanks."""
+    if sum(member.file_size for member in packed.infolist()) > max_unpacked_mb * MEGABYTE:
+        raise InputError(
+            f"unpacks to more than {max_unpacked_mb:,} MB; if that is right, raise max_unpacked_mb"
+        )
+    for name in packed.namelist():
+        if name.startswith(PARTS) and (cells := _spanned(packed, name)) > MOST_CELLS:
+            raise InputError(
+                f"a sheet spans {cells:,} cells, more than {MOST_CELLS:,}; delete what stands far"
+                " below or beside the records, or export them as CSV"
+            )
+
+
+def _spanned(packed: zipfile.ZipFile, name: str) -> int:
+    """How many cells lie between the first and the last of a sheet."""
+    rows = columns = repeated = 1
+    rest = b""
+    with packed.open(name) as sheet:
+        for block in iter(lambda: sheet.read(MEGABYTE), b""):
+            text = rest + block
+            for letters, row in set(LAST_CELL.findall(text)):
+                rows, columns = max(rows, int(row)), max(columns, _position(letters))
+            repeated = max([repeated, *map(int, REPEATED.findall(text))])
+            rest = text[-200:]
+    return max(rows * columns, repeated * 1_000 if repeated > 1 else 0)
+
+
+def _position(letters: bytes) -> int:
+    """The number of a column: 1 for A, 27 for AA."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - ord("A") + 1
+    return number
+
+
+def _names(book: Any) -> list[str]:
+    from python_calamine import SheetTypeEnum
+
+    return [one.name for one in book.sheets_metadata if one.typ == SheetTypeEnum.WorkSheet]
+
+
+def _cells(book: Any, name: str) -> Iterator[Row]:
+    with _as_workbook():
+        page = book.get_sheet_by_name(name)
+        left = [""] * (page.start[1] if page.start else 0)
+        for number, row in enumerate(page.iter_rows(), start=1):
+            yield number, left + [_text(value) for value in row]
+
+
+def _padded(rows: Iterator[Row], width: int) -> Iterator[Row]:
+    """Rows as wide as the header, or wider where something stands there; none for empty ones."""
+    for number, fields in rows:
+        if any(fields):
+            filled = fields + [""] * (width - len(fields))
+            last = max(n for n, text in enumerate(filled, start=1) if text)
+            yield number, filled[: max(width, last)]
+
+
+def _text(value: Any) -> str:
+    """A cell as the text a person would have typed: 7, not 7.0; 2024-01-05, not 2024-01-05
+    00:00:00.
+    """
+    if isinstance(value, dt.datetime):
+        return str(value.date() if value.time() == dt.time() else value)
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+    return str(int(value) if whole else value)
