@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from ibis import _
 from ibis.expr.types import Table, Value
-from scipy import stats
 
 from analysis.report.text import N_
 from analysis.schema import DAY, INTEGER, NUMBER, TEXT, Column
@@ -382,6 +381,8 @@ def _expected(by_size: pd.DataFrame, items: pd.Series, found: pd.DataFrame) -> n
 
 def _judged(found: pd.DataFrame, items: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
     """The pairs that are beyond chance, with their lift, in the order and the columns of `bundles`."""
+    from scipy import stats  # half a second, which only who looks for bundles should wait
+
     looked_at = max(len(items) * (len(items) - 1) / 2, 1)
     enough = found[(found.together >= MIN_TOGETHER) & (found.customers >= MIN_BUYERS)]
     sure = enough[stats.poisson.sf(enough.together - 1, enough.expected) * looked_at <= CHANCE]

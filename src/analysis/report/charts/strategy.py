@@ -64,7 +64,7 @@ def matrix_cell(ax: Axes, place: tuple[int, int], cell: Any, warn: bool) -> None
     lines = [
         say.form("int", cell.customers),
         say.form("compact", cell.revenue),
-        f"{say('words.risk')} {say.form('whole_percent', cell.risk)}",
+        say("risk {share:whole_percent}", share=cell.risk),
     ]
     known = [
         True,
