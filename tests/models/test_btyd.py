@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from analysis.errors import InputError
 from analysis.models import btyd, origins
+from analysis.models.btyd import likelihood, pareto_nbd
 
 CALIBRATION_END, HOLDOUT_WEEKS = dt.date(1997, 9, 30), 39
 TIMED = (btyd.BetaGeoFitter, btyd.ModifiedBetaGeoFitter, btyd.ParetoNBDFitter)
@@ -65,13 +66,15 @@ def shop(model, params, people, seed, weeks=52.0, future=0.0):
     age = np.full(people, weeks) if future else rng.uniform(weeks / 4, weeks, people)
     rate = rng.gamma(r, 1 / alpha, people)
     if model is btyd.ParetoNBDFitter:
-        death, most = rng.exponential(1, people) / rng.gamma(a, 1 / b, people), np.full(
-            people, np.inf
+        death, most = (
+            rng.exponential(1, people) / rng.gamma(a, 1 / b, people),
+            np.full(people, np.inf),
         )
     else:  # leaves after an order; the modified model tosses the coin after the first order too
-        death, most = np.full(people, np.inf), rng.geometric(
-            np.maximum(rng.beta(a, b, people), 1e-12)
-        ).astype(float)
+        death, most = (
+            np.full(people, np.inf),
+            rng.geometric(np.maximum(rng.beta(a, b, people), 1e-12)).astype(float),
+        )
         most -= model is btyd.ModifiedBetaGeoFitter
     x, t_x, later, time, order = (
         np.zeros(people),
@@ -217,7 +220,7 @@ def test_first_ten_expected_spends_of_fader_hardie_2013(cdnow_spend, cdnow_custo
     spends = cdnow_spend.conditional_expected_average_profit(first.frequency, first.repeat_value)
     # the last digit comes and goes with the authors' rounding of the mean spends: 71.465 is printed
     # 71.46
-    assert spends == pytest.approx(
+    assert spends.tolist() == pytest.approx(
         [24.65, 18.91, 35.17, 35.17, 35.17, 71.46, 18.91, 35.17, 27.28, 35.17], abs=0.0055
     )
 
@@ -424,8 +427,9 @@ def cases(seed, number):
     rng = np.random.default_rng(seed)
     for _number in range(number):
         params = np.exp(rng.uniform(np.log([0.05, 0.1, 0.05, 0.05]), np.log([5, 50, 5, 8])))
-        x, T = rng.choice([0, 1, 2, 5, 30, 200, 1000, 5000]), rng.choice(
-            [1, 10, 52, 365, 1040, 7300]
+        x, T = (
+            rng.choice([0, 1, 2, 5, 30, 200, 1000, 5000]),
+            rng.choice([1, 10, 52, 365, 1040, 7300]),
         )
         t_x = T * rng.choice([0.001, 0.1, 0.5, 0.9, 0.999, 1]) if x else 0.0
         yield params, float(x), float(t_x), float(T), float(rng.choice([0.1, 1, 13, 52, 156, 1095]))
@@ -483,7 +487,7 @@ def test_pareto_tables_agree_with_the_integral_of_each_history():
             integral, means, known = fitter._tabulate(params, data)
         each, each_means = fitter._integrate(params, x, t_x, T)
         assert known.mean() > 0.5
-        assert not known[x >= btyd.MANY_ORDERS].any()
+        assert not known[x >= pareto_nbd.MANY_ORDERS].any()
         some = known & (t_x < T)
         assert np.exp(integral[some] - each[some]) == pytest.approx(np.ones(some.sum()), rel=1e-10)
         assert means[:, some] == pytest.approx(each_means[:, some], rel=1e-8, abs=1e-12)
@@ -499,8 +503,9 @@ def test_pareto_tables_against_40_digits():
     t_x = np.where(x > 0, np.maximum(np.round(T * rng.random(4_500) * 7), 1) / 7, 0)
     params = (0.55, 10.6, 0.61, 11.7)
     fitter = btyd.ParetoNBDFitter().with_parameters(params)
-    likelihoods, alive = fitter.log_likelihoods(x, t_x, T), fitter.conditional_probability_alive(
-        x, t_x, T
+    likelihoods, alive = (
+        fitter.log_likelihoods(x, t_x, T),
+        fitter.conditional_probability_alive(x, t_x, T),
     )
     future = fitter.predict(39.0, x, t_x, T)
     with mp.workdps(40):
@@ -542,8 +547,9 @@ def test_precision_of_bg_bb():
             x = int(rng.integers(1, t_x + 1)) if t_x else 0
             m = int(rng.choice([1, 5, 52]))
             fitter = btyd.BetaGeoBetaBinomFitter().with_parameters(params)
-            alive, future = fitter.conditional_probability_alive(m, x, t_x, n), fitter.predict(
-                m, x, t_x, n
+            alive, future = (
+                fitter.conditional_probability_alive(m, x, t_x, n),
+                fitter.predict(m, x, t_x, n),
             )
             ours = [
                 float(np.ravel(value)[0])
@@ -619,8 +625,9 @@ def test_nothing_overflows(model, leaving):
     for params in np.exp(rng.uniform(np.log(lowest), np.log(highest), (40, 4))):
         fitter = model().with_parameters(params)
         value, slopes = fitter._terms(params, tuple(map(btyd.Coded.of, (x, t_x, T))))
-        alive, future = fitter.conditional_probability_alive(x, t_x, T), fitter.predict(
-            t, x, t_x, T
+        alive, future = (
+            fitter.conditional_probability_alive(x, t_x, T),
+            fitter.predict(t, x, t_x, T),
         )
         new = fitter.expected_number_of_purchases_up_to_time(t)
         assert np.isfinite(np.array([value, *slopes, alive, future, new])).all()
@@ -658,8 +665,9 @@ def test_any_history_has_a_finite_likelihood_and_prediction(rows, params, t):
     assume(abs(params[0] - params[2] - round(params[0] - params[2])) > 1e-6)  # the next test
     for model in TIMED:
         fitter = model().with_parameters(params)
-        alive, future = fitter.conditional_probability_alive(x, t_x, T), fitter.predict(
-            t, x, t_x, T
+        alive, future = (
+            fitter.conditional_probability_alive(x, t_x, T),
+            fitter.predict(t, x, t_x, T),
         )
         assert np.isfinite(np.array([fitter.log_likelihoods(x, t_x, T), alive, future])).all()
         assert ((alive >= 0) & (alive <= 1) & (future >= 0)).all()
@@ -731,9 +739,7 @@ def test_same_optimum_as_lifetimes_or_a_better_one(model):
     for seed in (1, 2):
         columns = sample(model, 300, seed)
         parent = getattr(lifetimes, model.__name__)()
-        np.random.seed(
-            seed
-        )
+        np.random.seed(seed)
         parent.fit(*(pd.Series(column) for column in columns))
         fitter = model().fit(*columns)
         reached = total(model, parent.params_, columns)
@@ -751,8 +757,9 @@ def test_same_optimum_as_lifetimes_or_a_better_one(model):
 @timed
 def test_predictions_are_those_of_lifetimes(model):
     """For customers few enough in orders that its own formulas hold."""
-    parent, params = getattr(lifetimes, model.__name__)(), pd.Series(
-        TRUTH[model], list(model.names)
+    parent, params = (
+        getattr(lifetimes, model.__name__)(),
+        pd.Series(TRUTH[model], list(model.names)),
     )
     parent.params_ = params
     x, t_x, T = (np.array(column[:50]) for column in sample(model))
@@ -767,8 +774,7 @@ def test_predictions_are_those_of_lifetimes(model):
 
 @pytest.mark.parametrize("model", [btyd.BetaGeoFitter, btyd.ParetoNBDFitter], ids=named)
 def test_fit_to_many_distinct_histories_is_a_maximum_for_all_of_them(model):
-    """Beyond the size at which samples find the neighbourhood, and Pareto/NBD tables its integrals.
-    """
+    """Beyond the size at which samples find the neighbourhood, and Pareto/NBD tables its integrals."""
     people = 25_000 if model is btyd.BetaGeoFitter else 9_000
     columns = np.array(sample(model, people))
     columns = (
@@ -778,7 +784,7 @@ def test_fit_to_many_distinct_histories_is_a_maximum_for_all_of_them(model):
     )
     columns[0] = np.round(columns[0])
     fitter = model().fit(*columns)
-    assert len(fitter.data) > 2 * btyd.WARM_START
+    assert len(fitter.data) > 2 * likelihood.WARM_START
     best = fitter.params_.to_numpy()
     top = (
         theirs(model, best, columns) if model is btyd.BetaGeoFitter else total(model, best, columns)
@@ -946,8 +952,9 @@ def test_simulated_customers_order_as_predicted(model):
     for n in range(8):
         chance = float(np.ravel(fitter.probability_of_n_purchases_up_to_time(weeks, n))[0])
         assert abs((x == n).mean() - chance) < 4.5 * np.sqrt(chance * (1 - chance) / people)
-    alive, orders = fitter.conditional_probability_alive(x, t_x, T), fitter.predict(
-        future, x, t_x, T
+    alive, orders = (
+        fitter.conditional_probability_alive(x, t_x, T),
+        fitter.predict(future, x, t_x, T),
     )
     early = t_x < weeks / 2
     for group in (x == 0, x == 1, (x == 2) & early, (x > 2) & early, (x > 2) & ~early, x > 12):
@@ -1014,7 +1021,7 @@ def test_pareto_for_thousands_whose_histories_cannot_be_tabled(alike):
     """A table of integrals needs an order number under 60 and two distinct times; more than
     TABULATE may lack both.
     """
-    people = btyd.TABULATE + 10
+    people = pareto_nbd.TABULATE + 10
     x, t_x, T = {
         "many orders each": (
             np.full(people, 80.0),

@@ -37,9 +37,11 @@ def measure(risk: np.ndarray, gone: Outcomes) -> dict[str, float]:
         "ece_limit": calibration_error_limit(risk, seed=0),
     }
     return (
-        auc(risk, gone) | brier(risk, gone) | calibration(risk, gone) | ece | {
-            "base": _mean(_left(gone))
-        }
+        auc(risk, gone)
+        | brier(risk, gone)
+        | calibration(risk, gone)
+        | ece
+        | {"base": _mean(_left(gone))}
     )
 
 

@@ -112,8 +112,11 @@ def _spend(known: pd.DataFrame) -> Facts:
     lately = known[f"revenue_{LATELY_DAYS}"]
     before = known[f"revenue_{2 * LATELY_DAYS}"] - lately
     change = (lately / before.where(before > 0) - 1).round(2)
-    yield "key", np.select(
-        [change <= -CHANGED, change >= CHANGED], ["spend_down", "spend_up"], "spend_value"
+    yield (
+        "key",
+        np.select(
+            [change <= -CHANGED, change >= CHANGED], ["spend_down", "spend_up"], "spend_value"
+        ),
     )
     yield "days", LATELY_DAYS
     yield "share", change.abs()
