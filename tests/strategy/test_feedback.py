@@ -1,6 +1,4 @@
-"""What customers say: every figure by hand or against another implementation, and nothing of a
-later day in any of them.
-"""
+"""What customers say: every figure by hand or against another implementation."""
 
 import datetime as dt
 
@@ -11,13 +9,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lifelines import KaplanMeierFitter
-from lifelines.utils import median_survival_times
 from scipy.stats import binomtest
 
-from analysis.models.history import Records
 from analysis.report import charts
-from analysis.report.text import Language
+from analysis.report.text import say
 from analysis.strategy import feedback
 
 AS_OF = dt.date(2024, 6, 30)  # the last day of a month
@@ -74,39 +69,44 @@ def ticket(customer, opened, closed=None, kind="ticket", comment=None):
     )
 
 
+def told(log, as_of=AS_OF):
+    return [say(text, **values) for text, values in feedback.findings(log, as_of)]
+
+
 # Scores
 def test_a_net_promoter_score_by_hand():
-    found = feedback.nps([10, 9, 9, 8, 7, 6, 0, np.nan, 11, -1])
-    assert {name: found[name] for name in ("answers", "promoters", "detractors")} == {
-        "answers": 7,
-        "promoters": 3,
-        "detractors": 2,
-    }
+    found = feedback.points("nps", pd.Series([10, 9, 9, 8, 7, 6, 0]))
+    assert [found[name] for name in ("answers", "good", "bad")] == [7, 3, 2]
     assert found["score"] == pytest.approx(100 / 7)
     assert -100 <= found["low"] < found["score"] < found["high"] <= 100
 
 
 def test_satisfaction_by_hand():
-    found = feedback.csat(pd.Series([5, 4, 4, 3, 1, 0, 6, np.nan]))
-    assert (found["answers"], found["satisfied"], found["share"], found["mean"]) == (5, 3, 0.6, 3.4)
-    expected = binomtest(3, 5).proportion_ci(0.95, method="wilson")
-    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high), abs=2e-5)
+    found = feedback.points("csat", pd.Series([5, 4, 4, 3, 1, 2]))
+    assert [found[name] for name in ("answers", "good", "bad")] == [6, 3, 2]
+    assert (found["score"], found["mean"]) == (50, pytest.approx(19 / 6))
+    expected = binomtest(3, 6).proportion_ci(0.95, method="wilson")
+    assert (found["low"], found["high"]) == pytest.approx(
+        (100 * expected.low, 100 * expected.high), abs=2e-3
+    )
 
 
 def test_no_answer_is_no_score():
-    for found, counts in ((feedback.nps([]), 3), (feedback.csat([np.nan, 9]), 2)):
-        assert list(found.values())[:counts] == [0] * counts
-        assert np.isnan(list(found.values())[counts:]).all()
+    for kind in feedback.LIMITS:
+        found = feedback.points(kind, pd.Series([], dtype=float))
+        assert (found["answers"], found["good"], found["bad"]) == (0, 0, 0)
+        assert np.isnan([found[name] for name in ("mean", "score", "low", "high")]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [8, 60])
 def test_scores_hold_the_truth_as_often_as_they_say(n):
     """Answers drawn with known shares: (0.5 - 0.2) and, of satisfaction, 0.8."""
     random, held = np.random.default_rng(4), []
     for _ in range(600):
-        found = feedback.nps(random.choice([10, 8, 3], n, p=[0.5, 0.3, 0.2]))
-        share = feedback.csat(random.choice([5, 4, 2], n, p=[0.5, 0.3, 0.2]))
-        held.append((found["low"] <= 30 <= found["high"], share["low"] <= 0.8 <= share["high"]))
+        found = feedback.points("nps", pd.Series(random.choice([10, 8, 3], n, p=[0.5, 0.3, 0.2])))
+        share = feedback.points("csat", pd.Series(random.choice([5, 4, 2], n, p=[0.5, 0.3, 0.2])))
+        held.append((found["low"] <= 30 <= found["high"], share["low"] <= 80 <= share["high"]))
     assert (np.mean(held, axis=0) > 0.925).all()
     assert (np.mean(held, axis=0) < 0.985).all()
 
@@ -124,7 +124,7 @@ def test_the_last_answer_counts_and_of_a_day_the_lowest():
         ("c", ago(365), "nps", 10),
         ("d", ago(0), "survey", 10),
     )
-    found = feedback.of_days(log, AS_OF, 365)
+    found = feedback.last_answers(log, [AS_OF, ago(365)])
     assert found[["customer_id", "kind", "score"]].to_numpy().tolist() == [
         ["b", "csat", 5],
         ["a", "nps", 9],
@@ -138,9 +138,7 @@ def test_the_last_answer_counts_and_of_a_day_the_lowest():
 def test_who_is_asked_often_weighs_no_more(days, score):
     log = [("a", ago(0), "nps", 10), ("b", ago(0), "nps", 3), ("c", ago(1), "nps", 8)]
     chatty = [("a", ago(day), "nps", score) for day in days]
-    assert (
-        feedback.verdicts(said(*log, *chatty), AS_OF)[0] == feedback.verdicts(said(*log), AS_OF)[0]
-    )
+    assert told(said(*log, *chatty))[0] == told(said(*log))[0]
 
 
 # By tier
@@ -182,6 +180,9 @@ def test_satisfaction_by_tier_by_hand():
     assert table.answers.sum() == 5
 
 
+NOBODY = pd.DataFrame({"customer_id": ["z"], "first_order": [pd.NaT]})
+
+
 # Over time
 def test_periods_are_months_of_the_calendar_where_the_day_ends_one():
     assert feedback.period_ends(dt.date(2024, 3, 31), 3, 1) == [
@@ -203,7 +204,7 @@ def monthly(each, kind="csat", score=5):
 
 def test_months_where_they_have_enough_answers_and_quarters_where_not():
     log = said(*monthly(feedback.ENOUGH), *monthly(feedback.ENOUGH - 1, "nps", 10))
-    table = feedback.over_time(log, AS_OF)
+    table = feedback.over_time(log, AS_OF, NOBODY)
     months, quarters = table[table.kind == "csat"], table[table.kind == "nps"]
     assert months.months.unique().tolist() == [1]
     assert len(months) == 12
@@ -226,13 +227,13 @@ def test_a_period_without_answers_is_a_gap_and_response_is_of_those_who_had_orde
     known = pd.DataFrame(
         {"customer_id": [*map(str, range(80)), "new", "prospect"], "first_order": first}
     )
-    table = feedback.over_time(log, AS_OF, 6, known)
+    table = feedback.over_time(log, AS_OF, known, 6)
     assert table.answers.tolist() == [1, 40]  # quarters
     assert table.score.tolist() == [100, 50]
     assert table.response.tolist() == [0, 40 / 81]
-    assert feedback.over_time(log, ago(200), 6).empty
+    assert feedback.over_time(log, ago(200), known, 6).empty
     old = feedback.over_time(
-        said(("a", ago(150), "nps", 9)), AS_OF, 4
+        said(("a", ago(150), "nps", 9)), AS_OF, known, 4
     )  # two quarters reach back further than four months
     assert old.answers.tolist() == [1, 0]
 
@@ -242,21 +243,24 @@ def test_a_trend_is_made_of_both_intervals_and_said_as_what_it_is():
     log = said(*before, *[(f"{n}", ago(5), "nps", 10 if n < 90 else 0) for n in range(100)])
     found, now, then = (
         feedback.trend(log, AS_OF),
-        feedback.nps([10] * 90 + [0] * 10),
-        feedback.nps([10] * 50 + [0] * 50),
+        feedback.points("nps", pd.Series([10] * 90 + [0] * 10)),
+        feedback.points("nps", pd.Series([10] * 50 + [0] * 50)),
     )
     assert (found["score"], found["before"], found["difference"]) == (80, 0, 80)
     assert found["low"] == pytest.approx(80 - np.hypot(80 - now["low"], then["high"]))
     assert found["high"] == pytest.approx(80 + np.hypot(now["high"] - 80, -then["low"]))
-    assert [key for key, _ in feedback.verdicts(log, AS_OF)] == ["nps", "nps_rose"]
+    assert told(log)[0] == (
+        "Of 100 customers who answered in the 365 days to Jun 30, 2024, 90 would recommend us and"
+        f" 10 would not: a net promoter score of 80 points (95 % sure: {now['low']:.0f} to"
+        f" {now['high']:.0f})."
+    )
+    assert "it rose from 0 to 80 points, by 80" in told(log)[1]
     swapped = said(
         *[(c, ago(505 - (AS_OF - day).days), kind, score) for c, day, kind, score in log_rows(log)]
     )
-    assert feedback.verdicts(swapped, AS_OF)[1][0] == "nps_fell"
-    assert (
-        feedback.verdicts(said(*[(*row[:3], 10) for row in log_rows(log)]), AS_OF)[1][0]
-        == "nps_steady"
-    )
+    assert "it went from 80 to 0 points, by -80" in told(swapped)[1]
+    same = said(*[(*row[:3], 10) for row in log_rows(log)])
+    assert "(100 points) nothing is proven: the difference is 0" in told(same)[1]
 
 
 def plain(table):
@@ -267,6 +271,7 @@ def log_rows(log):
     return plain(log.select("customer_id", "day", "kind", "score"))
 
 
+@pytest.mark.slow
 def test_trends_of_the_same_satisfaction_are_rarely_called_one():
     random, called = np.random.default_rng(6), 0
     for _ in range(30):
@@ -279,299 +284,24 @@ def test_trends_of_the_same_satisfaction_are_rarely_called_one():
     assert called <= 5
 
 
-# Complaints
-def test_complaints_by_hand():
-    """Four within the year: one closed after the day, one never, two closed; one older is open
-    still.
-    """
-    log = said(
-        *[ticket("a", 30, 20), ticket("b", 40, 40), ticket("c", 5, -3, "complaint")],
-        *[ticket("d", 364), ticket("e", 365), ticket("f", 400, 390)],
-        ("a", ago(3), "nps", 1, None, None),
-    )
-    found = feedback.complaints(log, AS_OF)
-    assert (found["opened"], found["closed"], found["still_open"], found["older"]) == (4, 2, 2, 1)
-    assert np.isnan(found["median_days"])  # of four nothing can be said
-    assert feedback.complaint_verdict(log, AS_OF)[0] == "complaints_few"
-
-
-def waits(seed, count, mean):
-    """Tickets that take exponential days, opened over 120 days: as records, and as days with
-    whether they had ended.
-    """
-    random = np.random.default_rng(seed)
-    opened = random.integers(0, 120, count)
-    lasts = np.ceil(random.exponential(mean, count)).astype(int)
-    rows = [
-        ticket(str(n), int(o), int(o - d))
-        for n, (o, d) in enumerate(zip(opened, lasts, strict=True))
-    ]
-    return said(*rows), np.minimum(lasts, opened), lasts <= opened
-
-
-def test_the_median_is_lifelines_with_its_interval():
-    log, days, ended = waits(1, 300, 30)
-    theirs = KaplanMeierFitter().fit(days, ended)
-    found = feedback.complaints(log, AS_OF)
-    low, high = median_survival_times(theirs.confidence_interval_).to_numpy()[0]
-    assert found["median_days"] == theirs.median_survival_time_
-    assert (found["low"], found["high"]) == (low, high)
-    assert feedback.complaint_verdict(log, AS_OF)[0] == "complaints"
-
-
-def test_open_complaints_count_and_those_closed_alone_would_look_too_quick():
-    log, days, ended = waits(2, 3_000, 60)
-    truth = np.ceil(60 * np.log(2))
-    assert feedback.complaints(log, AS_OF)["median_days"] == pytest.approx(truth, abs=4)
-    assert np.median(days[ended]) < truth - 10
-
-
-def test_a_ticket_closed_on_its_day_lasted_none_and_one_closed_before_is_a_mistake():
-    log = said(
-        *[ticket(f"{n}", 20, 20) for n in range(40)], *[ticket(f"x{n}", 20, 25) for n in range(60)]
-    )
-    found = feedback.complaints(log, AS_OF)
-    assert (found["closed"], found["median_days"]) == (100, 0)
-
-
-def test_where_closing_is_not_recorded_nobody_says_what_is_open():
-    rows = [("a", ago(3), "ticket"), ("b", ago(9), "complaint")]
-    for log in (
-        made(rows, ("customer_id", "day", "kind")),
-        said(*rows),
-        said(*rows, ticket("a", 7, -9)),
-    ):
-        found = feedback.complaints(log, AS_OF)
-        assert found["opened"] >= 2
-        assert np.isnan(found["still_open"])
-        assert feedback.complaint_verdict(log, AS_OF)[0] == "complaints_opened"
-        assert feedback.complaint_months(log, AS_OF)[["closed", "still_open"]].isna().all(None)
-        assert feedback.unhappy(Records(log, feedback=log), MATRIX, AS_OF).empty
-
-
-TICKETS = st.lists(
-    st.tuples(st.sampled_from("ab"), st.integers(-40, 500), st.none() | st.integers(-60, 480)).map(
-        lambda t: ticket(t[0], t[1], None if t[2] is None else min(t[1], t[2]))
-    ),
-    min_size=1,
-    max_size=25,
-)
-
-
-@given(TICKETS, st.sampled_from([AS_OF, dt.date(2024, 6, 12)]))
-@settings(max_examples=8)
-def test_what_is_open_is_what_was_open_and_came_less_what_was_closed(rows, as_of):
-    log = said(*rows, ticket("z", 450, 449))  # so that closing is recorded
-    table = feedback.complaint_months(log, as_of)
-    if len(table):
-        assert len(table) == 12
-        assert table.still_open.diff()[1:].tolist() == (table.opened - table.closed)[1:].tolist()
-        found = feedback.complaints(log, as_of, 10_000)
-        assert table.still_open.iloc[-1] == found["still_open"] + found["older"]
-
-
-def test_months_of_complaints_by_hand():
-    log = said(ticket("a", 0), ticket("b", 29, 0), ticket("c", 30, 25), ticket("d", 400, 10))
-    last = feedback.complaint_months(log, AS_OF).iloc[-2:]
-    assert last.period_end.tolist() == [pd.Timestamp("2024-05-31"), pd.Timestamp(AS_OF)]
-    assert last[["opened", "closed", "still_open"]].to_numpy().tolist() == [[1, 0, 2], [2, 3, 1]]
-
-
-# Unhappy customers
-def company():
-    log = said(
-        ("a", ago(300), "nps", 6, None, "late"),
-        ("a", ago(20), "csat", 5, None, "  \n "),
-        ("b", ago(30), "nps", 3, None, "never again"),
-        ("b", ago(10), "nps", 7, None, "better"),
-        ticket("b", 9, comment="call Zhang Wei, 138 1234 5678\nor z@b.example <b>now</b>"),
-        ticket("b", 11, kind="complaint"),
-        ("c", ago(8), "csat", 2, None, None),
-        ("c", ago(9), "nps", 0, None, "x" * 300),
-        ticket("c", 90, 80),
-        ("d", ago(3), "nps", 9, None, "fine"),
-        ("e", ago(3), "nps", 0, None, "not strategic"),
-    )
-    calls = [
-        ("a", ago(40), "phone", "x"),
-        ("a", ago(2), "web", None),
-        ("b", ago(5), "visit", "x"),
-        ("b", ago(5), "chat", "x"),
-    ]
-    contacts = made(calls, ("customer_id", "day", "channel", "owner"))
-    people = [("a", "sales01@firm.example", None), ("b", "Li Na", "Zhang Wei"), ("c", None, None)]
-    return Records(log, contacts, log, profiles=made(people, ("customer_id", "owner", "contact")))
-
-
-def test_unhappy_strategic_customers_by_hand():
-    found = feedback.unhappy(company(), MATRIX, AS_OF)
-    assert list(found) == feedback.UNHAPPY
-    assert found.customer_id.tolist() == ["b", "c", "a"]  # by revenue
-    found = found.set_index("customer_id")
-    assert found.kind.to_dict() == {"b": "ticket", "c": "csat", "a": "nps"}
-    assert found.score[["a", "c"]].tolist() == [6, 2]
-    assert np.isnan(found.score["b"])  # the last score was 7
-    assert found.day.tolist() == [pd.Timestamp(ago(n)) for n in (9, 8, 300)]
-    assert found.open_tickets.to_dict() == {"b": 2, "c": 0, "a": 0}
-    assert found.last_contact.to_dict() == {
-        "b": pd.Timestamp(ago(5)),
-        "c": pd.NaT,
-        "a": pd.Timestamp(ago(40)),
-    }
-    assert found.channel[["a", "b"]].tolist() == ["phone", "chat"]
-    assert found.owner[["a", "b"]].tolist() == ["sales01", "Li Na"]
-    assert found.owner.isna()["c"]
-    assert found.comment["a"] == "late"
-
-
-def test_comments_are_text_without_contacts_and_persons_and_not_long():
-    found = feedback.unhappy(company(), MATRIX, AS_OF).set_index("customer_id").comment
-    assert found["b"] == "call •••, ••• or ••• <b>now</b>"  # the page escapes it
-    assert found["c"] == "x" * 199 + "…"
-
-
-def test_the_sentence_of_the_unhappy_counts_them():
-    found = feedback.unhappy(company(), MATRIX, AS_OF)
-    key, values = feedback.unhappy_verdict(found, 4, AS_OF, 30)
-    assert (key, values["unhappy"], values["scores"], values["waiting"], values["silent"]) == (
-        "unhappy",
-        3,
-        2,
-        1,
-        2,
-    )
-    assert feedback.unhappy_verdict(found.head(0), 4, AS_OF, 30)[0] == "no_unhappy"
-
-
-def test_without_names_of_staff_visits_to_the_web_site_are_the_customers_own():
-    calls = made(
-        [("a", ago(40), "phone"), ("a", ago(2), "Web"), ("b", ago(1), None)],
-        ("customer_id", "day", "channel"),
-    )
-    found = feedback.last_contacts(calls, ["b", "a", "c"], AS_OF)
-    assert found.last_contact.tolist() == [pd.Timestamp(ago(1)), pd.Timestamp(ago(40)), pd.NaT]
-    bare = feedback.last_contacts(made([("a", ago(4))], ("customer_id", "day")), ["a"], AS_OF)
-    assert bare.last_contact.tolist() == [pd.Timestamp(ago(4))]
-
-
-def test_of_contacts_on_a_day_the_clock_tells_the_last():
-    at = [dt.datetime.combine(ago(4), dt.time(hour)) for hour in (9, 16, 12)]
-    rows = [
-        ("a", ago(4), at[0], "chat"),
-        ("a", ago(4), at[1], "visit"),
-        ("a", ago(4), at[2], "call"),
-    ]
-    assert feedback.last_contacts(
-        made(rows, ("customer_id", "day", "moment", "channel")), ["a"], AS_OF
-    ).channel.tolist() == ["visit"]
-
-
-# Later days, and too little
-LATER = [
-    ("a", ago(-1), "nps", 0, None, "later"), ("b", ago(-9), "csat", 1, None, "later"), ("a", ago(-200), "nps", 10, None, None),
-    ticket("d", -1, -1), ticket("c", -20, -20, "complaint"),
-]  # fmt: skip
-
-
-def everything(records, as_of=AS_OF):
-    log = records.feedback
-    return [
-        feedback.by_tier(log, MATRIX, as_of),
-        feedback.over_time(log, as_of),
-        feedback.complaint_months(log, as_of),
-        feedback.unhappy(records, MATRIX, as_of),
-        pd.Series(feedback.complaints(log, as_of)),
-        pd.DataFrame(feedback.verdicts(log, as_of)).astype(str),
-    ]
-
-
-def test_nothing_after_the_day_changes_anything():
-    """Answers, tickets and contacts of later days are added, and what was open then is closed
-    later.
-    """
-    now = company()
-    rows = plain(now.feedback)
-    still = [row[2] in ("ticket", "complaint") and row[4] is None for row in rows]
-    closed = [
-        (*row[:4], dt.datetime.combine(ago(-1), dt.time(0)), row[5]) if open_ else row
-        for row, open_ in zip(rows, still, strict=True)
-    ]
-    calls = plain(now.interactions)
-    calls = made([*calls, ("c", ago(-1), "visit", "x")], ("customer_id", "day", "channel", "owner"))
-    later = Records(now.transactions, calls, said(*closed, *LATER), profiles=now.profiles)
-    for before, after in zip(everything(now), everything(later), strict=True):
-        (
-            pd.testing.assert_series_equal
-            if isinstance(before, pd.Series)
-            else pd.testing.assert_frame_equal
-        )(before, after)
-
-
-def test_the_order_of_rows_does_not_matter_and_the_matrix_is_left_as_it_was():
-    now, before = company(), MATRIX.copy(deep=True)
-    turned = Records(
-        now.transactions,
-        now.interactions,
-        now.feedback.order_by(ibis.desc("comment")),
-        profiles=now.profiles,
-    )
-    for one, other in zip(everything(now), everything(turned), strict=True):
-        assert one.equals(other)
-    pd.testing.assert_frame_equal(MATRIX, before)
-
-
-@pytest.mark.parametrize(
-    "log",
-    [
-        said(),
-        made([("a", ago(1))], ("customer_id", "day")),
-        made([("a", ago(1), 5)], ("customer_id", "day", "score")),
-        made([("a", ago(1), None)], ("customer_id", "day", "kind")),
-        said(("a", ago(-5), "nps", 3)),
-        said(("a", ago(3), "nps", 99), ("a", ago(3), None, 5)),
-    ],
-)
-def test_what_was_not_said_is_said_to_be_missing(log):
-    tiers, times, months, unhappy, found, _ = everything(Records(log, feedback=log))
-    assert tiers.empty and times.empty and months.empty and unhappy.empty
-    assert found.opened == 0
-    assert [key for key, _ in feedback.verdicts(log, AS_OF)] == ["no_scores"]
-    assert feedback.complaint_verdict(log, AS_OF)[0] == "no_complaints"
-
-
-def test_a_company_without_feedback_has_nobody_unhappy():
-    found = feedback.unhappy(Records(said()), MATRIX, AS_OF)
-    assert list(found) == feedback.UNHAPPY
-    assert feedback.unhappy_verdict(found, 4, AS_OF, 365)[0] == "no_unhappy"
-
-
-def test_records_of_feedback_alone_are_enough():
-    log = company().feedback
-    found = feedback.unhappy(Records(log, feedback=log), MATRIX, AS_OF)
-    assert found.customer_id.tolist() == ["b", "c", "a"]
-    assert found[["last_contact", "channel", "owner"]].isna().all(None)
-
-
 # What is said and shown
-def test_every_sentence_gets_its_values():
-    say, records = Language("en"), company()
-    log, days = records.feedback, [(f"{n}", ago(500), "nps", 9) for n in range(40)]
-    told = [
-        *feedback.verdicts(log, AS_OF),
-        *feedback.verdicts(said(*log_rows(log), *days), AS_OF),
-        ("no_scores", {"days": 1, "as_of": AS_OF}),
-    ]
-    told += [
-        feedback.complaint_verdict(waits(1, 300, 30)[0], AS_OF),
-        feedback.complaint_verdict(log, AS_OF),
-    ]
-    told += [feedback.unhappy_verdict(feedback.unhappy(records, MATRIX, AS_OF), 4, AS_OF, 365)]
-    for key, values in told:
-        assert not say.unknown(f"findings.{key}", values), key
-        assert "{" not in say(f"findings.{key}", **values)
+def test_satisfaction_and_its_absence_are_said():
+    rows = [(f"{n}", ago(3), "csat", 4 if n < 3 else 2) for n in range(4)]
+    [text] = told(said(*rows))
+    assert "Of 4 customers" in text and "3 are satisfied (4 or 5 of 5): 75.0" in text
+    assert "on average they give 3.50" in text
+    nothing = "No customer gave a score in the 365 days to Jun 30, 2024."
+    for log in (
+        said(),
+        made([("a", ago(1), 5)], ("customer_id", "day", "score")),
+        said(("a", ago(-5), "nps", 3), ("a", ago(3), "nps", 99), ("a", ago(3), None, 5)),
+    ):
+        assert told(log) == [nothing]
+        assert feedback.by_tier(log, MATRIX, AS_OF).empty
+        assert feedback.over_time(log, AS_OF, NOBODY).empty
 
 
 def test_pictures_of_little_are_drawn():
     log = said(("a", ago(3), "nps", 10))
-    charts.svg(charts.nps_over_time, feedback.over_time(log, AS_OF), Language("en"))
-    charts.svg(charts.satisfaction_by_tier, feedback.by_tier(log, MATRIX, AS_OF), Language("en"))
+    assert charts.nps_over_time(feedback.over_time(log, AS_OF, NOBODY)).has_data()
+    assert charts.satisfaction_by_tier(feedback.by_tier(log, MATRIX, AS_OF)).has_data()

@@ -2,7 +2,7 @@
 
 Four kinds of things are due: a visit (or call) some time after the last contact or order, by tier;
 a greeting on a birthday and on some anniversaries of the first order; a profile to refresh. Whoever
-has refused to be contacted is in none of them. A calendar begins on the day after the day of the
+may not be contacted is in none of them. A calendar begins on the day after the day of the
 picture.
 """
 
@@ -13,22 +13,22 @@ import re
 import numpy as np
 import pandas as pd
 from holidays import HolidayBase, country_holidays
-from ibis import _
 from ibis.expr.types import Table
 from icalendar import Calendar, Event, vText
 
 from analysis.intake import quality
 from analysis.intake.dataset import Dataset
 from analysis.intake.settings import Care
+from analysis.models import history
 from analysis.models.history import Records
 from analysis.report.privacy import shown_staff
 from analysis.report.text import N_, printable, say
 
 KINDS = ("follow_up", "birthday", "anniversary", "refresh")
-NO_TALK = ("web",)  # channels on which nobody of the company spoke with the customer
 ANNIVERSARIES = (1, 2, 3, 5, 10)  # years
 COUNTRIES = {"Asia/Shanghai": "CN", "America/New_York": "US"}  # time zones that stand for a country
 TABLE = ["customer_id", "day", "what", "owner", "detail", "overdue_days"]
+TASK = ["customer_id", "what", "due", "detail"]  # columns of each kind
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # all but the line feed
 PRODUCT = "-//customer-matrix//care calendar//EN"
 
@@ -54,16 +54,12 @@ def _known_holidays(
     """A country's public holidays in the years of `days`, in the language where there is one of its
     kind, else in English or in their own.
     """
-    years = range(days[0].year, days[-1].year + 1)
     there = country_holidays(code).supported_languages
-    nearest = [
-        name
-        for part in (language.replace("-", "_"), language[:2], "en")
-        for name in there
-        if name.startswith(part)
-    ]
+    wanted = (language.replace("-", "_"), language[:2], "en")
+    nearest = [name for part in wanted for name in there if name.startswith(part)]
+    years = range(days[0].year, days[-1].year + 1)
     return country_holidays(
-        code, years=years, observed=observed, language=nearest[0] if nearest else None
+        code, years=years, observed=observed, language=next(iter(nearest), None)
     )
 
 
@@ -98,19 +94,6 @@ def greetings(code: str, days: pd.DatetimeIndex, language: str) -> pd.DataFrame:
 
 
 # What is due
-def last_contact(interactions: Table | None, as_of: dt.date) -> pd.Series:
-    """The last day on or before `as_of` on which somebody of the company spoke with the customer,
-    by customer_id.
-    """
-    if interactions is None:
-        return pd.Series(dtype="datetime64[us]")
-    past = interactions.filter(_.day <= as_of)
-    if "channel" in past.columns:
-        past = past.filter(~_.channel.fill_null("").lower().isin(NO_TALK))
-    found = past.group_by("customer_id").agg(last=_.day.max()).to_pandas()
-    return pd.to_datetime(found.set_index("customer_id")["last"])
-
-
 def follow_ups(
     customers: pd.DataFrame,
     matrix: pd.DataFrame,
@@ -122,23 +105,19 @@ def follow_ups(
     whichever is later; the longest due first. Columns: customer_id, what, due, detail.
     """
     every = {
-        tier: wait
-        for tier in ("strategic", "important", "ordinary")
-        if (wait := getattr(knobs, f"{tier}_days"))
+        tier: getattr(knobs, f"{tier}_days") for tier in ("strategic", "important", "ordinary")
     }
-    of = matrix.loc[matrix.tier.isin(every), ["customer_id", "tier"]].reset_index(drop=True)
+    every = {tier: wait for tier, wait in every.items() if wait}
+    found = matrix.loc[matrix.tier.isin(every), ["customer_id", "tier"]]
     orders = pd.to_datetime(customers.set_index("customer_id").last_order)
     ordered, spoken = (
-        last.reindex(of.customer_id).set_axis(of.index) for last in (orders, contact)
+        last.reindex(found.customer_id).set_axis(found.index) for last in (orders, contact)
     )
     last = ordered.mask(ordered.isna() | (spoken > ordered), spoken)
-    due = last + pd.to_timedelta(of.tier.map(every).astype(float), unit="D")
-    found = of.assign(
-        what="follow_up", last=last, due=due, place=of.tier.map({t: n for n, t in enumerate(every)})
-    )
-    found = found[found.due <= days[-1]].sort_values(
-        ["due", "place", "customer_id"], ignore_index=True
-    )
+    due = last + pd.to_timedelta(found.tier.map(every).astype(float), unit="D")
+    place = found.tier.map({tier: n for n, tier in enumerate(every)})
+    found = found.assign(what="follow_up", last=last, due=due, place=place)
+    found = found[due <= days[-1]].sort_values(["due", "place", "customer_id"])
     found["detail"] = [
         say(
             "{tier:word}: last contact or order on {last:date}, due after {days:int} days",
@@ -148,7 +127,7 @@ def follow_ups(
         )
         for row in found.itertuples()
     ]
-    return found[["customer_id", "what", "due", "detail"]]
+    return found[TASK]
 
 
 def after_years(days: pd.Series, years: pd.Series) -> pd.Series:
@@ -179,12 +158,8 @@ def returning(dates: pd.Series, days: pd.DatetimeIndex) -> pd.DataFrame:
 
 def birthdays(profiles: pd.DataFrame, days: pd.DatetimeIndex) -> pd.DataFrame:
     """Birthdays in the days, without a year: customer_id, what, due, detail."""
-    if "birthday" not in profiles:
-        return _nothing()
     found = returning(profiles.set_index("customer_id").birthday, days)
-    return found.assign(what="birthday", detail=say("Birthday greeting"))[
-        ["customer_id", "what", "due", "detail"]
-    ]
+    return found.assign(what="birthday", detail=say("Birthday greeting"))[TASK]
 
 
 def anniversaries(customers: pd.DataFrame, days: pd.DatetimeIndex) -> pd.DataFrame:
@@ -199,7 +174,7 @@ def anniversaries(customers: pd.DataFrame, days: pd.DatetimeIndex) -> pd.DataFra
         )
         for row in found.itertuples()
     ]
-    return found[["customer_id", "what", "due", "detail"]]
+    return found[TASK]
 
 
 def refreshes(
@@ -208,24 +183,14 @@ def refreshes(
     """The stale profiles of quality.to_refresh, the customers who brought most first: customer_id,
     what, due, detail.
     """
-    found = (
-        quality.to_refresh(profiles, customers, as_of, max_age)
-        if profiles is not None
-        else pd.DataFrame()
-    )
-    if "updated" not in found:
-        return _nothing()
+    if profiles is None or "updated" not in profiles.columns:
+        return pd.DataFrame(columns=TASK).astype({"due": "datetime64[us]"})
+    found = quality.to_refresh(profiles, customers, as_of, max_age)
     updated = pd.to_datetime(found.updated)
     due = updated + pd.Timedelta(days=max_age + 1)
     stale = found.assign(what="refresh", due=due, updated=updated)[due <= pd.Timestamp(as_of)]
     detail = [say("Profile last changed on {updated:date}", updated=day) for day in stale.updated]
-    return stale.assign(detail=pd.Series(detail, stale.index, dtype="str"))[
-        ["customer_id", "what", "due", "detail"]
-    ]
-
-
-def _nothing() -> pd.DataFrame:
-    return pd.DataFrame({"customer_id": [], "what": [], "due": pd.to_datetime([]), "detail": []})
+    return stale.assign(detail=pd.Series(detail, stale.index, dtype="str"))[TASK]
 
 
 def placed(due: pd.Series, owner: pd.Series, working: pd.DatetimeIndex, per_day: int) -> pd.Series:
@@ -252,51 +217,31 @@ def due(
     `matrix` are the tables.
 
     Columns: those of the table `care`, due (the day before which it is not done), refused (the
-    customer may not be contacted: consent is False). `day` is empty where the customer has refused,
+    customer may not be contacted). `day` is empty where the customer has refused,
     and where the owner has no working day left.
     """
     days, knobs = ahead(as_of, settings), settings.care
-    told = _profiles(records.profiles)
-    parts = [
-        follow_ups(customers, matrix, last_contact(records.interactions, as_of), days, knobs),
-        birthdays(told, days),
-        anniversaries(customers, days),
-        refreshes(records.profiles, customers, as_of, settings.profile_max_age_days),
-    ]
+    people = records.profile_columns("owner", "consent", "birthday")
+    contact = history.last_contact(records.interactions, as_of)
+    parts = [follow_ups(customers, matrix, contact, days, knobs), anniversaries(customers, days)]
+    if "birthday" in people:
+        parts.insert(1, birthdays(people, days))
+    parts.append(refreshes(records.profiles, customers, as_of, settings.profile_max_age_days))
     found = pd.concat([part.astype({"due": "datetime64[us]"}) for part in parts], ignore_index=True)
-    known = told.set_index("customer_id").reindex(found.customer_id)
-    found["owner"] = known.owner.fillna(say.word("customer_care")).to_numpy()
-    found["refused"] = known.consent.eq(False).fillna(False).to_numpy(bool)
+    found["owner"] = say.word("customer_care")
+    if "owner" in people:
+        owner = people.owner.replace(r"^\s*$", None, regex=True).set_axis(people.customer_id)
+        found["owner"] = found.customer_id.map(owner).fillna(found.owner)
+    found["refused"] = ~history.may_contact(people, found.customer_id)
     found["overdue_days"] = (pd.Timestamp(as_of) - found.due).dt.days.clip(lower=0).astype(int)
     found["day"] = found.due.where(found.what.isin(["birthday", "anniversary"]) & ~found.refused)
     working = working_days(country(settings), days)
     for kind in ("follow_up", "refresh"):
         some = found[(found.what == kind) & ~found.refused]
-        wanted = some.due.clip(
-            lower=days[0]
-        )  # in the order in which the rows stand: what is overdue has waited enough
+        # In the order in which the rows stand: what is overdue has waited enough.
+        wanted = some.due.clip(lower=days[0])
         found.loc[some.index, "day"] = placed(wanted, some.owner, working, knobs.per_owner_per_day)
     return found[[*TABLE, "due", "refused"]]
-
-
-def _profiles(profiles: Table | None) -> pd.DataFrame:
-    """customer_id, owner, consent, and birthday where it is known."""
-    wanted = [
-        c
-        for c in ("customer_id", "owner", "consent", "birthday")
-        if profiles is not None and c in profiles.columns
-    ]
-    found = (
-        profiles.select(*wanted).to_pandas()
-        if profiles is not None
-        else pd.DataFrame({"customer_id": []})
-    )
-    owner, consent = (
-        found.get(c, pd.Series(None, found.index, dtype=object)) for c in ("owner", "consent")
-    )
-    return found.assign(
-        owner=owner.replace(r"^\s*$", None, regex=True), consent=consent.astype("boolean")
-    )
 
 
 def calendar(found: pd.DataFrame) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from analysis.models.history import Records
 from analysis.report import privacy
 from analysis.report.text import N_
 from analysis.schema import UNKNOWN
-from analysis.strategy import feedback
+from analysis.strategy import complaints, feedback
 
 if TYPE_CHECKING:  # it takes a second to import, which the page of the strategy would wait for
     from analysis.models.churn import Trial
@@ -419,7 +419,7 @@ def _activity(records: Records, of: pd.Series, as_of: dt.date, days: int) -> pd.
         dtype=float,
     )
     if records.interactions is not None:
-        recent = feedback.by_somebody(records.interactions, as_of).filter(
+        recent = history.staff_contacts(records.interactions, as_of).filter(
             _.day > as_of - dt.timedelta(days=days)
         )
         contacts = (
@@ -433,7 +433,7 @@ def _activity(records: Records, of: pd.Series, as_of: dt.date, days: int) -> pd.
     if records.feedback is not None:
         log = records.feedback.filter(_.day > as_of - dt.timedelta(days=feedback.YEAR))
         said = history.opinions(log, as_of).to_pandas().set_index("customer_id").reindex(of.index)
-        if feedback.closing(records.feedback, as_of):
+        if complaints.closing_recorded(records.feedback, as_of):
             table["open_tickets"] = said.open_tickets.fillna(0).groupby(of).sum()
         if "satisfaction" in said:
             table["answers"], table["satisfaction"] = (
