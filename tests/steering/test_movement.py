@@ -286,3 +286,23 @@ def test_movement_between_two_month_ends_of_a_log(log):
         fallen["orders_after"],
     ) == ("a", 95.0, 2, 1)
     assert fallen["why"] == "smaller_orders"  # half of the orders, each a tenth as large
+
+
+def test_what_moved_down_is_said_by_what_it_lost():
+    day = dt.date(2025, 1, 31)
+    fallen = movement.moved_down(
+        moves(
+            ("a", "strategic", "ordinary", 4, 0, 90.0, 0.0),
+            ("b", "strategic", "ordinary", 4, 1, 90.0, 10.0),
+            ("c", "strategic", "important", 4, 1, 90.0, 10.0),
+        )
+    )
+    text, values = movement.down_verdict(fallen, day)
+    assert say(text, **values) == (
+        "Customers who moved down bring $250 less in the value window; most often the reason is:"
+        " fewer orders (of customers: 2)."
+    )
+    text, values = movement.down_verdict(fallen.assign(loss=0.0), day)
+    assert "2 did so by fewer orders: others grew faster." in say(text, **values)
+    text, values = movement.down_verdict(fallen.head(0), day)
+    assert say(text, **values) == "Nobody moved down a tier since Jan 31, 2025."

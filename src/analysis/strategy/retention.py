@@ -1,0 +1,206 @@
+"""Leavers against the risk that each customer had, by account owner or any other group.
+
+Who has a difficult portfolio is not blamed for it, and small portfolios are not ranked by luck:
+intervals are exact, what a portfolio shows is drawn towards that of all, and what stands out must
+do so among all groups.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+
+from analysis.schema import UNKNOWN
+
+NOBODY = "without_owner"
+EDGE = 1e-6  # no risk is nearer to 0 or 1
+ALARM = 0.05  # chance that anybody at all is said to differ where nobody does
+# More customers than EXACT, with a variance of leavers from SPREAD on, leave as a normal count.
+EXACT, SPREAD = 1_000, 100
+TINY = 1e-300
+STEEP = 60.0  # log odds beyond which all leave, or none
+FINE = 1e-7  # log odds within which the ends of intervals are known
+FIGURES = ["measured", "actual", "foretold_left", "expected_left", "ratio", "low", "high"]
+RETENTION = [*FIGURES, "shrunk", "p", "beyond_chance"]
+
+
+def nobody(by: object) -> str:
+    """What customers without an owner, or without a class, are called."""
+    return NOBODY if by == "owner" else UNKNOWN
+
+
+def retention(held: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
+    """Leavers against the risk that was foretold, by group. `held`: customer_id, risk, left;
+    `groups` by customer_id (`nobody` for who is not in it).
+
+    Given how many left in all: that the forecast of all went astray is no owner's doing. If all
+    owners are alike, a group's leavers then follow the Poisson-binomial distribution of its own
+    risks times that of the others' (with two groups of equal risks Fisher's). Columns: the group
+    (index), measured (customers), actual (left), foretold_left (sum of risks), expected_left (given
+    how many left in all; sums to them), ratio (actual over expected), low, high (95 % interval,
+    mid-P: for other odds of leaving than with the others), p (two-sided, mid-P), shrunk (see
+    `shrunk`), beyond_chance (`standing_out`). nan of a group with nobody to compare it with, or
+    where nobody or everybody left.
+    """
+    known = held.dropna(subset=["risk", "left"])
+    of = known.customer_id.map(groups).astype(object).fillna(nobody(groups.name)).to_numpy()
+    chance, gone = np.clip(known.risk.to_numpy(float), EDGE, 1 - EDGE), known.left.to_numpy(bool)
+    level = _levelled(chance, gone)
+    rows = {
+        name: {"foretold_left": float(chance[of == name].sum())}
+        | _measured(level, gone, of == name)
+        for name in sorted(set(of))
+    }
+    table = pd.DataFrame.from_dict(rows, "index", columns=[*FIGURES, "p", "variance"])
+    table["shrunk"] = shrunk(table)
+    table["beyond_chance"] = table.index.isin(standing_out(table.p, chance, gone, of))
+    table = table.rename_axis(groups.name or "owner")[RETENTION]
+    return table.astype({"measured": "int64", "actual": "int64"})
+
+
+def _levelled(chance: np.ndarray, gone: np.ndarray) -> np.ndarray:
+    """The risks, their log odds moved by as much for all that they foretell as many leavers as
+    there were.
+    """
+    if not 0 < gone.sum() < len(gone):
+        return chance
+    odds = logit(chance)
+    return expit(odds + brentq(lambda by: expit(odds + by).sum() - gone.sum(), -STEEP, STEEP))
+
+
+def _measured(level: np.ndarray, gone: np.ndarray, mine: np.ndarray) -> dict[str, float]:
+    counts, logs = among(level[mine], level[~mine], int(gone.sum()))
+    actual, (expected, variance) = int(gone[mine].sum()), moments(counts, logs)
+    found = {"measured": int(mine.sum()), "actual": actual, "expected_left": expected}
+    if len(counts) < 2:
+        return found | dict.fromkeys(("ratio", "low", "high", "p", "variance"), float("nan"))
+    low, high = (
+        moments(counts, logs + tilt * counts)[0] / expected for tilt in tilts(counts, logs, actual)
+    )
+    below = _below(counts, logs, actual)
+    return found | {
+        "ratio": actual / expected,
+        "low": low,
+        "high": high,
+        "p": min(1.0, 2 * min(below, 1 - below)),
+        "variance": variance / expected**2,
+    }
+
+
+# How many leave. Not scipy's poisson_binom: its probabilities vanish below 1e-308, and are tilted
+# here; and of many customers it takes time with the square of their number, however few may leave.
+def leavers(risk: np.ndarray, most: int) -> np.ndarray:
+    """Log probability (but for a constant) of each number of leavers up to `most`
+    (Poisson-binomial).
+    """
+    if _many(risk):
+        return _normal(risk, most)
+    logs = np.full(min(len(risk), most) + 1, -np.inf)
+    logs[0] = 0
+    for stays, goes in zip(np.log1p(-risk), np.log(risk), strict=True):
+        logs[1:] = np.logaddexp(logs[1:] + stays, logs[:-1] + goes)
+        logs[0] += stays
+    return logs
+
+
+def together(risk: np.ndarray, most: int) -> np.ndarray:
+    """The same of all others, whose risks are levelled and never tilted: sums of products are many
+    times faster than logarithms, and lose only what is less likely than TINY.
+    """
+    if _many(risk):
+        return _normal(risk, most)
+    chances = np.ones(1)
+    for one in risk:
+        chances = np.convolve(chances, (1 - one, one))[: most + 1]
+    return np.log(np.maximum(chances, TINY))
+
+
+def _many(risk: np.ndarray) -> bool:
+    return len(risk) > EXACT and float((risk * (1 - risk)).sum()) >= SPREAD
+
+
+def _normal(risk: np.ndarray, most: int) -> np.ndarray:
+    counts, variance = np.arange(min(len(risk), most) + 1), (risk * (1 - risk)).sum()
+    return -((counts - risk.sum()) ** 2) / (2 * variance)
+
+
+def among(mine: np.ndarray, others: np.ndarray, total: int) -> tuple[np.ndarray, np.ndarray]:
+    """How many of `mine` may be among `total` leavers, and the log probability (but for a constant)
+    if risks are true.
+    """
+    counts = np.arange(max(0, total - len(others)), min(len(mine), total) + 1)
+    return counts, leavers(mine, total)[counts] + together(others, total)[total - counts]
+
+
+def _chances(logs: np.ndarray) -> np.ndarray:
+    """Probabilities of logarithms up to a constant."""
+    found = np.exp(logs - logs.max())
+    return found / found.sum()
+
+
+def moments(counts: np.ndarray, logs: np.ndarray) -> tuple[float, float]:
+    """Mean and variance of counts whose log probabilities are known up to a constant."""
+    chance = _chances(logs)
+    mean = float(counts @ chance)
+    return mean, float((counts - mean) ** 2 @ chance)
+
+
+def _below(counts: np.ndarray, logs: np.ndarray, actual: int) -> float:
+    """Probability of fewer, and half of that of as many (mid-P)."""
+    chance = _chances(logs)
+    return float(chance[counts < actual].sum() + chance[counts == actual].sum() / 2)
+
+
+def tilts(
+    counts: np.ndarray, logs: np.ndarray, actual: int, alpha: float = 0.05
+) -> tuple[float, float]:
+    """The log odds ratios to the others that the count does not contradict: the 95 % interval, by
+    mid-P.
+    """
+
+    def end(share: float) -> float:
+        return float(
+            brentq(
+                lambda tilt: _below(counts, logs + tilt * counts, actual) - share,
+                -STEEP,
+                STEEP,
+                xtol=FINE,
+            )
+        )
+
+    low = -STEEP if actual == counts[0] else end(1 - alpha / 2)
+    return low, STEEP if actual == counts[-1] else end(alpha / 2)
+
+
+# Among all groups
+def shrunk(table: pd.DataFrame) -> pd.Series:
+    """The ratio of each group drawn towards 1, the more the less its own says (empirical Bayes).
+
+    Prior: true ratios lie normally around 1, with the variance that is left of the observed ones
+    when chance is taken away (DerSimonian & Laird 1986, around the known mean 1); without any all
+    are 1. Columns: ratio, variance (of it by chance).
+    """
+    known = table.dropna(subset=["ratio", "variance"])
+    weight, between = 1 / known.variance, 0.0
+    if len(known):
+        beyond = float((weight * (known.ratio - 1) ** 2).sum() - len(known))
+        between = max(0.0, beyond / weight.sum())
+    return 1 + (table.ratio - 1) * between / (between + table.variance)
+
+
+def standing_out(p: pd.Series, chance: np.ndarray, gone: np.ndarray, of: np.ndarray) -> list[str]:
+    """The groups that differ beyond chance, step by step (Holm 1979): any false alarm at all has a
+    probability of ALARM.
+
+    Who is found is taken out before the others are tested again, so that nobody stands out only
+    beside somebody who does. Of the last two nobody can tell which of them differs: both do.
+    """
+    found: list[str] = []
+    while p.notna().any() and p.min() * len(p) < ALARM:
+        found += [p.idxmin()] if len(p) > 2 else list(p.index)
+        rest = ~np.isin(of, found)
+        level, gone_on, names = _levelled(chance[rest], gone[rest]), gone[rest], of[rest]
+        left = p.index.drop(found, errors="ignore")
+        again = {name: _measured(level, gone_on, names == name)["p"] for name in left}
+        p = pd.Series(again, dtype=float)
+    return found
