@@ -24,8 +24,10 @@ from analysis.errors import InputError
 from analysis.intake import (
     column_matching,
     dataset,
+    dataset_text,
+    file_form,
     parsing,
-    readers,
+    rows,
     store,
     text_files,
     value_formats,
@@ -584,7 +586,7 @@ def test_headers_with_blanks_full_width_letters_and_no_name(start):
         ("customer_id,date,date\n7,2024-01-31,5\n", "repeats 'date'"),
         ("one column\nhello\nthere\n", "only one column"),
         ("<html><table><tr><td>7</td></tr></table>", "web page"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "a workbook; rename it"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), r"a workbook; rename it to \.xls$"),
         (b"PK\x03\x04 broken", "workbook"),
         (b"PAR1 broken", "."),
         (b"SQLite format 3\0 broken", "SQLite says: file is not a database"),
@@ -771,12 +773,10 @@ def test_only_the_first_rows_are_read(tmp_path):
         "customer_id,date,amount\n" + "".join(f"{n},2024-01-31,5.00\n" for n in range(260_000))
     )
     look_ = onboarding.read(path, TableFile(path=["orders.csv"], columns={}))
-    assert len(look_["date"].values) == onboarding.FIRST_ROWS
-    assert (
-        onboarding.FIRST_ROWS
-        < len(look_["date"].seen)
-        <= onboarding.FIRST_ROWS + onboarding.MORE_ROWS
-    )
+    assert len(look_["date"].texts) == onboarding.MOST_ROWS
+    assert len(look_["date"].values) == column_matching.FIRST_ROWS
+    few = onboarding.read(path, TableFile(path=["orders.csv"], columns={}), 7)
+    assert few["customer_id"].seen[-1] == ("6", "line 8 of orders.csv")
 
 
 def test_evidence_is_found_far_down(start):
@@ -1006,7 +1006,6 @@ def test_what_is_no_date(texts):
 
 
 def test_numbers_are_dates_only_where_the_column_is_called_so(start):
-    assert value_formats.date_format(placed(["45322"]), named=False) is None
     rows = [[f"00{n}", "45322", "12345", f"{n}.50"] for n in range(9)]
     file, _, content, _ = start(
         orders__csv=table(["customer id", "order date", "points", "amount"], *rows)
@@ -1169,7 +1168,7 @@ def test_the_invented_company_is_described_as_by_hand(tmp_path):
         }
         for file in listed(known):
             own = found[Path(listed(file["sample"])[0]).name]
-            wanted = {ours: readers.normal(theirs) for ours, theirs in file["columns"].items()}
+            wanted = {ours: rows.normal(theirs) for ours, theirs in file["columns"].items()}
             assert wanted.items() - own["columns"].items() <= {("credit_rating", "Rating")}, file[
                 "sample"
             ]
@@ -1219,11 +1218,11 @@ def test_every_meaning_has_names_in_english_and_chinese():
     ],
 )
 def test_names_are_told_whatever_their_spelling(name):
-    assert column_matching._rank(name, "transactions", "date") == 0
+    assert column_matching.rank(name, "transactions", "date") == 0
 
 
 def test_the_reference_holds_every_key_and_is_yaml():
-    text = onboarding.reference()
+    text = dataset_text.reference()
     assert yaml.safe_load(text) is None
     for model in (dataset.Dataset, Tables, TableFile, Returns):
         for key, spec in model.model_fields.items():
@@ -1239,4 +1238,4 @@ def test_the_reference_holds_every_key_and_is_yaml():
 
 def test_codecs_that_are_tried_are_those_of_the_sources():
     assert text_files.ENCODINGS == ("utf-8-sig", "gb18030")
-    assert codecs.lookup(onboarding.WESTERN).name == "cp1252"
+    assert codecs.lookup(file_form.WESTERN).name == "cp1252"

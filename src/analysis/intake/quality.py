@@ -21,7 +21,7 @@ from analysis.schema import RECORDS
 
 JUMP = 3.5  # robust standard deviations: the usual cut for an outlier (Iglewicz and Hoaglin 1993)
 STALE_SHARES = (30, 90, 180, 365)  # days since the last update that a data owner asks about
-WEEKS = 9  # around a day, whose median is what its weekday usually has
+WEEKS = 9  # around a day: their median is what its weekday usually has
 STANDS_FOR = {"unit_price": "amount", "profit": "cost", "opt_out": "consent"}  # does as well
 
 
@@ -136,13 +136,10 @@ def completeness(judged: dict[str, Table], dataset: Dataset) -> pd.DataFrame:
     """How full each column is, by file; one that serves to make another, as unit_price, counts
     where that is known.
 
-    Columns: table, source, column, rows, filled (share), unreadable (values that were there and
-    could not be read).
+    Columns: table, source, column, rows, filled (share).
     """
     cells = [cell for table, rows in judged.items() for cell in _filled(rows, dataset, table)]
-    return pd.DataFrame(
-        cells, columns=["table", "source", "column", "rows", "filled", "unreadable"]
-    )
+    return pd.DataFrame(cells, columns=["table", "source", "column", "rows", "filled"])
 
 
 def _filled(judged: Table, dataset: Dataset, table: str) -> list[tuple[object, ...]]:
@@ -152,7 +149,6 @@ def _filled(judged: Table, dataset: Dataset, table: str) -> list[tuple[object, .
     kept_as |= {"date": "day"} if "date" in kept_as else {}
     whole = judged.filter(_.fields.isnull())
     counts = {f"filled_{c}": whole[c].count() for c in kept_as.values() if c in whole.columns}
-    counts |= {c: whole[c].count() for c in whole.columns if c.startswith("found_")}
     by_source = whole.group_by("source").agg(rows=_.count(), **counts).order_by("source")
     cells: list[tuple[object, ...]] = []
     for row in by_source.to_pandas().to_dict("records"):
@@ -161,8 +157,7 @@ def _filled(judged: Table, dataset: Dataset, table: str) -> list[tuple[object, .
             doubled = name != column and column in names
             if name in names and f"filled_{column}" in counts and not doubled:
                 share = row[f"filled_{column}"] / row["rows"]
-                unreadable = row.get(f"found_{name}", row.get(f"found_{column}", 0))
-                cells.append((table, row["source"], name, row["rows"], share, unreadable))
+                cells.append((table, row["source"], name, row["rows"], share))
     return cells
 
 
@@ -202,18 +197,18 @@ def examples(rejects: Table, each: int = 2) -> pd.DataFrame:
 
 
 def daily(transactions: Table, as_of: dt.date) -> pd.DataFrame:
-    """Every day of the log: day, lines, orders (customers who bought), revenue (net), and `oddity`.
+    """Every day of the log: day, lines, revenue (net), and `oddity`.
 
     A day is `silent_day` if it has no line though the same weekday usually has, and a `jump` if its
     lines are JUMP robust standard deviations (Iglewicz and Hoaglin 1993) from the median of its
     weekday around it.
     """
     counted = transactions.group_by("day").agg(
-        lines=_.count(), orders=_.customer_id.nunique(), revenue=_.amount.sum().cast("float64")
+        lines=_.count(), revenue=_.amount.sum().cast("float64")
     )
     found = counted.to_pandas().assign(day=lambda f: pd.to_datetime(f.day)).set_index("day")
     days = pd.date_range(found.index.min(), pd.Timestamp(as_of), name="day")
-    frame = found.reindex(days).fillna({"lines": 0, "orders": 0, "revenue": 0.0})
+    frame = found.reindex(days).fillna({"lines": 0, "revenue": 0.0})
     weekday = frame.index.dayofweek
     usual = frame.groupby(weekday).lines.transform(
         lambda n: n.rolling(WEEKS, center=True, min_periods=3).median()

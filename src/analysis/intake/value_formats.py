@@ -29,8 +29,7 @@ FIRST = {
     "mdy": "the month comes first",
     "ymd": "the year comes first",
 }
-
-# Shapes of a day, and the formats that may stand behind each; {0} is the mark between the parts.
+# How days look, and the formats that may stand behind each; {0} is the mark between the parts.
 DAYS = (
     (r"\d{4}([-/.])\d{1,2}\1\d{1,2}", ("%Y{0}%m{0}%d",)),
     (r"\d{4}年\d{1,2}月\d{1,2}日()", ("%Y年%m月%d日",)),
@@ -47,6 +46,7 @@ CLOCK = re.compile(
     r"(?P<t>[T ]+)\d{1,2}:\d\d(?P<s>:\d\d)?(?P<f>\.\d{1,6})?(?P<p> ?[AaPp][Mm])?(?P<z>"
     r" ?(?:Z|[+-]\d\d(?::?\d\d)?))?$"
 )
+CLOCK_PARTS = {"s": ":%S", "f": ".%f", "p": "%p", "z": "%z"}
 ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?(Z|[+-]\d\d(:\d\d)?)?)?)?")
 PLAIN = re.compile(r"-?\d+(\.\d\d?)?")  # most numbers; told first, to be fast
 CURRENCY = "[A-Z]{3}|" + "|".join(map(re.escape, SIGNS))
@@ -64,36 +64,37 @@ class Verdict(NamedTuple):
 
 
 def mask(text: str) -> str:
-    """The shape of a text without its content: letters become x, digits 9."""
+    """The outline of a text without its content: letters become x, digits 9."""
     return "".join("x" if c.isalpha() else "9" if c.isdigit() else c for c in text[:30])
 
 
-# --- dates ----------------------------------------------------------------------------------------
-# --------------------
+# --- dates
 
 
 @lru_cache(1 << 16)
-def formats(text: str) -> dict[str, dt.date]:
-    """The date formats that read a text, and the day each gives."""
+def days_in(text: str) -> dict[str, dt.date]:
+    """The day that each date format which reads a text gives."""
     if len(text) > 40:
         return {}
     text = unicodedata.normalize("NFKC", text).strip()
-    clock = CLOCK.search(text)
-    found = _days(text[: clock.start()] if clock else text)
-    tail = _clock_format(clock) if clock else ""
-    written = {form + tail: day for form, day in found.items() if not (tail and "%H" in form)}
-    return (
-        {"iso": found["%Y-%m-%d"], **written}
-        if "%Y-%m-%d" in found and ISO.fullmatch(text)
-        else written
-    )
+    if not (clock := CLOCK.search(text)):
+        found = _days(text)
+    else:
+        tail = ("T" if "T" in clock["t"] else " ") + ("%I:%M" if clock["p"] else "%H:%M")
+        for name, part in CLOCK_PARTS.items():
+            if clock[name]:
+                tail += " " * clock[name].startswith(" ") + part
+        days = _days(text[: clock.start()])
+        found = {form + tail: day for form, day in days.items() if "%H" not in form}
+    iso = next((day for form, day in found.items() if form.startswith("%Y-%m-%d")), None)
+    return {"iso": iso, **found} if iso and ISO.fullmatch(text) else found
 
 
 @lru_cache(1 << 16)
 def _days(text: str) -> dict[str, dt.date]:
     days = {}
-    for shape, known in DAYS if text[:1].isdigit() or text[-1:].isdigit() else ():
-        if match := re.fullmatch(shape, text):
+    for outline, known in DAYS if text[:1].isdigit() or text[-1:].isdigit() else ():
+        if match := re.fullmatch(outline, text):
             for form in (form.format(match[1]) for form in known):
                 try:
                     days[form] = dt.datetime.strptime(text, form).date()
@@ -102,73 +103,52 @@ def _days(text: str) -> dict[str, dt.date]:
     return {form: day for form, day in days.items() if day.year in YEARS}
 
 
-def _clock_format(clock: re.Match[str]) -> str:
-    start = ("T" if "T" in clock["t"] else " ") + ("%I:%M" if clock["p"] else "%H:%M")
-    parts = {"s": ":%S", "f": ".%f", "p": "%p", "z": "%z"}
-    return start + "".join(
-        " " * clock[name].startswith(" ") + part for name, part in parts.items() if clock[name]
-    )
-
-
 def order(form: str) -> str:
     """The order of day, month and year in a format: dmy, mdy or ymd."""
-    return (
-        "".join(re.findall("%([YymdbB])", form)).lower().replace("b", "m")[:3]
-        if "%" in form
-        else "ymd"
-    )
+    letters = "".join(re.findall("%([YymdbB])", form)).lower().replace("b", "m")
+    return letters[:3] if "%" in form else "ymd"
 
 
-def date_format(
-    placed: Sequence[Placed], named: bool = True, person: bool = False
-) -> Verdict | None:
+def date_format(placed: Sequence[Placed], person: bool = False) -> Verdict | None:
     """How the dates of a column are written; None where it holds no dates.
 
-    Whole numbers as Excel's serial ones are dates only in a column that is `named` so. A `person`'s
-    are not shown.
+    A `person`'s dates are not shown.
     """
     counts = Counter(text for text, _ in placed if any(map(str.isdigit, text)))
-    read = {text: found for text in counts if (found := formats(text))}
+    read = {text: found for text in counts if (found := days_in(text))}
     dated = sum(counts[text] for text in read)
-    if dated < DATED * counts.total() or not dated:
-        return _numbered(counts) if named else None
+    if not dated or dated < DATED * counts.total():
+        return _numbered(counts)
     reads: Counter[str] = Counter()
     for text, found in read.items():
         reads.update(dict.fromkeys(found, counts[text]))
     form = max(reads, key=lambda f: reads[f])
     rivals = {f for f in reads if order(f) != order(form) and _skeleton(f) == _skeleton(form)}
-    seen = [(text, place) for text, place in placed if text in read]
-    for_form = next((p for p in seen if form in read[p[0]] and not rivals & set(read[p[0]])), None)
-    against = next((p for p in seen if form not in read[p[0]] and rivals & set(read[p[0]])), None)
+    seen = [one for one in placed if one[0] in read]
+    by_form = (p for p in seen if form in read[p[0]] and not rivals & read[p[0]].keys())
+    against = (p for p in seen if form not in read[p[0]] and rivals & read[p[0]].keys())
     numeric = order(form) != "ymd" and not re.search("%[bB]", form)
-    proof = (
-        f"{_shown(for_form, person)}: {FIRST[order(form)]}"
-        if for_form and (rivals or numeric)
-        else ""
-    )
-    if against:
-        other = FIRST[order(next(f for f in rivals if f in read[against[0]]))]
-        return Verdict(
-            ASK,
-            question=(
-                f"{proof}, but {_shown(against, person)}: {other}; make them one in the file, then"
-                " write its format"
-            ),
+    proof, question = "", ""
+    if (proven := next(by_form, None)) and (rivals or numeric):
+        proof = f"{_shown(proven, person)}: {FIRST[order(form)]}"
+    if contrary := next(against, None):
+        other = FIRST[order(next(f for f in rivals if f in read[contrary[0]]))]
+        question = (
+            f"{proof}, but {_shown(contrary, person)}: {other}; make them one in the file, then"
+            " write its format"
         )
-    if rivals and not for_form:
-        return Verdict(ASK, question=_either(seen, read, person))
-    if reads[form] < MOST * dated:
-        odd = next(p for p in seen if form not in read[p[0]])
-        said = f"{form} reads {reads[form]:,} of {dated:,} dates, but not {_shown(odd, person)}"
-        return Verdict(
-            ASK,
-            question=(
-                f"{said}; make them one in the file, or write the format whose dates are to be kept"
-            ),
+    elif rivals and not proven:
+        question = _either(seen, read, person)
+    elif reads[form] < MOST * dated:
+        odd = next(one for one in seen if form not in read[one[0]])
+        question = (
+            f"{form} reads {reads[form]:,} of {dated:,} dates, but not {_shown(odd, person)}; make"
+            " them one in the file, or write the format whose dates are to be kept"
         )
-    rest = (
-        f"{dated - reads[form]:,} of {dated:,} are written otherwise" if dated > reads[form] else ""
-    )
+    if question:
+        return Verdict(ASK, question=question)
+    others = dated - reads[form]
+    rest = f"{others:,} of {dated:,} are written otherwise" if others else ""
     return Verdict(form, "; ".join(filter(None, [proof, rest])))
 
 
@@ -181,8 +161,10 @@ def _shown(placed: Placed, person: bool) -> str:
 
 
 def _either(seen: Sequence[Placed], read: dict[str, dict[str, dt.date]], person: bool) -> str:
-    first = next((p for p in seen if len(set(read[p[0]].values())) > 1), seen[0])
-    choices = [f if person else f"{f} ({day.day} {day:%B %Y})" for f, day in read[first[0]].items()]
+    """The question which of several formats a date is written in."""
+    first = next((one for one in seen if len(set(read[one[0]].values())) > 1), seen[0])
+    days = read[first[0]].items()
+    choices = [form if person else f"{form} ({day.day} {day:%B %Y})" for form, day in days]
     return (
         f"{_shown(first, person)} may be {' or '.join(choices)}, and no other value decides; write"
         " the format"
@@ -190,19 +172,16 @@ def _either(seen: Sequence[Placed], read: dict[str, dict[str, dt.date]], person:
 
 
 def _numbered(counts: Counter[str]) -> Verdict | None:
+    """The unit of dates that are written as numbers, in which they lie between 1927 and 2100."""
+    numbers = {text: float(text) for text in counts if re.fullmatch(r"\d+(\.\d+)?", text)}
     for form, (low, high, unit) in NUMBERED.items():
-        inside = [
-            text
-            for text in counts
-            if re.fullmatch(r"\d+(\.\d+)?", text) and low <= float(text) <= high
-        ]
-        if inside and sum(counts[text] for text in inside) >= MOST * counts.total():
+        inside = sum(counts[text] for text, n in numbers.items() if low <= n <= high)
+        if inside and inside >= MOST * counts.total():
             return Verdict(form, unit)
     return None
 
 
-# --- numbers --------------------------------------------------------------------------------------
-# --------------------
+# --- numbers
 
 
 def bare(text: str) -> str:
@@ -226,9 +205,10 @@ def mark(text: str) -> str | None:
     groups = rf"\d{{1,3}}(\{marks[:1]}\d{{3}})+"
     if len(set(marks)) == 2:
         return marks[-1] if re.fullmatch(rf"{groups}\{marks[-1]}\d+", digits) else None
+    grouped = re.fullmatch(groups, digits)
     if len(marks) > 1:
-        return (".", ",")[marks[0] == "."] if re.fullmatch(groups, digits) else None
-    return "?" if marks and re.fullmatch(groups, digits) and not digits.startswith("0") else marks
+        return {".": ",", ",": "."}[marks[0]] if grouped else None
+    return "?" if marks and grouped and not digits.startswith("0") else marks
 
 
 def number(text: str, decimal: str) -> Decimal | None:
@@ -242,22 +222,22 @@ def number(text: str, decimal: str) -> Decimal | None:
 def decimal_mark(columns: Iterable[Sequence[Placed]]) -> Verdict:
     """The decimal mark of all numbers of a file; a question where it is left open."""
     found: dict[str, str] = {}
-    for first in (dict(reversed(column)) for column in columns):
-        for text, place in reversed(first.items()):
-            if kind := mark(text):
-                found[kind] = found.get(kind) or f"{mask(text)} in {place}"
+    for text, place in (one for column in columns for one in column):
+        kind = mark(text)
+        if kind and kind not in found:
+            found[kind] = f"{mask(text)} in {place}"
     if "." in found and "," in found:
-        both = (
+        question = (
             f"{found['.']} has a decimal point, {found[',']} a decimal comma; make them one in the"
             " file, then write . or ,"
         )
-        return Verdict(ASK, question=both)
-    if list(found) == ["?"]:
-        return Verdict(
-            ASK,
-            question=(
-                f"the mark of {found['?']} may group thousands or begin decimals, and no other"
-                " value decides"
-            ),
+    elif list(found) == ["?"]:
+        question = (
+            f"the mark of {found['?']} may group thousands or begin decimals, and no other value"
+            " decides"
         )
-    return Verdict(",", f"{found[',']}: a decimal comma") if "," in found else Verdict(".")
+    elif "," in found:
+        return Verdict(",", f"{found[',']}: a decimal comma")
+    else:
+        return Verdict(".")
+    return Verdict(ASK, question=question)

@@ -103,13 +103,13 @@ def check(dataset: str | None, as_of: str, keys: bool) -> None:
     """Print the data quality of the dataset file DATASET; nothing is run or written but what was
     read.
     """
-    from analysis.intake import cleaning, quality, store
+    from analysis.intake import cleaning, dataset_text, quality, store
     from analysis.intake import dataset as dataset_file
-    from analysis.intake import init as onboarding
+    from analysis.report.text import say
     from analysis.run import stage as runs
 
     if keys or not dataset:
-        click.echo(onboarding.reference())
+        click.echo(dataset_text.reference())
         return
     found = dataset_file.load(dataset)
     folder = runs.gather(found, click.echo)
@@ -118,7 +118,8 @@ def check(dataset: str | None, as_of: str, keys: bool) -> None:
         or found.as_of
         or cleaning.last_complete_day(store.typed(folder, "transactions"), found)
     )
-    click.echo(f"As of {day}:")
+    say.speak(found.language, found.currency)
+    click.echo(say("As of {day:date}:", day=day))
     for line in quality.summary(runs.judged_records(folder, found, day), found):
         click.echo(line)
 

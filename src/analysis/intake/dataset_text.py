@@ -1,0 +1,112 @@
+"""A dataset file as text: entries as lines of YAML with their comments, and the reference of all
+keys.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from analysis.intake.column_matching import Entry
+from analysis.intake.dataset import Dataset
+from analysis.intake.table_files import Returns, TableFile, Tables
+from analysis.intake.value_formats import ASK
+from analysis.schema import RECORDS
+
+TYPES = {str: "text", int: "whole number", float: "number", dt.date: "date", Any: "any value"}
+
+
+def printable(text: str) -> str:
+    """A text without what no screen shows."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def comment(text: str) -> str:
+    """A line that YAML passes over."""
+    return f"# {printable(text)}"
+
+
+def indented(lines: Sequence[str], depth: int = 1) -> list[str]:
+    """Lines of what stands below a key."""
+    return ["  " * depth + line for line in lines]
+
+
+def flow(value: Any) -> str:
+    """A value on one line, in quotes where YAML needs them."""
+    text = yaml.safe_dump(
+        [value], default_flow_style=True, allow_unicode=True, width=1_000_000, sort_keys=False
+    )
+    return text.strip()[1:-1]
+
+
+def lines_of(entries: Iterable[Entry]) -> list[str]:
+    """Entries as lines, each question above the key that it asks for."""
+    lines = []
+    for entry in entries:
+        if entry.question:
+            lines.append(comment(f"QUESTION: {entry.key}: {entry.question}"))
+        asked = entry.question or entry.value == ASK
+        remark = "; ".join(filter(None, (entry.comment, entry.doubt)))
+        line = f"{flow(entry.key)}: {json.dumps(ASK) if asked else flow(entry.value)}"
+        lines.append(f"{line}  {comment(remark)}" if remark else line)
+    return lines
+
+
+def key_line(model: type[BaseModel], name: str) -> str:
+    """A key with its default, meaning and type."""
+    spec = model.model_fields[name]
+    default = spec.get_default(call_default_factory=True)
+    plain = default.model_dump() if isinstance(default, BaseModel) else default
+    value = "" if plain in (PydanticUndefined, None, "") else f" {flow(plain)}"
+    needed = ", needed" if spec.is_required() else ""
+    meaning = spec.description or "the files of records"
+    return f"{name}:{value}  # {meaning} ({_type(spec.annotation)}{needed})"
+
+
+def reference() -> str:
+    """Every key of the dataset file with its default, meaning and type, as comments of a YAML
+    text.
+    """
+    described = "A description of files, as tables.transactions holds one or a list of them:"
+    lines: list[str] = []
+    for title, model in (
+        ("Every key of a dataset file, with its default.", Dataset),
+        ("In tables:", Tables),
+        (described, TableFile),
+        ("In its returns:", Returns),
+    ):
+        names = [name for name, spec in model.model_fields.items() if not spec.exclude]
+        lines += ["", title, *indented([key_line(model, name) for name in names])]
+    for table, records in RECORDS.items():
+        row = f"where {records.row} is a row (our column: the file's column):"
+        lines += ["", f"In columns of tables.{table}, {row}"]
+        for name, meaning in records.columns.items():
+            more = {
+                meaning.reads_as: True,
+                "needed": meaning.needed,
+                "a person's, never shown": meaning.person,
+                "serves to make others": meaning.read_only,
+            }
+            said = ", ".join(word for word, holds in more.items() if holds)
+            lines.append(f"  {name}:  # {meaning.words} ({said})")
+    return "".join(comment(line).rstrip() + "\n" for line in lines[1:])
+
+
+def _type(annotation: Any) -> str:
+    """A type in words."""
+    origin = get_origin(annotation)
+    inside = [_type(a) for a in get_args(annotation) if a is not type(None)]
+    if origin is Annotated:
+        return inside[0]
+    if origin in (list, tuple):
+        return f"list of {inside[0]}"
+    if origin is dict:
+        return f"{inside[0]}: {inside[1]}"
+    if origin:
+        return " or ".join(dict.fromkeys(inside))
+    unknown = "keys, see below" if isinstance(annotation, type) else str(annotation)
+    return TYPES.get(annotation, unknown)

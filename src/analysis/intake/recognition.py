@@ -1,0 +1,259 @@
+"""The description of a file that follows from its columns: its table, what each column means, how
+dates and numbers are written, and what marks returns, void rows and copies among orders.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from analysis.intake.column_matching import (
+    SEVERAL,
+    Entry,
+    Look,
+    attributes_of,
+    columns_of,
+    says,
+    table_of,
+)
+from analysis.intake.value_formats import ASK, MOST, date_format, decimal_mark, number
+from analysis.schema import RECORDS
+
+# What may name an order line, and the share of rows it must tell apart: two lines of an order may
+# be of one product.
+ORDER_KEYS = ((["order_id"], 1.0), (["order_id", "product"], 0.98))
+FEEDBACK = ("csat", "nps", "complaint", "ticket")
+CENTS = Decimal("0.02")  # that rounding may part an amount from price times quantity
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """A file's table, and what of its description follows from its columns."""
+
+    table: str
+    sure: bool  # every needed column was known by its name
+    columns: list[Entry]
+    attributes: list[Entry] = field(default_factory=list)
+    date_format: list[Entry] = field(default_factory=list)
+    marks: list[Entry] = field(default_factory=list)  # decimal, returns, order_key, constants …
+    unused: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """Our column: the file's column, where it is settled."""
+        return {entry.key: entry.value for entry in self.columns if not entry.question}
+
+    @property
+    def lacking(self) -> str:
+        """Why the file is of no use as it is; nothing where it is."""
+        if none := [entry.key for entry in self.columns if entry.value is None]:
+            return f"no column can be {' or '.join(none)}"
+        return "" if len(self.columns) + len(self.attributes) > 1 else "only one column is known"
+
+
+def recognise(look: Look, ids: frozenset[str] = frozenset()) -> Recognition:
+    """What a file is. `ids` are the customers of the orders, by which other tables' customer column
+    is known.
+    """
+    table, sure, alike = table_of(look)
+    notes = [f"taken as {table}; it could also be {', '.join(alike)}"] if alike else []
+    columns = columns_of(table, look, ids if table != "transactions" else frozenset())
+    if table == "transactions":
+        columns, settled = _money_once(columns, look)
+        notes += settled
+    notes += [f"{entry.key}: {entry.value}; {entry.doubt}" for entry in columns if entry.doubt]
+    meanings = Recognition(table, sure, columns).meanings
+    attributes = attributes_of(look, meanings) if table == "customers" else []
+    marks = _decimal(table, look, meanings)
+    if table == "transactions":
+        marks += _sale_marks(look, meanings)
+    if table == "feedback" and "kind" not in meanings:
+        marks.append(_kind_of_feedback(look))
+    used = {*meanings.values(), *(entry.value for entry in attributes)}
+    unused = [name for name in look if name not in used]
+    dates = _dates(table, look, meanings)
+    return Recognition(table, sure, columns, attributes, dates, marks, unused, notes)
+
+
+def _dates(table: str, look: Look, meanings: Mapping[str, str]) -> list[Entry]:
+    entries = []
+    for meaning, name in meanings.items():
+        spec = RECORDS[table].columns[meaning]
+        found = date_format(look[name].seen, person=True) if spec.person else look[name].dates
+        if spec.reads_as in ("moment", "day") and found:
+            question = found.question and f"{name}: {found.question}"
+            entries.append(Entry(meaning, found.value, found.evidence, question))
+    return entries
+
+
+def _decimal(table: str, look: Look, meanings: Mapping[str, str]) -> list[Entry]:
+    kinds = {m: RECORDS[table].columns[m].reads_as for m in meanings}
+    numbers = [name for m, name in meanings.items() if kinds[m] in ("money", "number")]
+    found = decimal_mark(look[name].seen for name in numbers)
+    return [Entry("decimal", *found)] if found.value != "." else []
+
+
+def _kind_of_feedback(look: Look) -> Entry:
+    kinds = [kind for kind in FEEDBACK if any(says(name, kind) for name in look)]
+    if len(kinds) == 1:
+        return Entry("constants", {"kind": kinds[0]}, "by the columns' names")
+    first = (kinds or FEEDBACK)[0]
+    question = f"which of {', '.join(FEEDBACK)} are these? Write it as {{kind: {first}}}"
+    return Entry("constants", ASK, question=question)
+
+
+# --- the money of a line
+
+
+def _money_once(columns: list[Entry], look: Look) -> tuple[list[Entry], list[str]]:
+    """The money of a line in one way only, its amount or price times quantity; and what had to be
+    settled.
+    """
+    have = {entry.key: entry for entry in columns}
+    amount, price, pieces = (have.get(name) for name in ("amount", "unit_price", "quantity"))
+    if price and not amount and not pieces:
+        doubt = "the price, since there is no quantity"
+        have["amount"] = have.pop("unit_price")._replace(key="amount", doubt=doubt)
+    if not amount:
+        return list(have.values()), []
+    if amount.question:
+        have.pop("unit_price", None)
+        return list(have.values()), []
+    priced = price and pieces and not price.question and not pieces.question
+    how = "" if priced and _multiplies(look, have) else _of_order(look, have)
+    if how and price and pieces and priced:
+        product = f"{price.value} x {pieces.value}"
+        del have["amount"]
+        return list(have.values()), [
+            f"amount: {amount.value} {how}; {product} is taken as the money of a line"
+        ]
+    if how:
+        question = f"{amount.value} {how}: is it the money of the line, or of the whole order?"
+        have["amount"] = Entry("amount", ASK, question=question)
+    have.pop("unit_price", None)
+    return list(have.values()), []
+
+
+def _multiplies(look: Look, have: Mapping[str, Entry]) -> bool:
+    """Whether the amount is price times quantity."""
+    three = [look[have[name].value] for name in ("amount", "unit_price", "quantity")]
+    decimal = decimal_mark(column.seen for column in three).value
+    agree = []
+    for texts in zip(*(column.values for column in three), strict=True):
+        amount, price, pieces = (number(text, decimal) for text in texts)
+        if amount is not None and price is not None and pieces is not None:
+            agree.append(abs(amount - price * pieces) <= CENTS)
+    return bool(agree) and sum(agree) >= MOST * len(agree)
+
+
+def _of_order(look: Look, have: Mapping[str, Entry]) -> str:
+    """How an amount shows that it is the whole order's; nothing where it is a line's."""
+    order_id = have.get("order_id")
+    if order_id is None or order_id.question:
+        return ""
+    orders: dict[str, list[str]] = {}
+    amounts = look[have["amount"].value].values
+    for key, text in zip(look[order_id.value].values, amounts, strict=True):
+        orders.setdefault(key, []).append(text)
+    several = [texts for key, texts in orders.items() if key and len(texts) > 1]
+    if len(several) < SEVERAL:
+        return ""
+    enough = MOST * len(several)
+    if sum(bool(texts[0]) and not any(texts[1:]) for texts in several) >= enough:
+        return "stands only in the first row of an order"
+    alike = sum(len(set(texts)) == 1 for texts in several) >= enough
+    different = len({texts[0] for texts in several}) >= SEVERAL
+    return "is the same in all rows of an order" if alike and different else ""
+
+
+# --- what each line is
+
+
+def _sale_marks(look: Look, meanings: Mapping[str, str]) -> list[Entry]:
+    """What tells returns, rows that never became a sale, and rows that are the same."""
+    texts = {meaning: look[name].texts for meaning, name in meanings.items()}
+    returns, void = _by_status(texts) if "status" in texts else ([], [])
+    returns += _cancellations(texts.get("order_id", []))
+    if len(returns) > 1:
+        status, prefix = returns
+        both = "; ".join(filter(None, (status.comment, prefix.comment)))
+        returns = [Entry("returns", status.value | prefix.value, both, status.question)]
+    return [*returns, *void, *(_order_key(look, meanings) if "order_id" in meanings else [])]
+
+
+def _by_status(texts: Mapping[str, list[str]]) -> tuple[list[Entry], list[Entry]]:
+    """The words in status for returns, and for rows that never became a sale."""
+    of = {text: "kept" for text in texts["status"] if text}
+    for text in of:
+        of[text] = next((w for w in ("kept", "returned", "won", "void") if says(text, w)), "kept")
+    if "won" in of.values():  # a deal is a sale when it is won, and only then
+        of = {text: word if word == "won" else "void" for text, word in of.items()}
+    returned, void = ([text for text in of if of[text] == word] for word in ("returned", "void"))
+    kept = ", ".join(text for text in of if of[text] in ("kept", "won"))[:200]
+    return (
+        [_of_returned(texts, returned)] if returned else [],
+        [Entry("void_status", void, f"kept as sales: {kept or 'none'}")] if void else [],
+    )
+
+
+def _of_returned(texts: Mapping[str, list[str]], returned: list[str]) -> Entry:
+    """Whether returned rows stand beside the rows of their sales; else the question what they are.
+
+    A sale has the product and the order's number of its return, whatever letters are before it, or
+    its customer, product and amount.
+    """
+    statuses = texts["status"]
+    products = texts.get("product", [""] * len(statuses))
+    keys: list[list[tuple[str, ...]]] = []
+    if "order_id" in texts:
+        numbers = [re.sub(r"\D", "", text) for text in texts["order_id"]]
+        keys.append(list(zip(numbers, products, strict=True)))
+    if {"customer_id", "amount"} <= texts.keys():
+        keys.append(list(zip(texts["customer_id"], texts["amount"], products, strict=True)))
+    sold = {
+        k for way in keys for k, s in zip(way, statuses, strict=True) if s not in {*returned, ""}
+    }
+    rows = [n for n, status in enumerate(statuses) if status in returned]
+    back = [any(way[n] in sold for way in keys) for n in rows]
+    words = ", ".join(returned)
+    if sum(back) >= max(len(back) / 2, 1):
+        found = f"{sum(back):,} of {len(back):,} rows with {words} have their sale in another row"
+        return Entry("returns", {"status": returned}, found)
+    question = (
+        f"is a row with {words} the money paid back for a sale in another row (write {{status:"
+        f" [{words}]}}), or that sale itself (write {{}}, and {words} under void_status)?"
+    )
+    return Entry("returns", {"status": returned}, question=question)
+
+
+def _cancellations(order_ids: list[str]) -> list[Entry]:
+    """The letters before the id of another order, in the ids of cancellations."""
+    ids = set(filter(None, order_ids))
+    parts = [re.fullmatch(r"([A-Za-z]+[-_ ]?)(.+)", one) for one in sorted(ids)]
+    prefixes = Counter(part[1] for part in parts if part and part[2] in ids)
+    if not prefixes:
+        return []
+    prefix = prefixes.most_common(1)[0][0]
+    begin = sum(one.startswith(prefix) for one in ids)
+    comment = (
+        f"{prefixes.total():,} of the {begin:,} order ids that begin so go on with the id of"
+        " another order"
+    )
+    return [Entry("returns", {"prefix": prefix}, comment)] if begin < len(ids) / 2 else []
+
+
+def _order_key(look: Look, meanings: Mapping[str, str]) -> list[Entry]:
+    """The columns that tell order lines apart, rows that are repeated whole left aside."""
+    names = list(look)
+    rows = set(zip(*(column.values for column in look.values()), strict=True))
+    for key, enough in ORDER_KEYS:
+        if set(key) <= set(meanings):
+            places = [names.index(meanings[meaning]) for meaning in key]
+            keys = [tuple(row[place] for place in places) for row in rows]
+            keys = [found for found in keys if all(found)]
+            if keys and len(set(keys)) >= enough * len(keys):
+                comment = f"different in {len(set(keys)):,} of {len(keys):,} rows"
+                return [Entry("order_key", key, comment)]
+    return []
