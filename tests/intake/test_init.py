@@ -27,12 +27,12 @@ from analysis.intake import (
     dataset_text,
     file_form,
     parsing,
-    rows,
     store,
     text_files,
     value_formats,
 )
 from analysis.intake import init as onboarding
+from analysis.intake.rows import normal
 from analysis.intake.table_files import Returns, TableFile, Tables
 from analysis.samples import crm_demo
 from analysis.schema import RECORDS
@@ -1168,7 +1168,7 @@ def test_the_invented_company_is_described_as_by_hand(tmp_path):
         }
         for file in listed(known):
             own = found[Path(listed(file["sample"])[0]).name]
-            wanted = {ours: rows.normal(theirs) for ours, theirs in file["columns"].items()}
+            wanted = {ours: normal(theirs) for ours, theirs in file["columns"].items()}
             assert wanted.items() - own["columns"].items() <= {("credit_rating", "Rating")}, file[
                 "sample"
             ]
