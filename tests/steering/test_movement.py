@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from analysis import schema
 from analysis.customers import open_transactions
+from analysis.report.text import say
 from analysis.steering import movement
 
 TIERS = ["strategic", "important", "ordinary"]

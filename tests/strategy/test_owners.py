@@ -142,6 +142,7 @@ def company():
         }
     )
     matrix["revenue"] = [100.0, 0, 10, 60, 20, 0]
+    matrix["churn_risk"] = [0.2, 0.9, 0.4, 0.1, 0.5, np.nan]
     churn = pd.DataFrame(
         {
             "customer_id": ids[:5],

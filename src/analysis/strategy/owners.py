@@ -133,7 +133,7 @@ def portfolio(
     window_days: int,
 ) -> pd.DataFrame:
     """Customers and their worth by group, as in `scorecard`."""
-    facts = matrix.set_index("customer_id")
+    facts = matrix.set_index("customer_id")[["tier", "revenue"]]
     facts = facts.join(
         customers.set_index("customer_id")[["orders", "first_order", "window_orders"]]
     )
