@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from analysis.errors import InputError
-from analysis.intake import dataset, readers, store
+from analysis.intake import databases, dataset, readers, store
 
 ADDRESS = os.environ.get("CUSTOMER_MATRIX_TEST_POSTGRES", "")
 if not ADDRESS:
@@ -209,7 +209,7 @@ def test_a_missing_column_is_named_and_the_found_ones_listed(read):
             {"table": "crm.orders", "connection": "postgresql://matrix@127.0.0.1:port/postgres"},
             "port",
         ),
-        ({"query": "SELEC 1"}, "syntax error"),
+        ({"query": "SELECT ids FROM crm.orders"}, 'column "ids" does not exist'),
         (
             {
                 "query": (
@@ -245,6 +245,25 @@ def test_what_the_server_refuses_is_one_line_with_its_remedy(read, asked, said):
     ],
 )
 def test_a_query_that_writes_is_refused(read, query):
+    before = counter()
+    with pytest.raises(
+        InputError, match=r"^query: (PostgreSQL says|the query) .*; (correct|leave)"
+    ):
+        read(query=query)
+    assert counter() == before and len(read(table="crm.orders")) == 4
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT 1) TO STDOUT; COMMIT; BEGIN READ WRITE; DROP TABLE crm.orders; --",
+        "SELECT 1 AS id; DROP TABLE crm.orders",
+        "DELETE FROM crm.orders RETURNING id, ordered, amount",
+        "SELECT nextval('counter') AS id, now() AS ordered, 1 AS amount",
+    ],
+)
+def test_the_server_itself_refuses_what_the_look_at_the_query_did_not(read, monkeypatch, query):
+    monkeypatch.setattr(databases, "_check_select", lambda query: None)
     before = counter()
     with pytest.raises(InputError, match=r"^query: PostgreSQL says: .*; correct"):
         read(query=query)

@@ -279,6 +279,24 @@ def test_a_text_longer_than_a_cell_is_cut(tmp_path):
     assert read_xlsx(tmp_path / "list.xlsx")[1][0].value == "&" * 32_767
 
 
+def test_a_text_that_looks_like_the_writers_own_xml_is_shown_as_it_is(tmp_path):
+    rich = "<r><t>hello</t></r><row/></r>"
+    exports.write_xlsx(texts(rich, "http://a.example", "12"), tmp_path / "list.xlsx", "list")
+    book = load_workbook(tmp_path / "list.xlsx")
+    cells = [row[0] for row in book.active.iter_rows()][1:]
+    assert [cell.value for cell in cells] == [f"'{rich}", "http://a.example", "12"]
+    assert all(cell.data_type == "s" and cell.hyperlink is None for cell in cells)
+
+
+def test_a_full_disk_is_told_as_such(tmp_path):
+    class Full(io.BytesIO):
+        def write(self, content):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        exports.write_xlsx(texts("7"), Full(), "list")
+
+
 def test_the_same_frame_gives_the_same_workbook():
     files = [io.BytesIO(), io.BytesIO()]
     for file in files:

@@ -247,7 +247,8 @@ def _check_select(query: str) -> None:
     try:
         found = sqlglot.parse(query, dialect="postgres")
     except sqlglot.errors.SqlglotError as error:
-        raise InputError(f"{ONE_SELECT} ({one_line(error)})") from None
+        plain = re.sub("\x1b\\[[0-9]*m", "", one_line(error))  # its colours
+        raise InputError(f"{ONE_SELECT} ({plain})") from None
     writes = (exp.DML, exp.DDL, exp.Into, exp.Command, exp.Lock)
     if len(found) != 1 or not isinstance(found[0], exp.Query) or found[0].find(*writes):
         raise InputError(ONE_SELECT)

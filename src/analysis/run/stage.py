@@ -53,9 +53,13 @@ STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 MAKER = {table: stage for stage, (_, made) in STAGES.items() for table in made}
 
 
-def gather(dataset: Dataset, echo: Callable[[str], None] = lambda line: None) -> Path:
+def gather(
+    dataset: Dataset,
+    echo: Callable[[str], None] = lambda line: None,
+    progress: store.Progress = lambda name, rows: None,
+) -> Path:
     """The folder of a dataset's records, read anew where they have changed."""
-    return store.gather(dataset, processed(dataset.name, "any").parent, echo)
+    return store.gather(dataset, processed(dataset.name, "any").parent, echo, progress)
 
 
 def judged_records(folder: Path, dataset: Dataset, as_of: dt.date) -> dict[str, Table]:
