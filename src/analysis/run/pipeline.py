@@ -117,7 +117,7 @@ def _prepare(
     for values in chosen.values():
         runs.settings(dataset, **{n: v for n, v in values.items() if n in Dataset.model_fields})
     say.speak(dataset.language, dataset.currency)
-    folder = runs.gather(dataset, progress.line)
+    folder = runs.gather(dataset, progress.line, progress.reading)
     log = store.typed(folder, "transactions")
     day = as_of or dataset.as_of or cleaning.last_complete_day(log, dataset)
     cleaning.check_as_of(log, dataset, day)
