@@ -55,6 +55,7 @@ bench: $(READY) ## measure the default run, reading, fitters, forecasts, risks a
 	$(BIN)/python tests/bench/recommend.py
 	$(BIN)/customer-matrix run data/crm_demo.yml
 	$(BIN)/python tests/bench/planted.py
+	$(BIN)/python tests/bench/mutants.py
 
 outputs: $(READY) ## refresh the checked summaries kept in the notebooks
 	$(BIN)/jupyter execute --inplace notebooks/0*.ipynb

@@ -2,10 +2,12 @@
 the run of the invented company, which has everything that a company can have.
 """
 
+import json
 import re
 import subprocess
 from pathlib import Path
 
+import nbformat
 import openpyxl
 import pandas as pd
 import pytest
@@ -68,6 +70,16 @@ def test_the_index_says_the_figures_of_the_tables(table, published: Path) -> Non
         f"${clv.clv.sum():,.0f}",
     ):
         assert said in index, said
+
+
+def test_summaries_are_those_that_the_notebooks_keep(published: Path) -> None:
+    """Every cell ran, and the checked one shows what it shows in git."""
+    for stage, facts in json.loads(next(published.rglob("run.json")).read_text())["stages"].items():
+        done, kept = (
+            nbformat.read(folder / f"{stage}.ipynb", as_version=4).cells[-1]
+            for folder in (published / facts["folder"], runs.NOTEBOOKS)
+        )
+        assert done.outputs[-1].data == kept.outputs[-1].data, stage
 
 
 def test_every_page_has_its_pictures_and_no_request_to_anywhere(published: Path) -> None:

@@ -4,6 +4,7 @@ hopes.
 
 import ast
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +12,24 @@ import nbformat
 import pandas as pd
 import pytest
 import yaml
+from babel.messages.pofile import write_po
 
 from analysis import schema
 from analysis.files import ROOT
 from analysis.intake.dataset import Dataset
 from analysis.report import page
+from analysis.report import text as text_module
+from analysis.report.catalogues import extracted
+from analysis.report.text import say
 from analysis.run.parameters import parameters
-from analysis.run.stage import NOTEBOOKS, STAGES, open_stage
+from analysis.run.stage import NOTEBOOKS, STAGES
+from tests.report.test_catalogues import wrapped
 from tests.run.test_pipeline import shop_log
 
 KEPT = {"keep_output", "nbval-check-output"}
 
 
-@pytest.fixture(params=STAGES)
-def notebook(request: pytest.FixtureRequest) -> nbformat.NotebookNode:
-    read = nbformat.read(NOTEBOOKS / f"{request.param}.ipynb", as_version=4)
-    read.stage = request.param
-    return read
+NOTEBOOK = {stage: nbformat.read(NOTEBOOKS / f"{stage}.ipynb", as_version=4) for stage in STAGES}
 
 
 def code(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
@@ -42,69 +44,99 @@ def test_there_is_a_notebook_for_every_stage_and_no_other() -> None:
     assert sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")) == sorted(STAGES)
 
 
-def test_it_opens_with_title_parameters_imports_and_load(notebook: nbformat.NotebookNode) -> None:
-    assert [cell.id for cell in notebook.cells[:4]] == ["title", "parameters", "imports", "load"]
+def test_stages_read_only_what_earlier_ones_make_and_every_table_has_a_contract() -> None:
+    made: list[str] = []
+    for number, (stage, (needs, tables)) in enumerate(STAGES.items(), start=1):
+        assert stage.startswith(f"{number:02}_")
+        assert set(needs) <= set(list(STAGES)[: number - 1])
+        made += tables
+        for table in re.findall(r'stage\.(?:read|expression)\("(\w+)"', str(NOTEBOOK[stage])):
+            assert table in {t for s in (stage, *needs) for t in STAGES[s][1]}, (stage, table)
+    assert sorted(made) == sorted(schema.TABLES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_notebook_reads_like_an_article(stage: str) -> None:
+    notebook = NOTEBOOK[stage]
+    ids = [cell.id for cell in notebook.cells]
+    assert ids[:4] == ["title", "parameters", "imports", "load"]
+    assert ids[-1] == "summary" and "save" in ids and len(set(ids)) == len(ids)
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    assert 2 <= sum(text.startswith("## ") for text in texts) <= 7
+    for text in texts:
+        prose = re.sub("`[^`]*`", "", text)
+        assert not re.search(r"\d{3,}|\$\d", prose), "a number that a run could change"
+    for cell in code(notebook):
+        nodes = list(ast.walk(ast.parse(cell.source)))
+        functions = (ast.FunctionDef, ast.ClassDef, ast.Lambda)
+        assert not any(isinstance(node, functions) for node in nodes), cell.id
+        assert cell.id in ("parameters", "imports") or cell.source.count("\n") < 12, cell.id
+        assert bool(cell.outputs) == (tags(cell) >= KEPT) == bool(tags(cell) & KEPT), cell.id
     assert [cell.id for cell in notebook.cells if "parameters" in tags(cell)] == ["parameters"]
-    assert notebook.cells[-1].id == "summary" and [cell.id for cell in notebook.cells[-2:]] == [
-        "save",
-        "summary",
-    ]
+    text = (NOTEBOOKS / f"{stage}.ipynb").read_text("utf-8")
+    assert str(ROOT) not in text and "/home/" not in text and "/root/" not in text
 
 
-def test_cells_are_short_and_hold_no_functions(notebook: nbformat.NotebookNode) -> None:
-    for cell in code(notebook):
-        body = ast.parse(cell.source)
-        assert not any(
-            isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda) for node in ast.walk(body)
-        ), cell.id
-        assert "parameters" in tags(cell) or len(cell.source.splitlines()) <= 12, cell.id
+@pytest.mark.parametrize("stage", STAGES)
+def test_cells_can_be_run_again(stage: str) -> None:
+    """Nothing that was imported or given as a parameter gets another meaning."""
+    cells = code(NOTEBOOK[stage])
+    given = set(parameters(stage))
+    for cell in cells:
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                given |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+    for cell in cells:
+        names = {
+            node.id
+            for node in ast.walk(ast.parse(cell.source))
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
+        assert "parameters" in tags(cell) or not names & given, (cell.id, names & given)
 
 
-def test_sections_are_three_to_six_texts_above_results(notebook: nbformat.NotebookNode) -> None:
-    headings = [
-        cell
-        for cell in notebook.cells
-        if cell.cell_type == "markdown" and cell.source.startswith("## ")
-    ]
-    assert 2 <= len(headings) <= 6
-
-
-def test_no_number_stands_in_prose_that_a_run_could_change(notebook: nbformat.NotebookNode) -> None:
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            assert not re.search(r"\d{3,}|\$\d", cell.source), cell.id
-
-
-def test_only_the_checked_summary_keeps_its_output(notebook: nbformat.NotebookNode) -> None:
-    for cell in code(notebook):
-        assert bool(cell.outputs) == (tags(cell) >= KEPT), cell.id
-        assert bool(tags(cell) & KEPT) == (tags(cell) >= KEPT), cell.id
-
-
-def test_parameters_are_plain_annotated_literals_with_a_comment(
-    notebook: nbformat.NotebookNode,
-) -> None:
-    source = next(cell.source for cell in notebook.cells if "parameters" in tags(cell))
-    for line, node in zip(source.splitlines(), ast.parse(source).body, strict=True):
-        assert isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Constant), line
-        assert "  # " in line and type(node.value.value).__name__ == ast.unparse(node.annotation), (
-            line
-        )
-
-
-def test_a_parameter_means_the_same_everywhere() -> None:
+def test_a_parameter_is_a_plain_literal_with_a_comment_and_means_the_same_everywhere() -> None:
     meanings: dict[str, set[object]] = {}
     for stage in STAGES:
         for parameter in parameters(stage).values():
             meanings.setdefault(parameter.name, set()).add(parameter)
+            assert parameter.comment and type(parameter.default).__name__ == parameter.type
     assert all(len(found) == 1 for found in meanings.values())
     assert {"dataset", "as_of", "run"} <= set(meanings)
     assert meanings["horizon_days"] and "horizon_days" in Dataset.model_fields
 
 
-def test_notebooks_name_no_one_and_no_place(notebook: nbformat.NotebookNode) -> None:
-    text = (NOTEBOOKS / f"{notebook.stage}.ipynb").read_text()
-    assert str(ROOT) not in text and "/home/" not in text and "/root/" not in text
+# Performed in this process: a kernel would only add its start
+@pytest.fixture
+def perform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    """Performs the cells of notebooks, after the first, on files of a company; returns what was
+    shown and the names that the last cells left.
+    """
+    shown: list[str] = []
+
+    def performed(
+        stages: Iterable[str], orders: pd.DataFrame, profiles: pd.DataFrame | None, options: Any
+    ) -> tuple[str, dict[str, Any]]:
+        tables = {"transactions": orders} | ({} if profiles is None else {"customers": profiles})
+        described = {}
+        for name, frame in tables.items():
+            frame.to_csv(tmp_path / f"{name}.csv", index=False)
+            columns = {"customer_id": "id"} | {c: c for c in frame if c != "id"}
+            described[name] = {"path": f"{name}.csv", "columns": columns}
+        (tmp_path / "odd.yml").write_text(yaml.safe_dump({"tables": described} | options), "utf-8")
+        given = {"dataset": str(tmp_path / "odd.yml"), "as_of": str(LAST_DAY.date())}
+        space: dict[str, Any] = {}
+        for stage in stages:
+            space = {}
+            for cell in code(NOTEBOOK[stage]):
+                exec(compile(cell.source, f"{stage}:{cell.id}", "exec"), space)
+                space |= given if "parameters" in tags(cell) else {}
+        return "\n".join(shown), space
+
+    monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(page, "_show", lambda fragment, text: shown.append(text))
+    yield performed
+    say.speak("en", "USD")
 
 
 # 04_churn on data that are not as it hopes
@@ -199,34 +231,9 @@ def test_churn_says_what_it_cannot_do_and_goes_on(
     customers: list[str],
     said: list[str],
     unsaid: list[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    perform: Any,
 ) -> None:
-    """All cells as they stand, in this process: a kernel would only add its start."""
-    files = {"transactions": orders} | ({} if profiles is None else {"customers": profiles})
-    for name, frame in files.items():
-        frame.to_csv(tmp_path / f"{name}.csv", index=False)
-    described = {
-        name: {
-            "path": f"{name}.csv",
-            "columns": {"customer_id": "id"} | {c: c for c in frame if c != "id"},
-        }
-        for name, frame in files.items()
-    }
-    (tmp_path / "odd.yml").write_text(yaml.safe_dump({"tables": described} | options))
-    monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(tmp_path / "home"))
-    shown: list[str] = []
-    monkeypatch.setattr(page, "_show", lambda fragment, text: shown.append(text))
-    given = {"dataset": str(tmp_path / "odd.yml"), "as_of": str(LAST_DAY.date())}
-    first = open_stage("01_data_quality", **given)
-    first.save_records(first.judged_records())
-
-    space: dict[str, Any] = {}
-    for cell in code(nbformat.read(NOTEBOOKS / "04_churn.ipynb", as_version=4)):
-        exec(compile(cell.source, cell.id, "exec"), space)
-        space |= given if "parameters" in tags(cell) else {}
-
-    text = "\n".join(shown)
+    text, space = perform(["01_data_quality", "04_churn"], orders, profiles, options)
     assert [words for words in said if words not in text] == []
     assert [words for words in unsaid if words in text] == []
     assert not any(
@@ -242,3 +249,49 @@ def test_churn_says_what_it_cannot_do_and_goes_on(
         )
     else:
         assert scored.churn_risk.notna().all()
+
+
+# All of them on logs of which little can be said
+DAY = pd.DataFrame({"id": [f"c{n}" for n in range(30)], "date": "2024-06-30", "amount": 5})
+STRANGERS = pd.DataFrame({"id": [f"x{n}" for n in range(18)], "region": ["N", "S"] * 9})
+
+
+@pytest.mark.parametrize(
+    ("orders", "profiles"),
+    [
+        (ONE.tail(1), None),
+        (DAY, None),
+        (RETURN, None),
+        (ONCE, STRANGERS),
+        (ONCE.tail(18), STRANGERS.assign(id=ONCE.id.tail(18).tolist())),
+    ],
+    ids=["one order", "one day", "only a return", "once each, profiles of others", "18 customers"],
+)
+def test_what_cannot_be_estimated_is_said_and_every_page_goes_on(
+    orders: pd.DataFrame, profiles: pd.DataFrame | None, perform: Any
+) -> None:
+    text, _ = perform(STAGES, orders, profiles, {})
+    assert "cannot be measured" in text
+    assert not re.search(r"\b(nan|NaN|NaT|inf)\b", text)
+
+
+def test_pages_say_nothing_that_another_language_cannot_translate(
+    perform: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a made-up language that says every message in brackets."""
+    made = wrapped(extracted())
+    path = tmp_path / "locale" / "eo" / "LC_MESSAGES" / "messages.po"
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        write_po(file, made)
+    monkeypatch.setattr(text_module, "LOCALE", tmp_path / "locale")
+    text_module.catalogue.cache_clear()
+    shown: list[str] = []
+    monkeypatch.setattr(page, "_fragment", lambda *parts: shown.append(str(parts[1:])) or "")
+    perform(["01_data_quality", "08_steering"], shop_log(), None, {"language": "eo"})
+    text_module.catalogue.cache_clear()
+    rest = " ".join(shown)
+    while "⟦" in (again := re.sub(r"⟦[^⟦⟧]*⟧", "", rest)) and again != rest:
+        rest = again
+    sentences = re.findall(r"[a-z]{3,} [a-z]{2,} [a-z]{2,}", re.sub("<svg.*?</svg>", "", again))
+    assert shown and sentences == []

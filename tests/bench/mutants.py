@@ -1,0 +1,161 @@
+"""Small faults put into the package one at a time: do the tests of the same module notice?
+
+    python tests/bench/mutants.py --seed 1 --count 150 --jobs 2
+
+Works in copies of the tree. Prints each fault with file and line, and whether it was caught.
+"""
+
+import argparse
+import ast
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Queue
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parents[2]
+LEFT_OUT = ("samples", "report/charts")
+SECONDS = 600  # after which a fault counts as caught: it never ends
+SWAPS = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+}
+NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "head": "tail", "first": "last"}
+
+
+class Fault(NamedTuple):
+    """A line of a file, the node of its tree by number, and what becomes of it."""
+
+    file: str
+    line: int
+    number: int
+    what: str
+
+
+def change(node: ast.AST) -> tuple[ast.AST, str] | None:
+    """The node with a fault in it, and the fault in words; None where there is none to make."""
+    new: Any = node
+    match node:
+        case ast.BinOp(op=op) | ast.BoolOp(op=op) if type(op) in SWAPS:
+            new.op = SWAPS[type(op)]()
+            return new, f"{type(op).__name__} -> {SWAPS[type(op)].__name__}"
+        case ast.Compare(ops=[op, *rest]) if type(op) in SWAPS:
+            new.ops = [SWAPS[type(op)](), *rest]
+            return new, f"{type(op).__name__} -> {SWAPS[type(op)].__name__}"
+        case ast.Constant(value=bool(value)):
+            return ast.Constant(not value), f"{value} -> {not value}"
+        case ast.Constant(value=int(value) | float(value)):
+            return ast.Constant(value + 1), f"{value} -> {value + 1}"
+        case ast.UnaryOp(op=ast.Not() | ast.Invert() | ast.USub(), operand=operand):
+            return operand, f"{type(node.op).__name__} left out"
+        case ast.Attribute(attr=name) if name in NAMES:
+            new.attr = NAMES[name]
+            return new, f"{name} -> {NAMES[name]}"
+        case ast.Name(id=name) if name in NAMES:
+            return ast.Name(NAMES[name], node.ctx), f"{name} -> {NAMES[name]}"
+    return None
+
+
+def faults(root: Path) -> Iterator[Fault]:
+    """All that could be made."""
+    package = root / "src" / "analysis"
+    for path in sorted(package.rglob("*.py")):
+        file = path.relative_to(package).as_posix()
+        if file.startswith(LEFT_OUT) or path.name == "__init__.py":
+            continue
+        for number, node in enumerate(ast.walk(ast.parse(path.read_text("utf-8")))):
+            if made := change(node):
+                yield Fault(file, node.lineno, number, made[1])
+
+
+def faulty(source: str, number: int) -> str:
+    """The source with the fault of this node."""
+    tree = ast.parse(source)
+    target = next(node for n, node in enumerate(ast.walk(tree)) if n == number)
+    made = change(target)
+    assert made
+
+    class Put(ast.NodeTransformer):
+        def visit(self, node: ast.AST) -> ast.AST:
+            return made[0] if node is target else self.generic_visit(node)
+
+    return ast.unparse(ast.fix_missing_locations(Put().visit(tree)))
+
+
+def tests_of(file: str, root: Path) -> Path:
+    """The tests that mirror a module, else those of its room, else those beside the rooms."""
+    path = root / "tests" / file
+    mirror = path.with_name(f"test_{path.name}")
+    return mirror if mirror.is_file() else path.parent
+
+
+def is_caught(fault: Fault, tree: Path) -> bool:
+    """Whether the tests of the module fail with the fault in the copied tree."""
+    path = tree / "src" / "analysis" / fault.file
+    source = path.read_text("utf-8")
+    call = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    environment = os.environ | {"PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1"}
+    try:
+        path.write_text(faulty(source, fault.number), "utf-8")
+        done = subprocess.run(
+            [*call, str(tests_of(fault.file, tree))],
+            cwd=tree,
+            env=environment,
+            capture_output=True,
+            timeout=SECONDS,
+        )
+        return done.returncode != 0
+    except subprocess.TimeoutExpired:
+        return True
+    finally:
+        path.write_text(source, "utf-8")
+
+
+def main() -> None:
+    """Draw faults, try them, and say what survived."""
+    parser = argparse.ArgumentParser()
+    for name, default in (("seed", 1), ("count", 150), ("jobs", 2)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    asked = parser.parse_args()
+    every = list(faults(ROOT))
+    drawn = random.Random(asked.seed).sample(every, min(asked.count, len(every)))
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(asked.jobs) as pool:
+        trees: Queue[Path] = Queue()
+        for number in range(asked.jobs):
+            skipped = shutil.ignore_patterns(".git", ".venv", "processed", "__pycache__")
+            trees.put(Path(shutil.copytree(ROOT, Path(folder) / str(number), ignore=skipped)))
+
+        def tried(fault: Fault) -> bool:
+            tree = trees.get()
+            caught = is_caught(fault, tree)
+            trees.put(tree)
+            verdict = "caught  " if caught else "SURVIVED"
+            print(f"{verdict} {fault.file}:{fault.line}: {fault.what}", flush=True)
+            return caught
+
+        caught = sum(pool.map(tried, drawn))
+    print(f"{caught} of {len(drawn)} caught ({caught / max(len(drawn), 1):.0%})")
+
+
+if __name__ == "__main__":
+    main()
