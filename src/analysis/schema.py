@@ -1,6 +1,7 @@
 """The contract of every table that one stage hands to the next, checked when written and when read."""
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -589,28 +590,37 @@ KEPT_AS = {
 }
 
 
+# Tables whose contract is put together from the entries of a registry, and where it stands.
+ASSEMBLED = {"segments": "analysis.segments.registry"}
+
+
+def contract(name: str) -> Contract:
+    """What a table must hold."""
+    if name in ASSEMBLED:
+        return import_module(ASSEMBLED[name]).CONTRACT
+    return TABLES[name]
+
+
 def empty(name: str) -> pa.Table:
     """A table without rows, with all columns of its contract."""
-    return pa.schema([(c, spec.type) for c, spec in TABLES[name].columns.items()]).empty_table()
+    return pa.schema([(c, spec.type) for c, spec in contract(name).columns.items()]).empty_table()
 
 
 def conform(name: str, found: pd.DataFrame | pa.Table) -> pa.Table:
     """The contract's columns in its types and order, then any others; RunError where that cannot
     be.
     """
-    contract = TABLES[name]
+    columns = contract(name).columns
     table = (
         pa.Table.from_pandas(found, preserve_index=False)
         if isinstance(found, pd.DataFrame)
         else found
     )
-    wanted = [
-        c for c, spec in contract.columns.items() if c in table.column_names or not spec.optional
-    ]
+    wanted = [c for c, spec in columns.items() if c in table.column_names or not spec.optional]
     if missing := [c for c in wanted if c not in table.column_names]:
         raise RunError(f"table {name}: no column {', '.join(missing)}")
     try:
-        typed = {c: table[c].cast(contract.columns[c].type) for c in wanted}
+        typed = {c: table[c].cast(columns[c].type) for c in wanted}
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise RunError(f"table {name}: {error.args[-1]}") from None
     more = (
@@ -622,14 +632,14 @@ def conform(name: str, found: pd.DataFrame | pa.Table) -> pa.Table:
 def check(name: str, table: pa.Table) -> pa.Table:
     """The table itself if it keeps its contract; RunError says what, in how many rows, if not."""
     check_schema(name, table.schema)
-    if said := _empty_problem(TABLES[name], table) or _key_problem(TABLES[name], table):
+    if said := _empty_problem(contract(name), table) or _key_problem(contract(name), table):
         raise RunError(f"table {name}: {said}")
     return table
 
 
 def check_schema(name: str, schema: pa.Schema) -> None:
     """Refuse (RunError) columns that are missing or of another type than the contract's."""
-    columns = TABLES[name].columns
+    columns = contract(name).columns
     if missing := [c for c, spec in columns.items() if not spec.optional and c not in schema.names]:
         raise RunError(f"table {name}: no column {', '.join(missing)}")
     found = {c: schema.field(c).type for c in columns if c in schema.names}

@@ -9,7 +9,7 @@ from sklearn.metrics import adjusted_rand_score, cohen_kappa_score
 from analysis import schema
 from analysis.intake import readers
 from analysis.run import stage as runs
-from analysis.segments.rfm import ACTIVE
+from analysis.segments.lifecycle import ACTIVE
 
 SETTLED = 6  # order days; who has fewer shows little
 

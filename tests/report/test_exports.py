@@ -16,7 +16,7 @@ from analysis import schema
 from analysis.report import exports
 from analysis.report.text import Language
 from analysis.run import stage as runs
-from analysis.segments import rfm
+from analysis.segments import registry, rfm
 from analysis.strategy import playbook
 
 DANGEROUS = [
@@ -48,7 +48,7 @@ IDS = [
 ]
 
 SAY = Language()
-SAY.labels |= rfm.labels()
+SAY.labels |= registry.labels()
 
 
 def read_csv(path):

@@ -15,7 +15,7 @@ import pytest
 from analysis import files, schema
 from analysis.intake import readers
 from analysis.run import stage as runs
-from analysis.segments.rfm import SEGMENTATIONS
+from analysis.segments.registry import SEGMENTATIONS
 from tests.run.test_pipeline import command
 
 

@@ -1,4 +1,5 @@
 import datetime as dt
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from sklearn import metrics
 
 from analysis import customers
 from analysis.segments import clusters
-from analysis.segments.clusters import CRITERIA, LEVELS, SHARES, TEXTS, TYPICAL
+from analysis.segments.clusters import CRITERIA, LEVELS, SHARES, TYPICAL
 
 FEATURES = {name: words for name, words in clusters.FEATURES.items() if name not in SHARES}
 
@@ -106,7 +107,7 @@ def keeps_its_word(people, k):
     assert found[people.orders.eq(0).to_numpy()].isna().all()
     grouped = found.dropna()
     words = {word for name in grouped.unique() for word in name.split("+")}
-    assert words <= set(TEXTS.classes)
+    assert words <= set(clusters.clusters.classes)
     assert grouped.empty or len(grouped) == (people.orders > 0).sum()
     assert profile.customers.sum() == len(grouped) == rules.customers.sum()
     assert set(profile.index) == set(apart.index) == set(grouped) >= set(rules.cluster)
@@ -144,7 +145,8 @@ def test_where_customers_are_too_few_or_too_alike_nobody_is_grouped(case):
     assert found_in(DEGENERATE[case], k=3).isna().all()
     quality = clusters.choose(DEGENERATE[case])
     assert quality.empty
-    assert clusters.verdict(quality, 3) == ("no_clusters", {})
+    text, values = clusters.verdict(quality, 3)
+    assert "too few" in text and values == {}
 
 
 def test_without_money_groups_rest_on_the_rest():
@@ -177,15 +179,14 @@ def test_where_no_number_of_groups_is_stable_none_is_chosen():
     quality = clusters.choose(people, most=3)
     assert len(quality) and quality.stability.max() < clusters.STABLE
     assert clusters.chosen(quality) == 0
-    assert clusters.verdict(quality) == (
-        "unstable_clusters",
-        {
-            "stability": quality.stability.max(),
-            "silhouette": quality.silhouette.max(),
-            "needed": 0.8,
-            "clear": 0.25,
-        },
-    )
+    text, values = clusters.verdict(quality)
+    assert "do not fall into clear groups" in text
+    assert values == {
+        "stability": quality.stability.max(),
+        "silhouette": quality.silhouette.max(),
+        "needed": 0.8,
+        "clear": 0.25,
+    }
     assert found_in(people).isna().all()
     assert found_in(people, k=3).nunique() == 3
 
@@ -201,9 +202,15 @@ def test_the_best_mean_rank_is_chosen_and_ties_go_to_fewer_groups():
     ranks = [quality[criterion].rank(ascending=not higher) for criterion, higher in best.items()]
     assert quality["rank"].tolist() == (sum(ranks) / 4).tolist()
     assert quality.index[quality.chosen].tolist() == [quality["rank"].idxmin()] == [3]
-    key, values = clusters.verdict(quality.reset_index())
-    assert (key, values["k"], values["silhouette"]) == ("clusters", 3, quality.silhouette[3])
-    assert clusters.verdict(quality.reset_index(), 5) == ("clusters_wanted", {"k": 5})
+    text, values = clusters.verdict(quality.reset_index())
+    assert "fall into {k:int} groups" in text
+    assert values == {"k": 3, "silhouette": quality.silhouette[3]}
+    assert "asked for" in clusters.verdict(quality.reset_index(), 5)[0]
+    assert clusters.verdict(quality.reset_index(), 5)[1] == {"k": 5}
+    assert clusters.stability(quality.reset_index(), 3) == pytest.approx(
+        quality.loc[3, ["stability", "low", "high"]].to_dict()
+    )
+    assert np.isnan(clusters.stability(quality.reset_index(), 7)["low"])
 
 
 def test_criteria_are_those_of_the_groups_made(four):
@@ -220,14 +227,11 @@ def test_stability_by_hand(monkeypatch):
     chance does.
     """
     draws = iter([[0, 0, 1, 1], [1, 1, 0, 0], [0, 0, 0, 1]])
+    found = SimpleNamespace(labels_=[0, 0, 1, 1], predict=lambda points: next(draws))
     monkeypatch.setattr(clusters, "DRAWS", 3)
-    monkeypatch.setattr(
-        clusters,
-        "_fit",
-        lambda *_: type("Found", (), {"predict": lambda self, points: next(draws)})(),
-    )
-    agreements = clusters._agreements(pd.DataFrame({"x": range(4)}), np.array([0, 0, 1, 1]), 2, 0)
-    assert agreements == [1, 1, 0]
+    monkeypatch.setattr(clusters, "_fit", lambda *_: found)
+    measured = clusters._measured(pd.DataFrame({"x": range(4)}), 2, 0)
+    assert (measured["stability"], measured["low"], measured["high"]) == (2 / 3, 0, 1)
 
 
 def test_features_are_comparable(sample):
@@ -335,10 +339,11 @@ def test_only_what_the_finest_words_do_not_tell_apart_shares_a_name(rows):
 
 
 def test_every_word_of_a_name_has_its_words():
-    plain = [word for ends in clusters.FEATURES.values() for word in ends]
-    assert list(TEXTS.classes) == [*plain, *(f"very_{word}" for word in plain), TYPICAL]
-    assert len(set(TEXTS.classes.values())) == len(TEXTS.classes)
-    assert not any("+" in word for word in TEXTS.classes)
+    plain = [word for of in clusters.FEATURES.values() for word in (of.low, of.high)]
+    classes = clusters.clusters.classes
+    assert list(classes) == [*plain, *(f"very_{word}" for word in plain), TYPICAL]
+    assert len(set(classes.values())) == len(classes)
+    assert not any("+" in word for word in classes)
 
 
 def test_names_stay_when_a_tenth_of_the_customers_goes(sample, labels):
@@ -387,7 +392,7 @@ def test_rules_applied_by_hand_give_what_the_table_claims(sample, k):
     for rule in rules.itertuples():
         met = [customer for customer, person in people.items() if meets(person, rule.conditions)]
         own = sum(found[customer] == rule.cluster for customer in met)
-        assert (len(met), own / len(met)) == (rule.customers, pytest.approx(rule.share))
+        assert (len(met), own / len(met)) == (rule.customers, pytest.approx(rule.right))
         bounds = [(feature, side) for feature, side, _ in rule.conditions]
         assert len(bounds) == len(set(bounds)) <= clusters.DEPTH
         right += own
@@ -399,12 +404,12 @@ def test_rules_applied_by_hand_give_what_the_table_claims(sample, k):
 def test_planted_kinds_have_one_rule_each(four):
     rules = clusters.tree(FOUR, four)
     assert sorted(rules.cluster) == sorted(four.unique())
-    assert rules.share.eq(1).all() and rules.customers.eq(40).all()
+    assert rules.right.eq(1).all() and rules.customers.eq(40).all()
 
 
 def test_one_group_is_everybody():
     rules = clusters.tree(SAME, pd.Series("x", SAME.customer_id))
-    assert rules.loc[0].to_dict() == {"cluster": "x", "conditions": [], "customers": 40, "share": 1}
+    assert rules.loc[0].to_dict() == {"cluster": "x", "conditions": [], "customers": 40, "right": 1}
 
 
 def test_thresholds_are_ones_that_people_say():
@@ -429,12 +434,9 @@ def test_of_several_bounds_the_tighter_ones_stay():
 
 
 def test_conditions_in_words():
-    say = type("Language", (), {"__call__": lambda self, key, **values: f"{key} {values}"})()
-    assert clusters.said([], say) == "rules.everybody {}"
-    assert (
-        clusters.said([("frequency", ">", 2.0), ("frequency", "<=", 9.0)], say)
-        == "rules.frequency.above {'x': 2.0}, rules.frequency.up_to {'x': 9.0}"
-    )
+    assert clusters.rule([]) == "everybody"
+    conditions = [("frequency", ">", 2.0), ("frequency", "<=", 9.0)]
+    assert clusters.rule(conditions) == "repeat orders: more than 2; repeat orders: at most 9"
 
 
 # Shares of habits

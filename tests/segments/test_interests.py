@@ -1,5 +1,4 @@
 import datetime as dt
-import itertools
 import math
 from decimal import Decimal
 
@@ -60,17 +59,7 @@ def table(expression):
     )
 
 
-def baskets(contents, item="product"):
-    """Orders from (customer_id, items in one order)."""
-    numbered = [
-        (f"o{number}", who, what) for number, (who, items) in enumerate(contents) for what in items
-    ]
-    order_id = pa.array([order for order, _, _ in numbered], pa.string())
-    return lines([(who, AS_OF, what, 5) for _, who, what in numbered], item, order_id=order_id)
-
-    # affinity
-
-
+# affinity
 def test_affinity_by_hand():
     """24 of the 32 purchases are tea. Of the 8 of b, 6 were to be expected; a alone would have been
     12 of 16.
@@ -212,109 +201,31 @@ def test_who_asks_for_what_by_hand():
     )
     made = interests.needs_by(people)
     assert made.to_dict("index") == {
-        "tea": {"buyers": 1, "prospects": 1, "contacts": 5, "revenue": 10},
-        "mugs": {"buyers": 1, "prospects": 0, "contacts": 4, "revenue": 5},
+        "tea": {"buyers": 1, "prospects": 1},
+        "mugs": {"buyers": 1, "prospects": 0},
     }
     assert interests.needs_by(people.iloc[3:]).empty
+    text, values = interests.most_asked(made)
+    assert "have never bought" in text
+    assert values == {"customers": 3, "prospects": 1, "item": "tea", "count": 1}
+    text, values = interests.most_asked(made.assign(buyers=0))
+    assert text.startswith("Prospects")
+    assert (values["customers"], values["item"]) == (1, "tea")
+    assert interests.most_asked(made.head(0))[1] == {}
 
 
-# bundles
-def test_bundles_by_hand():
-    """120 orders of two: 60 hold a and b, 60 hold c and d. 120 pairs are dealt out by the products
-    of 60 x 60 of six pairs, so 20 are expected of each. Lift 3; every order with a holds b.
-    """
-    orders = [(f"{number % 9}", pair) for number in range(60) for pair in ("ab", "cd")]
-    made = interests.bundles(baskets(orders), AS_OF)
-    assert made[["a", "b"]].to_numpy().tolist() == [["b", "a"], ["d", "c"]]
-    assert made.loc[
-        0, ["together", "customers", "expected", "lift", "confidence"]
-    ].tolist() == pytest.approx([60, 9, 20, 3, 1])
-    assert (made.lift_low < 3).all()
-    assert (made.lift_high > 3).all()
+def test_the_most_frequent_interest_is_named_and_no_interest_is_none():
+    groups = pd.DataFrame({"customers": [7, 2, 1]}, index=["no_interest", "tea", "mugs"])
+    found = {"customers": 3, "share": 0.3, "item": "tea", "count": 2}
+    assert interests.most_liked(groups) == found
+    assert interests.most_liked(groups.head(1))["item"] == ""
 
 
-def test_large_orders_alone_make_no_bundle():
-    """Half the orders hold one item, half hold all four: everything stands together, as orders of
-    that size must.
-    """
-    orders = [
-        (f"{number % 9}", what) for number in range(100) for what in ("abcd", "abcd"[number % 4])
-    ]
-    assert interests.bundles(baskets(orders), AS_OF).empty
-
-
-def test_one_customers_habit_is_no_bundle():
-    orders = [
-        (who, pair) for number in range(60) for who, pair in (("x", "ab"), (f"{number % 9}", "cd"))
-    ]
-    assert interests.bundles(baskets(orders), AS_OF)[["a", "b"]].to_numpy().tolist() == [["d", "c"]]
-
-
-def test_bundles_carry_the_products_names():
-    orders = [(f"{number % 9}", pair) for number in range(60) for pair in ("ab", "cd")]
-    products = ibis.memtable(
-        {"product": ["a", "b", "c"], "product_name": ["Tea", "<b>Cup</b>", None]}
-    )
-    assert set(interests.bundles(baskets(orders), AS_OF, products).loc[0, ["a", "b"]]) == {
-        "Tea",
-        "<b>Cup</b>",
-    }
-
-
-def test_too_many_products_are_bundled_by_category(monkeypatch):
-    rows = [
-        (f"{n % 9}", AS_OF - dt.timedelta(days=n), kind, 5) for n in range(60) for kind in KINDS[:2]
-    ]
-    log = lines(rows, product=pa.array([f"p{n}" for n in range(120)]))
-    assert interests.bundle_level(log, AS_OF) == "product"
-    monkeypatch.setattr(interests, "MANY_PRODUCTS", 100)
-    assert interests.bundle_level(log, AS_OF) == "category"
-    assert interests.bundle_level(log.drop("category"), AS_OF) == "product"
-
-
-def counted(orders):
-    """The pairs of `bundles` the long way: each pair of each order, the expectation summed over
-    classes of size.
-    """
-    sized = [sum(len(items) >= size for size in interests.SIZES) for _, items in orders]
-    table = {}
-    for a, b in itertools.combinations(sorted({item for _, items in orders for item in items}), 2):
-        together = [who for who, items in orders if a in items and b in items]
-        expected = 0.0
-        for size in set(sized):
-            here = [
-                items
-                for (_, items), one in zip(orders, sized, strict=True)
-                if one == size and len(items) > 1
-            ]
-            held = pd.Series([item for items in here for item in items], dtype="str").value_counts()
-            weights = sum(held[c] * held[d] for c, d in itertools.combinations(held.index, 2))
-            pairs = sum(math.comb(len(items), 2) for items in here)
-            expected += pairs * held.get(a, 0) * held.get(b, 0) / weights if weights else 0
-        table[a, b] = (len(together), len(set(together)), expected)
-    return table
-
-
-def test_bundles_agree_with_counting_every_pair():
-    random = np.random.default_rng(3)
-    liked = {"x": list("abcdefgh"), "y": list("fghijkl")}
-    orders = [
-        (f"{n % 40}", set(random.choice(liked["xy"[n % 2]], random.integers(1, 7))))
-        for n in range(1_500)
-    ]
-    truth = counted(orders)
-    made = interests.bundles(baskets(orders), AS_OF)
-    assert len(made) > 5
-    for row in made.itertuples():
-        assert (row.together, row.customers, row.expected) == pytest.approx(
-            truth[tuple(sorted((row.a, row.b)))]
-        )
-    sure = {
-        pair
-        for pair, (n, _, expected) in truth.items()
-        if stats.poisson.sf(n - 1, expected) * len(truth) <= 0.05
-    }
-    assert {tuple(sorted(pair)) for pair in made[["a", "b"]].to_numpy()} == sure
+def test_names_of_products_are_theirs_alone():
+    products = ibis.memtable({"product": ["p", "q"], "product_name": ["Tea, 100 g", None]})
+    assert interests.product_names(products, "product").to_dict() == {"p": "Tea, 100 g"}
+    assert interests.product_names(products, "category").empty
+    assert interests.product_names(None, "product").empty
 
 
 # whatever the records
@@ -348,45 +259,21 @@ def test_nothing_after_the_day_matters_and_everybody_stands_there_once(log, cont
     assert not any((row.customer_id, row.need) in had for row in found.itertuples())
 
 
-@given(LOG)
-@settings(max_examples=6)
-def test_bundles_hold_no_item_twice_whatever_the_rows(log):
-    interests_found = interests.bundles(lines(log), AS_OF)
-    assert interests_found.columns.tolist() == interests.BUNDLE_COLUMNS
-    assert (interests_found.a != interests_found.b).all()
-
-
-# the entries of the registry
-ENTRIES = {"interests": interests.interests, "needs": interests.needs}
-
-
-@pytest.mark.parametrize("name", ENTRIES)
-@pytest.mark.parametrize("known", [True, False])
-def test_entries_keep_their_contract(name, known):
-    entry = ENTRIES[name]
-    found = interests.at(
-        lines([*bought("a", tea=24), *bought("b", mugs=8)]), lines(asks("b", tea=3)), AS_OF
-    )
+# as segmentations
+def test_who_has_none_stands_in_a_class_of_its_own():
+    log = lines([*bought("a", tea=24), *bought("b", mugs=8)])
+    found = interests.at(log, lines(asks("b", tea=3)), AS_OF)
     people = pd.DataFrame({"customer_id": ["c", "b", "a"]})
-    people = people.merge(found, how="left") if known else people
-    before = people.copy()
-    made = entry(people)
-    assert entry.name == name
-    assert made.index.tolist() == ["c", "b", "a"]
-    assert made.index.name == "customer_id"
-    assert made.columns.tolist() == list(entry.makes)
-    written = pa.Table.from_pandas(made, preserve_index=False)
-    for column, spec in entry.makes.items():
-        assert spec.empty or not written[column].null_count
-        written[column].cast(spec.type)
-    assert made[entry.class_column]["c"] == entry.classes[0]
-    pd.testing.assert_frame_equal(people, before)
-
-
-def test_entries_say_by_name_what_they_lack():
-    have = {"transactions.amount", "transactions.product", "interactions.category"}
-    assert interests.interests.lacks(have) == ["transactions.category"]
-    assert interests.needs.lacks(have) == ["transactions.category"]
+    for known in (people, people.merge(found, how="left")):
+        likes, wants = interests.interests(known), interests.needs(known)
+        assert likes.index.tolist() == wants.index.tolist() == ["c", "b", "a"]
+        assert (likes.interest["c"], wants.need["c"]) == ("no_interest", "no_need")
+        assert likes.affinity.isna()["c"] and wants.need_contacts["c"] == 0
+        assert wants.last_asked.isna()["c"]
+    assert likes.interest.tolist() == ["no_interest", "mugs", "tea"]
+    assert likes.loc["b", ["affinity", "interest_share"]].tolist() == [3, 1]
+    assert wants.need.tolist() == ["no_need", "tea", "no_need"]
+    assert wants.need_contacts.tolist() == [0, 3, 0]
 
 
 # what is missing or odd
@@ -400,7 +287,6 @@ def test_cdnow_knows_no_categories_and_shows_nothing(cdnow):
     log = cleaning.transactions(cdnow)
     assert interests.level(log) == ""
     assert is_empty(interests.at(log, None, dt.date(1998, 6, 30)), 23_570)
-    assert interests.bundles(log, dt.date(1998, 6, 30)).columns.tolist() == interests.BUNDLE_COLUMNS
 
 
 def test_contacts_without_a_category_are_no_needs(ledger):
@@ -420,7 +306,6 @@ def test_nobody_is_no_crash():
     early = dt.date(2020, 1, 1)
     log, contacts = lines(bought("a", tea=3)), lines(asks("a", mugs=3))
     assert is_empty(interests.at(log, contacts, early), 0)
-    assert interests.bundles(log, early).empty
 
 
 def test_any_text_is_a_category():
@@ -495,7 +380,7 @@ def test_who_buys_one_kind_only_is_found_with_six_purchases(demo):
 
 
 def test_interests_found_are_true_tastes(demo):
-    """At most 5 % may be chance; of several true tastes the strongest is not always the surest one."""
+    """At most 5 % may be chance; of several true tastes the strongest need not be the surest."""
     known, mix = demo
     found = known[known.interest != ""]
     shares = found[[f"share_{kind}" for kind in mix.index]].to_numpy() / mix.to_numpy()

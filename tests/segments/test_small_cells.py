@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
+from analysis.schema import STAGES
 from analysis.segments import attributes, small_cells
-from analysis.segments.rfm import STAGES
 from analysis.segments.small_cells import OTHER, THRESHOLD, UNKNOWN
 
 COUNTS = st.lists(
@@ -65,8 +65,7 @@ def test_nobody_can_work_out_a_hidden_count_of_persons(table):
     assert (shown.customers >= THRESHOLD).all()
     assert shown.customers.sum() == table.sum()
     groups, outcomes = (
-        small_cells.grouped(values, attribute.index, True, THRESHOLD)
-        for values in (attribute, outcome)
+        small_cells.grouped(values, attribute.index, True) for values in (attribute, outcome)
     )
     counts, hidden = pd.crosstab(groups, outcomes).to_numpy(), np.isnan(visible)
     assert (counts[~hidden] == visible[~hidden]).all()

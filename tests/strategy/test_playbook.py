@@ -13,7 +13,7 @@ from analysis.errors import InputError
 from analysis.intake import readers
 from analysis.intake.dataset import Dataset
 from analysis.intake.table_files import TableFile
-from analysis.segments import rfm
+from analysis.segments import registry
 from analysis.strategy import playbook
 
 AS_OF = dt.date(2026, 1, 31)
@@ -419,7 +419,7 @@ def test_the_invented_companys_tiers_are_found_among_those_who_stay(crm_demo):
     """
     as_of = crm_demo.dataset.as_of
     known = from_log.at(crm_demo.transactions, as_of, 365)
-    segmented = rfm.segment(known)
+    segmented = registry.segment(known)
     worth = known[["customer_id"]].assign(
         clv=known.window_revenue.clip(lower=0), expected_orders=1.0
     )

@@ -33,7 +33,7 @@ from analysis.models import backtest, origins
 from analysis.models import clv
 from analysis import customers
 from analysis.models import metrics
-from analysis.segments import rfm
+from analysis.segments.lifecycle import lifecycle
 from analysis.models import history
 from analysis.models.churn_features import FLAT, features
 from analysis.intake.dataset import Dataset
@@ -176,7 +176,7 @@ def describe(records: Records, day: dt.date, settings: Dataset) -> pd.DataFrame:
     found = found[found.orders > 0].reset_index(drop=True)
     if settings.churn == "contract":
         found = _with_contracts(found, records.profiles, day)
-    stages = rfm.lifecycle(
+    stages = lifecycle(
         found, silent_days=settings.silent_days, lost_days=settings.lost_days
     ).reset_index(drop=True)
     return found.assign(

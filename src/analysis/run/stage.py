@@ -30,7 +30,7 @@ from analysis.report import exports
 from analysis.report.page import Page
 from analysis.report.text import say
 from analysis.schema import KEPT_AS, RECORDS
-from analysis.segments import rfm
+from analysis.segments import registry
 
 NOTEBOOKS = ROOT / "notebooks"
 MANIFEST, FACTS = "run.json", "stage.json"  # of a run, of a stage
@@ -135,7 +135,7 @@ class Stage:
         self.name, self.settings, self.as_of, self.folder = name, dataset, as_of, folder
         self.inputs, self._records = inputs, store
         say.speak(dataset.language, dataset.currency)
-        say.labels.update(rfm.labels())
+        say.labels.update(registry.labels())
         self.page = Page()
         for inside in ("models", "pages"):
             (folder / inside).mkdir(parents=True, exist_ok=True)

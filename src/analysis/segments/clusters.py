@@ -3,33 +3,113 @@ who belongs where.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from analysis.customers import buyers
 from analysis.report.text import N_, say
 from analysis.schema import TEXT, Column
-from analysis.segments.registry import Texts, segmentation
+from analysis.segments.segmentation import segmentation
 
 if TYPE_CHECKING:  # half a second to import, which only those who look for groups should wait for
     from sklearn.cluster import KMeans
 
 
-# What customers are compared by, and what a low and a high mean of it is called.
+@dataclass(frozen=True)
+class Feature:
+    """What customers are compared by: what a low and a high mean of it is called, and how a rule
+    with a threshold says it.
+    """
+
+    low: str
+    high: str
+    up_to: str
+    above: str
+
+
 FEATURES = {
-    "recency_days": ("recently", "long_ago"),
-    "frequency": ("rarely", "often"),
-    "age_days": ("briefly_known", "long_known"),
-    "window_revenue": ("little_money", "much_money"),
-    "order_value": ("small_orders", "large_orders"),
-    "night_share": ("by_day", "by_night"),
-    "discount_share": ("few_discounts", "many_discounts"),
+    "recency_days": Feature(
+        "recently",
+        "long_ago",
+        N_("days since the last order: at most {x:int}"),
+        N_("days since the last order: more than {x:int}"),
+    ),
+    "frequency": Feature(
+        "rarely",
+        "often",
+        N_("repeat orders: at most {x:int}"),
+        N_("repeat orders: more than {x:int}"),
+    ),
+    "age_days": Feature(
+        "briefly_known",
+        "long_known",
+        N_("days since the first order: at most {x:int}"),
+        N_("days since the first order: more than {x:int}"),
+    ),
+    "window_revenue": Feature(
+        "little_money",
+        "much_money",
+        N_("at most {x:money} in the value window"),
+        N_("more than {x:money} in the value window"),
+    ),
+    "order_value": Feature(
+        "small_orders",
+        "large_orders",
+        N_("at most {x:money} an order"),
+        N_("more than {x:money} an order"),
+    ),
+    "night_share": Feature(
+        "by_day",
+        "by_night",
+        N_("at most {x:whole_percent} of the orders at night"),
+        N_("more than {x:whole_percent} of the orders at night"),
+    ),
+    "discount_share": Feature(
+        "few_discounts",
+        "many_discounts",
+        N_("at most {x:whole_percent} taken off prices"),
+        N_("more than {x:whole_percent} taken off prices"),
+    ),
 }
+TYPICAL = "typical"
+WORDS = (
+    N_("recently"),
+    N_("long ago"),
+    N_("rarely"),
+    N_("often"),
+    N_("briefly known"),
+    N_("long known"),
+    N_("little money"),
+    N_("much money"),
+    N_("small orders"),
+    N_("large orders"),
+    N_("by day"),
+    N_("by night"),
+    N_("few discounts"),
+    N_("many discounts"),
+    N_("very recently"),
+    N_("very long ago"),
+    N_("very rarely"),
+    N_("very often"),
+    N_("very briefly known"),
+    N_("very long known"),
+    N_("very little money"),
+    N_("very much money"),
+    N_("very small orders"),
+    N_("very large orders"),
+    N_("very by day"),
+    N_("very by night"),
+    N_("very few discounts"),
+    N_("very many discounts"),
+)
+# Of habits.
 SHARES = {
     "night_share": ("night_orders", "timed_orders"),
     "discount_share": ("discount", "undiscounted"),
-}  # of habits
+}
 # order days of the average customer that are added to a share: one order at night makes no night
 # buyer
 FEW_ORDERS = 3.0
@@ -53,34 +133,20 @@ TIE = 1e-9  # below this a feature is the same for all
 LEAST_SPREAD = 0.125
 LEAST_SPREAD_OF_SHARES = 0.03  # three of a hundred orders
 FARTHEST = 3.0  # deviations from the mean: one very rich customer is no group
-DIGITS = (
-    9  # money in another unit differs in the last digits of a float, which must not move anybody
-)
+# money in another unit differs in the last digits of a float, which must not move anybody
+DIGITS = 9
 # From how many deviations off the mean of all a group's mean is named, and named "very". High at
 # first, because few words are read more easily and change less from day to day; the next is for
 # groups left without a word, and all the others for groups that would otherwise bear the same name.
 LEVELS = ((0.6, np.inf), (0.4, np.inf), (0.2, 1.5), (0.1, 1.0), (0.0, 0.5))
 # of the largest deviation; what is less is not said beside it, unless names need finer words
 BESIDE = 0.5
-TYPICAL = "typical"
 DEPTH = 3  # questions to ask about a customer; more are no rule of thumb
 LEAST_LEAF = 0.02  # of the customers; a rule for fewer is not worth remembering
 # How groups are judged; -1: the lower the better. The first three look at how compact and how far
 # apart they are.
 CRITERIA = {"silhouette": 1, "calinski_harabasz": 1, "davies_bouldin": -1, "stability": 1}
-Condition = tuple[
-    str, Literal["<=", ">"], float
-]  # feature, side, threshold in days, orders or money
-
-_WORDS = {word: word.replace("_", " ") for ends in FEATURES.values() for word in ends}
-TEXTS = Texts(
-    "Group",
-    "Customers who are alike, found without saying beforehand what to look for. Its name says in"
-    " what it lies clearly above or below the mean of all.",
-    _WORDS
-    | {f"very_{key}": f"very {words}" for key, words in _WORDS.items()}
-    | {TYPICAL: "like the average"},
-)
+Condition = tuple[str, str, float]  # feature, "<=" or ">", threshold in days, orders or money
 
 
 def raw_features(people: pd.DataFrame) -> pd.DataFrame:
@@ -89,19 +155,12 @@ def raw_features(people: pd.DataFrame) -> pd.DataFrame:
 
     A feature that nobody has is left out; one customer's unknown value counts as the median.
     """
-    ordered = people[people.orders > 0].sort_values("customer_id").set_index("customer_id")
-    shares = {
-        name: ordered[part] / ordered[of].where(ordered[of] > 0)
-        for name, (part, of) in SHARES.items()
-        if part in ordered
-    }
-    known = ordered.assign(**shares)
-    raw = (
-        known[[name for name in FEATURES if name in known]]
-        .astype("float64")
-        .dropna(axis=1, how="all")
-    )
-    return raw.fillna(raw.median())
+    known = buyers(people).set_index("customer_id").sort_index()
+    for name, (part, whole) in SHARES.items():
+        if part in known:
+            known[name] = known[part] / known[whole].where(known[whole] > 0)
+    raw = known[[name for name in FEATURES if name in known]].astype("float64")
+    return raw.dropna(axis=1, how="all").fillna(raw.median())
 
 
 def standardised(people: pd.DataFrame) -> pd.DataFrame:
@@ -115,9 +174,7 @@ def standardised(people: pd.DataFrame) -> pd.DataFrame:
     drawn = raw[shares].sub(raw[shares].mean()).mul(orders / (orders + FEW_ORDERS), axis=0)
     logs = np.log1p(raw / raw[raw > 0].median()).assign(**drawn)
     varied = logs.loc[:, logs.std(ddof=0) > TIE]
-    least = pd.Series(LEAST_SPREAD, varied.columns).mask(
-        varied.columns.isin(shares), LEAST_SPREAD_OF_SHARES
-    )
+    least = np.where(varied.columns.isin(shares), LEAST_SPREAD_OF_SHARES, LEAST_SPREAD)
     scaled = (varied - varied.mean()) / np.maximum(varied.std(ddof=0), least)
     return scaled.clip(-FARTHEST, FARTHEST).round(DIGITS)
 
@@ -137,21 +194,16 @@ def _sample(points: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
     return points.sample(min(len(points), size), random_state=seed)
 
 
-def _agreements(sample: pd.DataFrame, labels: np.ndarray, k: int, seed: int) -> list[float]:
-    """Adjusted Rand between these labels and those of the same customers by groups that half of
-    them make.
-    """
-    from sklearn.metrics import adjusted_rand_score
-
-    halves = (sample.sample(frac=0.5, random_state=seed + draw) for draw in range(DRAWS))
-    return [adjusted_rand_score(labels, _fit(half, k, seed).predict(sample)) for half in halves]
-
-
 def _measured(sample: pd.DataFrame, k: int, seed: int) -> dict[str, float]:
+    """The criteria of k groups, and the least and most of stability: the adjusted Rand between
+    these groups and those that half of the customers make.
+    """
     from sklearn import metrics
 
     labels = _fit(sample, k, seed).labels_
-    agreements = _agreements(sample, labels, k, seed)
+    halves = (sample.sample(frac=0.5, random_state=seed + draw) for draw in range(DRAWS))
+    again = [_fit(half, k, seed).predict(sample) for half in halves]
+    agreements = [metrics.adjusted_rand_score(labels, others) for others in again]
     return {
         "k": k,
         "silhouette": metrics.silhouette_score(sample, labels),
@@ -173,14 +225,12 @@ def choose(people: pd.DataFrame, seed: int = 0, most: int = MOST) -> pd.DataFram
     sample = _sample(standardised(people), MEASURED, seed)
     different = _different(sample)
     ks = range(2, min(most, different - 1) + 1 if different >= FEWEST else 2)
-    quality = pd.DataFrame(
-        [_measured(sample, k, seed) for k in ks], columns=["k", *CRITERIA, "low", "high"]
-    )
+    measured = [_measured(sample, k, seed) for k in ks]
+    quality = pd.DataFrame(measured, columns=["k", *CRITERIA, "low", "high"])
     quality["rank"] = (quality[list(CRITERIA)] * CRITERIA).rank(ascending=False).mean(axis=1)
-    stable = (
-        quality["rank"].where((quality.stability >= STABLE) & (quality.silhouette > CLEAR)).dropna()
-    )
-    return quality.assign(chosen=quality.index == (stable.idxmin() if len(stable) else -1))
+    eligible = quality[(quality.stability >= STABLE) & (quality.silhouette > CLEAR)]
+    best = eligible["rank"].idxmin() if len(eligible) else -1
+    return quality.assign(chosen=quality.index == best)
 
 
 def chosen(quality: pd.DataFrame) -> int:
@@ -189,26 +239,27 @@ def chosen(quality: pd.DataFrame) -> int:
 
 
 def verdict(quality: pd.DataFrame, k: int = 0) -> tuple[str, dict[str, float]]:
-    """How many groups there are and why: the key of a message under findings, and its values. k as
-    asked for, or 0.
-    """
+    """A sentence on how many groups there are and why, and its values. k as asked for, or 0."""
     if quality.empty:
         return N_("The customers are too few or too much alike to find groups among them."), {}
     if k:
-        return N_("{k:int} groups were asked for and made."), {"k": k}
-    if not quality.chosen.any():
-        found = {"stability": quality.stability.max(), "silhouette": quality.silhouette.max()}
-        return N_(
+        return N_("As many groups as asked for were made: {k:int}."), {"k": k}
+    if quality.chosen.any():
+        return (
+            N_(
+                "The customers fall into {k:int} groups by how they buy (silhouette"
+                " {silhouette:number}: 1 is sharp, below 0.5 they overlap at their edges)."
+            ),
+            quality.loc[quality.chosen, ["k", "silhouette"]].iloc[0].to_dict(),
+        )
+    found = quality[["stability", "silhouette"]].max().to_dict()
+    return (
+        N_(
             "The customers do not fall into clear groups (silhouette {silhouette:number} at best,"
             " more than {clear:number} is wanted; stability {stability:number} at best,"
             " {needed:number} is wanted). None is taken; tiers and stages describe them better."
-        ), found | {"needed": STABLE, "clear": CLEAR}
-    return (
-        N_(
-            "The customers fall into {k:int} groups by how they buy (silhouette"
-            " {silhouette:number}: 1 is sharp, below 0.5 they overlap at their edges)."
         ),
-        quality[quality.chosen].iloc[0].to_dict(),
+        found | {"needed": STABLE, "clear": CLEAR},
     )
 
 
@@ -216,20 +267,19 @@ def stability(quality: pd.DataFrame, k: int) -> dict[str, float]:
     """How surely k groups come out again: stability, low and high of `choose`; nan where that was
     not measured.
     """
-    return dict(quality[quality.k == k].iloc[:1][["stability", "low", "high"]].mean())
+    return dict(quality.loc[quality.k == k, ["stability", "low", "high"]].mean())
 
 
 def _name(means: pd.Series, level: int) -> str:
     clearly, very = LEVELS[level]
     least = max(clearly, 0.0 if level > 1 else BESIDE * means.abs().max())
-    told = {
-        FEATURES[str(feature)][mean > 0]: abs(mean)
+    words = [
+        ("very_" if abs(mean) >= very else "")
+        + (FEATURES[str(feature)].high if mean > 0 else FEATURES[str(feature)].low)
         for feature, mean in means.items()
         if abs(mean) >= least
-    }
-    return (
-        "+".join(("very_" if far >= very else "") + word for word, far in told.items()) or TYPICAL
-    )
+    ]
+    return "+".join(words) or TYPICAL
 
 
 def name(means: pd.DataFrame) -> pd.Series:
@@ -241,23 +291,25 @@ def name(means: pd.DataFrame) -> pd.Series:
     """
     level = pd.Series(0, means.index)
     while True:
-        names = pd.Series(
-            [_name(means.loc[group], level[group]) for group in means.index],
-            means.index,
-            dtype="str",
-        )
-        vague = names.duplicated(keep=False) & (level < len(LEVELS) - 1) | names.eq(TYPICAL) & (
-            level == 0
-        )
+        named = {group: _name(means.loc[group], level[group]) for group in means.index}
+        names = pd.Series(named, means.index, dtype="str")
+        alike = names.duplicated(keep=False) & (level < len(LEVELS) - 1)
+        vague = alike | (names.eq(TYPICAL) & (level == 0))
         if not vague.any():
             return names
         level += vague
 
 
 @segmentation(
-    class_column="cluster",
-    makes={"cluster": Column(TEXT, "group found in the data, named by what marks it", empty=True)},
-    texts=TEXTS,
+    N_("Group"),
+    N_(
+        "Customers who are alike, found without saying beforehand what to look for. Its name says"
+        " in what it lies clearly above or below the mean of all."
+    ),
+    "cluster",
+    {word.replace(" ", "_"): word for word in WORDS} | {TYPICAL: N_("like the average")},
+    {"cluster": Column(TEXT, "group found in the data, named by what marks it", empty=True)},
+    options=lambda settings: {"seed": settings.seed},
 )
 def clusters(people: pd.DataFrame, k: int = 0, seed: int = 0) -> pd.DataFrame:
     """k-means groups, named by what marks them. k = 0: the number that `choose` chooses; 1: none.
@@ -275,6 +327,11 @@ def clusters(people: pd.DataFrame, k: int = 0, seed: int = 0) -> pd.DataFrame:
     return named.reindex(people.customer_id).to_frame("cluster")
 
 
+def labels(segmented: pd.DataFrame) -> pd.Series:
+    """The cluster of each customer, by customer_id; empty for all where none were made."""
+    return segmented.set_index("customer_id").reindex(columns=["cluster"]).cluster.astype("str")
+
+
 def profile(people: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
     """What each group (index: cluster) is like, the one with most revenue in the value window
     first.
@@ -289,9 +346,8 @@ def profile(people: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
     made.insert(1, "share", made.customers / made.customers.sum())
     revenue = groups.window_revenue.sum() if "window_revenue" in raw else made.customers
     worth = pd.DataFrame({"revenue": revenue, "customers": made.customers})
-    return made.loc[
-        worth.sort_values(["revenue", "customers"], ascending=False, kind="stable").index
-    ]
+    order = worth.sort_values(["revenue", "customers"], ascending=False, kind="stable")
+    return made.loc[order.index]
 
 
 def apart(people: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
@@ -308,7 +364,7 @@ def _readable(feature: str, threshold: float) -> float:
 
 def _simplified(path: Iterable[Condition]) -> list[Condition]:
     """At most one lower and one upper bound of each feature, in their order."""
-    bounds: dict[tuple[str, Any], float] = {}
+    bounds: dict[tuple[str, str], float] = {}
     for feature, side, threshold in path:
         tighter = max if side == ">" else min
         bounds[feature, side] = tighter(threshold, bounds.get((feature, side), threshold))
@@ -320,23 +376,26 @@ def _paths(
     tree: Any, features: list[str], node: int = 0, path: tuple[Condition, ...] = ()
 ) -> list[list[Condition]]:
     """The conditions of each leaf; a branch whose leaves all say the same is one."""
-    left, right = tree.children_left[node], tree.children_right[node]
     if len(_says(tree, node)) == 1:
         return [_simplified(path)]
     feature = features[tree.feature[node]]
     threshold = _readable(feature, tree.threshold[node])
-    low, high = (*path, (feature, "<=", threshold)), (*path, (feature, ">", threshold))
-    return [*_paths(tree, features, left, low), *_paths(tree, features, right, high)]
+    sides = {"<=": tree.children_left[node], ">": tree.children_right[node]}
+    return [
+        leaf
+        for side, child in sides.items()
+        for leaf in _paths(tree, features, child, (*path, (feature, side, threshold)))
+    ]
 
 
 def _says(tree: Any, node: int) -> set[int]:
-    if tree.children_left[node] == tree.children_right[node]:  # a leaf has none
+    left, right = tree.children_left[node], tree.children_right[node]
+    if left == right:  # a leaf has none
         return {int(tree.value[node].argmax())}
-    return _says(tree, tree.children_left[node]) | _says(tree, tree.children_right[node])
+    return _says(tree, left) | _says(tree, right)
 
 
-def holds(raw: pd.DataFrame, conditions: Iterable[Condition]) -> pd.Series:
-    """Whether each customer meets all the conditions."""
+def _holds(raw: pd.DataFrame, conditions: Iterable[Condition]) -> pd.Series:
     met = pd.Series(True, raw.index)
     for feature, side, threshold in conditions:
         met &= raw[feature] > threshold if side == ">" else raw[feature] <= threshold
@@ -348,7 +407,7 @@ def tree(people: pd.DataFrame, labels: pd.Series, seed: int = 0) -> pd.DataFrame
     counted on everybody.
 
     Columns: cluster (the most frequent among those who meet the rule), conditions ((feature, side,
-    threshold), all of which must hold), customers (who meet them), share (of these in that
+    threshold), all of which must hold), customers (who meet them), right (share of these in that
     cluster). The rules with most customers first.
     """
     from sklearn.tree import DecisionTreeClassifier
@@ -357,67 +416,31 @@ def tree(people: pd.DataFrame, labels: pd.Series, seed: int = 0) -> pd.DataFrame
     raw = raw_features(people).reindex(grouped.index)
     rows = []
     if len(grouped):
+        sample = _sample(raw, CLUSTERED, seed)
         model = DecisionTreeClassifier(
             max_depth=DEPTH, min_samples_leaf=LEAST_LEAF, random_state=seed
         )
-        sample = _sample(raw, CLUSTERED, seed)
-        model.fit(sample, grouped[sample.index])
-        for conditions in _paths(model.tree_, list(raw)):
-            members = grouped[holds(raw, conditions)].value_counts()
+        fitted = model.fit(sample, grouped[sample.index]).tree_
+        for conditions in _paths(fitted, list(raw)):
+            members = grouped[_holds(raw, conditions)].value_counts()
             if len(members):  # rounded thresholds may leave nobody between two
-                rows.append(
-                    (members.index[0], conditions, members.sum(), members.iloc[0] / members.sum())
-                )
-    rules = pd.DataFrame(rows, columns=["cluster", "conditions", "customers", "share"])
+                right = members.iloc[0] / members.sum()
+                rows.append((members.index[0], conditions, members.sum(), right))
+    rules = pd.DataFrame(rows, columns=["cluster", "conditions", "customers", "right"])
     return rules.sort_values("customers", ascending=False, kind="stable", ignore_index=True)
 
 
 def accuracy(rules: pd.DataFrame) -> float:
     """The share of customers whom the rules put into their own group; nan without rules."""
-    return (
-        float((rules.customers * rules.share).sum() / rules.customers.sum())
-        if len(rules)
-        else np.nan
-    )
+    if rules.empty:
+        return np.nan
+    return float(np.average(rules.right, weights=rules.customers))
 
 
-def said(conditions: list[Condition]) -> str:
-    """The conditions as words of the catalogue, under rules."""
-    ends = {"<=": "up_to", ">": "above"}
+def rule(conditions: list[Condition]) -> str:
+    """The conditions in words."""
     parts = [
-        say(RULES[feature][ends[side]], x=threshold) for feature, side, threshold in conditions
+        say(FEATURES[feature].above if side == ">" else FEATURES[feature].up_to, x=threshold)
+        for feature, side, threshold in conditions
     ]
-    return ", ".join(parts) or say("everybody")
-
-
-# How a rule of each feature is said, up to and above a threshold.
-RULES = {
-    "age_days": {
-        "up_to": N_("first order at most {x:int} days ago"),
-        "above": N_("first order more than {x:int} days ago"),
-    },
-    "discount_share": {
-        "up_to": N_("at most {x:whole_percent} taken off prices"),
-        "above": N_("more than {x:whole_percent} taken off prices"),
-    },
-    "frequency": {
-        "up_to": N_("at most {x:int} repeat orders"),
-        "above": N_("more than {x:int} repeat orders"),
-    },
-    "night_share": {
-        "up_to": N_("at most {x:whole_percent} of the orders at night"),
-        "above": N_("more than {x:whole_percent} of the orders at night"),
-    },
-    "order_value": {
-        "up_to": N_("at most {x:money} an order"),
-        "above": N_("more than {x:money} an order"),
-    },
-    "recency_days": {
-        "up_to": N_("last order at most {x:int} days ago"),
-        "above": N_("last order more than {x:int} days ago"),
-    },
-    "window_revenue": {
-        "up_to": N_("at most {x:money} in the value window"),
-        "above": N_("more than {x:money} in the value window"),
-    },
-}
+    return "; ".join(parts) or say("everybody")

@@ -5,15 +5,15 @@ at which prices.
 import datetime as dt
 from collections.abc import Callable
 
-import ibis
 import numpy as np
 import pandas as pd
 from ibis import _
 from ibis.expr.types import Table, Value
 
+from analysis.customers import rhythm, sales
 from analysis.report.text import N_
 from analysis.schema import TEXT, Column
-from analysis.segments.registry import Segmentation, Texts, segmentation
+from analysis.segments.segmentation import Segmentation, first_that_holds, segmentation
 
 FEW_ORDERS = 3  # fewer show no habit
 FEW_PAUSES = 4  # between orders; fewer tell regular customers from others no better than chance
@@ -22,80 +22,49 @@ MAINLY = 0.8  # share of the orders that makes a channel the customer's own
 NEVER = 0.1  # share of the orders below which a customer does not buy at weekends
 STEADY, BURSTS = 0.5, 1.3  # deviation of the pauses over their mean; 1 is what chance alone makes
 SEEKS = 1.5  # times the discount that all customers take together
-SESSIONS = {
-    "night": (22, 6),
-    "morning": (6, 12),
-    "afternoon": (12, 18),
-    "evening": (18, 22),
-}  # from hour, to hour
+# From hour, to hour.
+SESSIONS = {"night": (22, 6), "morning": (6, 12), "afternoon": (12, 18), "evening": (18, 22)}
 
 
 def habits(transactions: Table, as_of: dt.date) -> pd.DataFrame:
     """What the sales on or before `as_of` say of how each customer buys; as far as the log has the
     columns.
 
-    Columns: customer_id; order_days, weekend_days (of them); pauses, pause_days,
-    pause_deviation_days (between order days: number, mean, standard deviation). With a clock:
+    Columns: customer_id; order_days, weekend_days (of them); pauses, usual_pause,
+    pause_deviation (between order days: number, mean, standard deviation in days). With a clock:
     timed_orders, night_orders, morning_orders, afternoon_orders, evening_orders. With channels:
     channels, channel (the one used most), channel_orders (through it), channelled_orders. With
     discounts: discount, undiscounted (money taken off, and the price before), priced_days (order
     days on which it is known).
     """
-    sales = transactions.filter(_.day <= as_of, _.amount.fill_null(0) >= 0)
-    parts = [_days(sales)]
-    if "moment" in sales.columns:
-        parts.append(_sessions(sales))
-    if "channel" in sales.columns:
-        parts.append(_channels(sales))
-    if "discount" in sales.columns:
-        parts.append(_discounts(sales))
-    found = parts[0]
-    for part in parts[1:]:
-        found = found.left_join(part, "customer_id").drop("customer_id_right")
-    frame = found.order_by("customer_id").to_pandas()
+    sold = sales(transactions, as_of)
+    days = sold.select("customer_id", "day").distinct().group_by("customer_id")
+    weekend = (_.day.day_of_week.index() >= 5).sum()
+    found = [days.agg(order_days=_.count(), weekend_days=weekend)]
+    found.append(rhythm(transactions, as_of).drop("recent_pause"))
+    parts = {"moment": _sessions, "channel": _channels, "discount": _discounts}
+    found += [part(sold) for column, part in parts.items() if column in sold.columns]
+    whole = found[0]
+    for more in found[1:]:
+        whole = whole.left_join(more, "customer_id").drop("customer_id_right")
+    frame = whole.order_by("customer_id").to_pandas()
     numbers = frame.columns.difference(["customer_id", "channel"])
-    return _with_deviation(frame.astype(dict.fromkeys(numbers, "float64")))
-
-
-def _days(sales: Table) -> Table:
-    """Weekends and pauses; sums of whole days, which no order of rows can change."""
-    before = ibis.window(group_by="customer_id", order_by="day")
-    days = sales.select("customer_id", "day").distinct()
-    paused = days.mutate(pause=_.day.delta(_.day.lag().over(before), unit="day"))
-    return paused.group_by("customer_id").agg(
-        order_days=_.count(),
-        weekend_days=(_.day.day_of_week.index() >= 5).sum().cast("float64"),
-        pauses=_.pause.count(),
-        pause_days=_.pause.sum().fill_null(0).cast("float64"),
-        pause_squares=(_.pause * _.pause).sum().fill_null(0).cast("float64"),
-    )
-
-
-def _with_deviation(found: pd.DataFrame) -> pd.DataFrame:
-    pauses = found.pauses.where(found.pauses > 0)
-    mean = found.pause_days / pauses
-    deviation = np.sqrt((found.pause_squares / pauses - mean**2).clip(lower=0))
-    return found.assign(pause_days=mean, pause_deviation_days=deviation).drop(
-        columns="pause_squares"
-    )
+    return frame.astype(dict.fromkeys(numbers, "float64"))
 
 
 def _orders(sales: Table, **facts: Value) -> Table:
     """One row per order (without numbers of orders: per order day), with facts of its lines."""
-    return sales.group_by(
-        "customer_id", "day", *[c for c in ("order_id",) if c in sales.columns]
-    ).agg(**facts)
+    keys = [column for column in ("customer_id", "day", "order_id") if column in sales.columns]
+    return sales.group_by(keys).agg(**facts)
 
 
 def _sessions(sales: Table) -> Table:
     orders = _orders(sales, hour=_.moment.min().hour()).filter(_.hour.notnull())
     counts = {
-        f"{name}_orders": (
-            ((orders.hour + 24 - start) % 24 < (end - start) % 24).sum().cast("float64")
-        )
+        f"{name}_orders": ((_.hour + 24 - start) % 24 < (end - start) % 24).sum()
         for name, (start, end) in SESSIONS.items()
     }
-    return orders.group_by("customer_id").agg(timed_orders=orders.count(), **counts)
+    return orders.group_by("customer_id").agg(timed_orders=_.count(), **counts)
 
 
 def _channels(sales: Table) -> Table:
@@ -104,8 +73,8 @@ def _channels(sales: Table) -> Table:
     return by_channel.group_by("customer_id").agg(
         channels=_.count(),
         channel=_.channel.argmax(_.orders),
-        channel_orders=_.orders.max().cast("float64"),
-        channelled_orders=_.orders.sum().cast("float64"),
+        channel_orders=_.orders.max(),
+        channelled_orders=_.orders.sum(),
     )
 
 
@@ -113,146 +82,150 @@ def _discounts(sales: Table) -> Table:
     """Some exports write what is taken off below zero."""
     known = sales.filter(_.discount.notnull(), _.amount.notnull()).mutate(off=_.discount.abs())
     return known.group_by("customer_id").agg(
-        discount=_.off.sum().cast("float64"),
-        undiscounted=(_.off + _.amount).sum().cast("float64"),
+        discount=_.off.sum(),
+        undiscounted=(_.off + _.amount).sum(),
         priced_days=_.day.nunique(),
     )
 
 
-def _classes(
-    people: pd.DataFrame, column: str, tests: dict[str, pd.Series], otherwise: str
-) -> pd.DataFrame:
-    """The first class whose test holds, `otherwise` where none does; `no_habit` where too few
-    orders tell.
+def _habit(
+    term: str, meaning: str, classes: dict[str, str], *needs: str
+) -> Callable[[Callable[..., pd.Series]], Segmentation]:
+    """Make a function that returns the class of each of `people` a segmentation of one column, its
+    name; `no_habit` says that too few orders show one.
     """
-    found = np.select(
-        [test.fillna(False).to_numpy(bool) for test in tests.values()],
-        list(tests),
-        default=otherwise,
-    )
-    return pd.DataFrame({column: pd.Series(found, people.index, dtype="str")}).set_index(
-        people.customer_id
-    )
+
+    def entry(classify: Callable[..., pd.Series]) -> Segmentation:
+        column = classify.__name__
+
+        def make(people: pd.DataFrame) -> pd.DataFrame:
+            found = classify(people).to_frame(column)
+            return found.set_index(people.customer_id)
+
+        make.__name__, make.__doc__ = column, classify.__doc__
+        named = classes | {"no_habit": N_("no habit shown")}
+        return segmentation(term, meaning, column, named, {column: Column(TEXT, meaning)}, needs)(
+            make
+        )
+
+    return entry
 
 
-def _entry(
-    column: str, term: str, meaning: str, classes: dict[str, str], *needs: str
-) -> Callable[..., Segmentation]:
-    """A habit is one column of classes, of which `no_habit` says that too few orders show none."""
-    texts = Texts(term, meaning, classes | {"no_habit": "no habit shown"})
-    return segmentation(column, {column: Column(TEXT, meaning)}, texts, needs)
-
-
-@_entry(
-    "time_of_day",
-    "Time of day",
-    "When at least half of a customer's orders come. Night: 22 to 6; morning: 6 to 12; afternoon:"
-    " 12 to 18; evening: 18 to 22.",
+@_habit(
+    N_("Time of day"),
+    N_(
+        "When at least half of a customer's orders come. Night: 22 to 6; morning: 6 to 12;"
+        " afternoon: 12 to 18; evening: 18 to 22."
+    ),
     {
-        "night": "at night",
-        "morning": "in the morning",
-        "afternoon": "in the afternoon",
-        "evening": "in the evening",
-        "any_time": "at any time",
+        "night": N_("at night"),
+        "morning": N_("in the morning"),
+        "afternoon": N_("in the afternoon"),
+        "evening": N_("in the evening"),
+        "any_time": N_("at any time"),
     },
     "transactions.moment",
 )
-def time_of_day(people: pd.DataFrame) -> pd.DataFrame:
-    """When the customer buys. Columns: time_of_day."""
+def time_of_day(people: pd.DataFrame) -> pd.Series:
+    """When the customer buys."""
     few = ~(people.timed_orders >= FEW_ORDERS)
     sessions = {name: people[f"{name}_orders"] >= MOSTLY * people.timed_orders for name in SESSIONS}
-    return _classes(people, "time_of_day", {"no_habit": few} | sessions, "any_time")
+    return first_that_holds({"no_habit": few} | sessions, "any_time")
 
 
-@_entry(
-    "day_of_week",
-    "Day of the week",
-    "Whether at least half of a customer's order days are Saturdays and Sundays, or less than a"
-    " tenth.",
-    {"weekend": "at weekends", "workdays": "on workdays", "any_day": "on any day"},
+@_habit(
+    N_("Day of the week"),
+    N_(
+        "Whether at least half of a customer's order days are Saturdays and Sundays, or less than a"
+        " tenth."
+    ),
+    {
+        "weekend": N_("at weekends"),
+        "workdays": N_("on workdays"),
+        "any_day": N_("on any day"),
+    },
 )
-def day_of_week(people: pd.DataFrame) -> pd.DataFrame:
-    """On which days the customer buys. Columns: day_of_week."""
+def day_of_week(people: pd.DataFrame) -> pd.Series:
+    """On which days the customer buys."""
     tests = {
         "no_habit": ~(people.order_days >= FEW_ORDERS),
         "weekend": people.weekend_days >= MOSTLY * people.order_days,
         "workdays": people.weekend_days < NEVER * people.order_days,
     }
-    return _classes(people, "day_of_week", tests, "any_day")
+    return first_that_holds(tests, "any_day")
 
 
-@_entry(
-    "regularity",
-    "Regularity",
-    "How alike the pauses between a customer's orders are. Regular: their deviation is less than"
-    " half of their mean; in bursts: more than 1.3 times; irregular: between.",
-    {"regular": "regularly", "irregular": "irregularly", "in_bursts": "in bursts"},
+@_habit(
+    N_("Regularity"),
+    N_(
+        "How alike the pauses between a customer's orders are. Regular: their deviation is less"
+        " than half of their mean; in bursts: more than 1.3 times; irregular: between."
+    ),
+    {
+        "regular": N_("regularly"),
+        "irregular": N_("irregularly"),
+        "in_bursts": N_("in bursts"),
+    },
 )
-def regularity(people: pd.DataFrame) -> pd.DataFrame:
-    """How regularly the customer buys. Columns: regularity."""
+def regularity(people: pd.DataFrame) -> pd.Series:
+    """How regularly the customer buys."""
     tests = {
         "no_habit": ~(people.pauses >= FEW_PAUSES),
-        "regular": people.pause_deviation_days < STEADY * people.pause_days,
-        "in_bursts": people.pause_deviation_days > BURSTS * people.pause_days,
+        "regular": people.pause_deviation < STEADY * people.usual_pause,
+        "in_bursts": people.pause_deviation > BURSTS * people.usual_pause,
     }
-    return _classes(people, "regularity", tests, "irregular")
+    return first_that_holds(tests, "irregular")
 
 
-@_entry(
-    "basket",
-    "Size of orders",
-    "The third of the customers to whom the mean money of an order belongs.",
+@_habit(
+    N_("Size of orders"),
+    N_("The third of the customers to whom the mean money of an order belongs."),
     {
-        "large_orders": "large orders",
-        "medium_orders": "medium orders",
-        "small_orders": "small orders",
+        "large_orders": N_("large orders"),
+        "medium_orders": N_("medium orders"),
+        "small_orders": N_("small orders"),
     },
     "transactions.amount",
 )
-def basket(people: pd.DataFrame) -> pd.DataFrame:
-    """How large the customer's orders are. Columns: basket."""
+def basket(people: pd.DataFrame) -> pd.Series:
+    """How large the customer's orders are."""
     value = people.order_value.where(people.orders >= FEW_ORDERS)
     third = (value.rank(method="min") - 1) * 3 // max(value.count(), 1)
     tests = {"no_habit": value.isna(), "large_orders": third == 2, "medium_orders": third == 1}
-    return _classes(people, "basket", tests, "small_orders")
+    return first_that_holds(tests, "small_orders")
 
 
-@_entry(
-    "buys_through",
-    "Channel",
-    "The channel through which at least four fifths of a customer's orders come; customers of"
-    " several channels are one customer.",
-    {"several_channels": "several channels"},
+@_habit(
+    N_("Channel"),
+    N_(
+        "The channel through which at least four fifths of a customer's orders come; customers of"
+        " several channels are one customer."
+    ),
+    {"several_channels": N_("several channels")},
     "transactions.channel",
 )
-def buys_through(people: pd.DataFrame) -> pd.DataFrame:
-    """Through which channel the customer buys, in the company's words. Columns: buys_through."""
-    main = people.channel.where(
-        people.channel_orders >= MAINLY * people.channelled_orders, "several_channels"
-    )
-    return pd.DataFrame(
-        {
-            "buys_through": (
-                main.where(people.channelled_orders >= FEW_ORDERS, "no_habit").astype("str")
-            )
-        }
-    ).set_index(people.customer_id)
+def buys_through(people: pd.DataFrame) -> pd.Series:
+    """Through which channel the customer buys, in the company's words."""
+    own = people.channel_orders >= MAINLY * people.channelled_orders
+    main = people.channel.where(own, "several_channels")
+    return main.where(people.channelled_orders >= FEW_ORDERS, "no_habit").astype("str")
 
 
-@_entry(
-    "prices",
-    "Discounts",
-    "Discount hunters take at least one and a half times the discount that all customers take"
-    " together; full price: none at all.",
+@_habit(
+    N_("Discounts"),
+    N_(
+        "Discount hunters take at least one and a half times the discount that all customers take"
+        " together; full price: none at all."
+    ),
     {
-        "discount_hunters": "discount hunters",
-        "usual_discounts": "usual discounts",
-        "full_price": "full price",
+        "discount_hunters": N_("discount hunters"),
+        "usual_discounts": N_("usual discounts"),
+        "full_price": N_("full price"),
     },
     "transactions.discount",
 )
-def prices(people: pd.DataFrame) -> pd.DataFrame:
-    """How much the customer lives on discounts. Columns: prices."""
+def prices(people: pd.DataFrame) -> pd.Series:
+    """How much the customer lives on discounts."""
     share = people.discount / people.undiscounted.where(people.undiscounted > 0)
     usual = people.discount.sum() / max(people.undiscounted.sum(), np.finfo(float).tiny)
     tests = {
@@ -260,62 +233,50 @@ def prices(people: pd.DataFrame) -> pd.DataFrame:
         "full_price": share == 0,
         "discount_hunters": share >= SEEKS * usual,
     }
-    return _classes(people, "prices", tests, "usual_discounts")
+    return first_that_holds(tests, "usual_discounts")
 
 
 HABITS = (time_of_day, day_of_week, regularity, basket, buys_through, prices)
 
 
 def shown(overview: pd.DataFrame) -> pd.DataFrame:
-    """The classes of habits of `groups.overview`, without those who show none: `share` of those who
-    do, and `known` of them.
+    """The classes of habits of `summaries.overview`, without those who show none: `share` of those
+    who do, and `known` of them.
     """
-    habits = overview[
-        overview.segmentation.isin([habit.name for habit in HABITS])
-        & (overview.group != "no_habit")
-    ]
-    known = habits.groupby("segmentation").customers.transform("sum")
-    return habits.assign(known=known, share=habits.customers / known)
+    of_habits = overview.segmentation.isin([habit.name for habit in HABITS])
+    classes = overview[of_habits & (overview.group != "no_habit")]
+    known = classes.groupby("segmentation").customers.transform("sum")
+    return classes.assign(known=known, share=classes.customers / known)
 
 
 def foremost(classes: pd.DataFrame) -> dict[str, object]:
     """The time of day, the day of the week or the regularity that most share, of `shown`: known,
-    share, group, revenue_share.
+    share, group, revenue_share; nan where nobody shows one.
     """
-    told = classes[
-        classes.segmentation.isin(["time_of_day", "day_of_week", "regularity"])
-    ].sort_values("share", kind="stable")
-    first = (
-        told.iloc[-1]
-        if len(told)
-        else pd.Series({"group": "", "known": np.nan, "share": np.nan, "revenue_share": np.nan})
-    )
-    return dict(first[["known", "share", "group", "revenue_share"]])
+    when = classes[classes.segmentation.isin(["time_of_day", "day_of_week", "regularity"])]
+    columns = ["known", "share", "group", "revenue_share"]
+    first = when.sort_values("share", kind="stable").tail(1)[columns].to_dict("records")
+    return first[0] if first else dict.fromkeys(columns, np.nan)
 
 
-def telling(classes: pd.DataFrame) -> list[tuple[str, dict[str, float]]]:
-    """What stands out among the classes of habits (columns: group, customers, revenue_share), as
-    message keys with values.
-    """
-    found = (
-        classes[["customers", "revenue_share"]]
-        .set_axis(classes.group)
-        .rename(columns={"revenue_share": "share"})
-    )
-    keys = {
-        "night": N_(
-            "{customers:int} customers place most orders between 22 and 6 o'clock; they bring"
-            " {share:percent} of the revenue."
-        ),
-        "several_channels": N_(
-            "{customers:int} customers buy through several channels, and are one customer each"
-            " here; they bring {share:percent} of the revenue."
-        ),
-        "discount_hunters": N_(
-            "{customers:int} customers take at least one and a half times the usual discount; they"
-            " bring {share:percent} of the revenue."
-        ),
-    }
-    return [
-        (key, found.loc[group].to_dict()) for group, key in keys.items() if group in found.index
-    ]
+# What is worth a sentence of its own, by class.
+SENTENCES = {
+    "night": N_(
+        "Customers who place most orders between 22 and 6 o'clock: {customers:int}; they bring"
+        " {revenue_share:percent} of the revenue."
+    ),
+    "several_channels": N_(
+        "Customers who buy through several channels, each of them one customer here:"
+        " {customers:int}; they bring {revenue_share:percent} of the revenue."
+    ),
+    "discount_hunters": N_(
+        "Customers who take at least one and a half times the usual discount: {customers:int}; they"
+        " bring {revenue_share:percent} of the revenue."
+    ),
+}
+
+
+def standing_out(classes: pd.DataFrame) -> list[tuple[str, dict[str, float]]]:
+    """Sentences on the classes of `shown` that stand out, with their values."""
+    found = classes.set_index("group")[["customers", "revenue_share"]]
+    return [(text, found.loc[g].to_dict()) for g, text in SENTENCES.items() if g in found.index]

@@ -1,5 +1,4 @@
-"""What customers care about: what they buy beyond expectation, ask about without buying, and buy
-together.
+"""What customers care about: what they buy beyond expectation, and ask about without buying.
 
 Purchases and contacts are counted in days: several lines of a category on one day are one, as they
 are one order. An item is a category, or a product where the records know no categories. Without
@@ -7,18 +6,16 @@ either every frame here is empty. Both logs must be tables of one engine.
 """
 
 import datetime as dt
-from functools import reduce
-from operator import add
 
 import ibis
-import numpy as np
 import pandas as pd
 from ibis import _
 from ibis.expr.types import Table, Value
 
+from analysis.customers import sales
 from analysis.report.text import N_
 from analysis.schema import DAY, INTEGER, NUMBER, TEXT, Column
-from analysis.segments.registry import Texts, segmentation
+from analysis.segments.segmentation import segmentation
 
 LEVELS = ("category", "product")  # what an item is: the first that all logs have
 # purchases as expected that are added to all: of 0.1 to 10 it foretold the next half year of
@@ -30,62 +27,47 @@ MIN_CONTACTS = 2  # days; who looked at a page once, only looked
 MIN_SHARE = 0.25  # of the customer's contacts; who looks at everything asks for nothing
 # a supermarket's: the frequent ones are milk and bananas, so its bundles are of categories
 MANY_PRODUCTS = 10_000
-MOST_ITEMS = (
-    200  # the most frequent, of which pairs are counted: there are as many pairs as half its square
-)
-SIZES = (
-    4,
-    8,
-    16,
-    32,
-    64,
-)  # distinct items of an order; orders between two of these are compared with each other
-MIN_TOGETHER, MIN_BUYERS = (
-    10,
-    5,
-)  # orders and customers that make a bundle: one customer's habit is none
 INTEREST_COLUMNS = ["interest", "affinity", "interest_share"]
-BUNDLE_COLUMNS = [
-    "a",
-    "b",
-    "together",
-    "customers",
-    "expected",
-    "lift",
-    "lift_low",
-    "lift_high",
-    "confidence",
-]
 NEED_COLUMNS = ["need", "need_contacts", "last_asked"]
 
 
 def level(*logs: Table | None) -> str:
     """What an item is in all of these logs: category, product, or nothing ("")."""
-    return next(
-        (name for name in LEVELS if all(log is not None and name in log.columns for log in logs)),
-        "",
-    )
+    held = [set() if log is None else set(log.columns) for log in logs]
+    return next((name for name in LEVELS if all(name in columns for columns in held)), "")
 
 
-def _item(log: Table, name: str) -> Value:
-    return log[name] if name else ibis.null("string")
-
-
-def sales(transactions: Table, as_of: dt.date) -> Table:
-    """The lines on or before `as_of` that are no returns: neither money nor pieces below zero, as
-    in `order_days`.
-
-    What was bought and taken back still counts: it was wanted.
+def bundle_level(transactions: Table, as_of: dt.date) -> str:
+    """What bundles and proposals are made of: products, or categories where the products are too
+    many.
     """
-    sold = transactions.filter(_.day <= as_of, _.amount.fill_null(0) >= 0)
-    return sold.filter(_.quantity.fill_null(0) >= 0) if "quantity" in sold.columns else sold
+    if "product" not in transactions.columns or "category" not in transactions.columns:
+        return level(transactions)
+    products = sales(transactions, as_of)["product"].nunique().execute()
+    return "product" if products <= MANY_PRODUCTS else "category"
+
+
+def product_names(products: Table | None, item: str) -> pd.Series:
+    """What the items are called, by item; without rows where they are no products or nothing is
+    known of them.
+    """
+    if products is None or item != "product" or "product_name" not in products.columns:
+        return pd.Series(dtype="str")
+    named = products.filter(_.product_name.notnull()).select("product", "product_name").to_pandas()
+    return named.set_index("product").product_name
+
+
+def item_of(log: Table, name: str) -> Value:
+    """The column of items, empty where there are none."""
+    return log[name] if name else ibis.null("string")
 
 
 def purchases(transactions: Table, as_of: dt.date) -> Table:
     """One row per customer and item bought: customer_id, item, purchases (days)."""
     sold = sales(transactions, as_of)
-    days = sold.select("customer_id", "day", item=_item(sold, level(sold))).filter(_.item.notnull())
-    return days.distinct().group_by("customer_id", "item").agg(purchases=_.count())
+    days = sold.select("customer_id", "day", item=item_of(sold, level(sold)))
+    bought = days.filter(_.item.notnull()).distinct()
+    return bought.group_by("customer_id", "item").agg(purchases=_.count())
 
 
 def surprise(observed: Value, expected: Value, trials: Value) -> Value:
@@ -96,9 +78,8 @@ def surprise(observed: Value, expected: Value, trials: Value) -> Value:
     purchases, and plain logarithms, which every engine has.
     """
     missed = (trials - observed).nullif(0)
-    bound = observed * (observed / expected).ln() + (
-        missed * (missed / (trials - expected)).ln()
-    ).fill_null(0)
+    of_missed = (missed * (missed / (trials - expected)).ln()).fill_null(0)
+    bound = observed * (observed / expected).ln() + of_missed
     return (observed > expected).ifelse(bound, 0.0)
 
 
@@ -117,9 +98,9 @@ def affinity(transactions: Table, as_of: dt.date) -> Table:
     item = bought.group_by("item").agg(of_item=_.purchases.sum())
     total = item.agg(of_all=_.of_item.sum(), items=_.count())
     known = bought.join(customer, "customer_id").join(item, "item").cross_join(total)
-    told = known.mutate(expected=_.of_customer.cast("float64") * _.of_item / _.of_all)
-    told = told.mutate(surprise=surprise(told.purchases, told.expected, told.of_customer))
-    return told.select(
+    known = known.mutate(expected=_.of_customer.cast("float64") * _.of_item / _.of_all)
+    known = known.mutate(surprise=surprise(known.purchases, known.expected, known.of_customer))
+    return known.select(
         "customer_id",
         "item",
         "purchases",
@@ -142,15 +123,15 @@ def asked(transactions: Table, interactions: Table, as_of: dt.date) -> Table:
     name = level(transactions, interactions)
     past, lines = interactions.filter(_.day <= as_of), transactions.filter(_.day <= as_of)
     money = (past.amount > 0).fill_null(False) if "amount" in past.columns else ibis.literal(False)
-    days = past.select("customer_id", "day", item=_item(past, name), money=money).filter(
-        _.item.notnull()
-    )
-    days = days.group_by("customer_id", "item", "day").agg(money=_.money.any())
-    counted = days.group_by("customer_id", "item").agg(
-        contacts=_.count(), money=_.money.any(), last_asked=_.day.max()
+    contacts = past.select("customer_id", "day", item=item_of(past, name), money=money)
+    days = contacts.filter(_.item.notnull()).group_by("customer_id", "item", "day")
+    counted = (
+        days.agg(money=_.money.any())
+        .group_by("customer_id", "item")
+        .agg(contacts=_.count(), money=_.money.any(), last_asked=_.day.max())
     )
     customer = counted.group_by("customer_id").agg(of_customer=_.contacts.sum())
-    bought = lines.select("customer_id", item=_item(lines, name)).distinct()
+    bought = lines.select("customer_id", item=item_of(lines, name)).distinct()
     unmet = counted.join(customer, "customer_id").anti_join(bought, ["customer_id", "item"])
     often = (unmet.contacts >= MIN_CONTACTS) & (unmet.contacts >= MIN_SHARE * unmet.of_customer)
     return unmet.select("customer_id", "item", "contacts", "last_asked", need=unmet.money | often)
@@ -173,43 +154,39 @@ def at(transactions: Table, interactions: Table | None, as_of: dt.date) -> pd.Da
     """
     logs = [log for log in (transactions, interactions) if log is not None]
     ids = [log.filter(_.day <= as_of).select("customer_id") for log in logs]
-    people = ibis.union(*ids, distinct=True) if len(ids) > 1 else ids[0].distinct()
+    people = ids[0].union(*ids[1:], distinct=True) if ids[1:] else ids[0].distinct()
     likes = _first(affinity(transactions, as_of).filter(_.interest), _.surprise.desc())
-    found = [
-        likes.select("customer_id", "affinity", interest=likes["item"], interest_share=_.share)
-    ]
+    likes = likes.select("customer_id", "affinity", interest=likes["item"], interest_share=_.share)
+    found = [people, likes]
     if interactions is not None:
-        wants = _first(
-            asked(transactions, interactions, as_of).filter(_.need),
-            _.contacts.desc(),
-            _.last_asked.desc(),
-        )
+        needed = asked(transactions, interactions, as_of).filter(_.need)
+        wants = _first(needed, _.contacts.desc(), _.last_asked.desc())
         found.append(
             wants.select("customer_id", "last_asked", need=_.item, need_contacts=_.contacts)
         )
     keyed = [
-        rows.to_pyarrow().to_pandas(date_as_object=False).set_index("customer_id")
-        for rows in [people, *found]
+        rows.to_pyarrow().to_pandas(date_as_object=False).set_index("customer_id") for rows in found
     ]
     return _typed(keyed[0].join(keyed[1:])).sort_index().reset_index()
 
 
 def _typed(people: pd.DataFrame) -> pd.DataFrame:
-    """Both kinds of columns, empty where they are missing, in types that keep the empty ones apart."""
-    types = {
-        "interest": "str",
-        "affinity": float,
-        "interest_share": float,
-        "need": "str",
-        "need_contacts": "Int64",
-    }
+    """Both kinds of columns, empty where they are missing, in types that know empty values."""
+    types = {"interest": "str", "affinity": float, "interest_share": float}
+    types |= {"need": "str", "need_contacts": "Int64"}
     whole = people.reindex(columns=INTEREST_COLUMNS + NEED_COLUMNS).astype(types)
     return whole.assign(last_asked=pd.to_datetime(whole.last_asked).astype("datetime64[s]"))
 
 
 @segmentation(
-    class_column="interest",
-    makes={
+    N_("Interest"),
+    N_(
+        "The kind of product that a customer buys further above the company's mix than chance would"
+        " have it."
+    ),
+    "interest",
+    {"no_interest": N_("No clear interest")},
+    {
         "interest": Column(
             TEXT,
             "category bought most surprisingly above expectation; no_interest where none is beyond"
@@ -222,15 +199,8 @@ def _typed(people: pd.DataFrame) -> pd.DataFrame:
             NUMBER, "its share of the customer's purchases (a category on a day is one)", empty=True
         ),
     },
-    texts=Texts(
-        "Interest",
-        "The kind of product that a customer buys further above the company's mix than chance would"
-        " have it.",
-        {"no_interest": "No clear interest"},
-    ),
-    needs=(
-        "transactions.category",
-    ),  # a class for each of thousands of products would be no segmentation
+    # a class for each of thousands of products would be no segmentation
+    needs=("transactions.category",),
 )
 def interests(people: pd.DataFrame) -> pd.DataFrame:
     """What each customer buys above expectation. Columns: interest (a category of the data, or
@@ -242,20 +212,20 @@ def interests(people: pd.DataFrame) -> pd.DataFrame:
 
 
 @segmentation(
-    class_column="need",
-    makes={
+    N_("Need"),
+    N_(
+        "The kind of product that a customer asks about again and again, or asks money for, and has"
+        " never bought."
+    ),
+    "need",
+    {"no_need": N_("No open need")},
+    {
         "need": Column(
             TEXT, "category asked about most and never bought; no_need where there is none"
         ),
         "need_contacts": Column(INTEGER, "days with contacts about it"),
         "last_asked": Column(DAY, "last of these days", empty=True),
     },
-    texts=Texts(
-        "Need",
-        "The kind of product that a customer asks about again and again, or asks money for, and has"
-        " never bought.",
-        {"no_need": "No open need"},
-    ),
     needs=("interactions.category", "transactions.category"),
 )
 def needs(people: pd.DataFrame) -> pd.DataFrame:
@@ -270,147 +240,13 @@ def needs_by(people: pd.DataFrame) -> pd.DataFrame:
     """Who asks for what, the most asked for first. `people`: the table customers, prospects too,
     with those of `at`.
 
-    Columns: need (index), buyers and prospects (without an order), contacts (days), revenue (of the
-    buyers, value window).
+    Columns: need (index), buyers and prospects (without an order).
     """
-    asking = people[people.need.notna()].sort_values("customer_id")
-    asking = asking.assign(prospects=asking.orders == 0, buyers=asking.orders > 0)
-    sums = {
-        "buyers": "buyers",
-        "prospects": "prospects",
-        "contacts": "need_contacts",
-        "revenue": "window_revenue",
-    }
-    table = asking.groupby("need").agg(**{name: (column, "sum") for name, column in sums.items()})
-    order = (
-        (table.buyers + table.prospects).sort_index().sort_values(ascending=False, kind="stable")
-    )
+    asking = people[people.need.notna()]
+    ordered = (asking.orders > 0).groupby(asking.need)
+    table = pd.DataFrame({"buyers": ordered.sum(), "prospects": ordered.size() - ordered.sum()})
+    order = table.sum(axis=1).sort_values(ascending=False, kind="stable")
     return table.loc[order.index]
-
-
-def _in_orders(transactions: Table, as_of: dt.date, name: str) -> Table:
-    """One row per order and item in it: customer_id, order (its id; without one the day), item."""
-    sold = sales(transactions, as_of)
-    day = sold.day.cast("string")
-    order = ibis.coalesce(sold.order_id, day) if "order_id" in sold.columns else day
-    return (
-        sold.select("customer_id", order=order, item=_item(sold, name))
-        .filter(_.item.notnull())
-        .distinct()
-    )
-
-
-def bundle_level(transactions: Table, as_of: dt.date) -> str:
-    """What bundles are made of: products, or categories where the products are too many."""
-    if "product" not in transactions.columns:
-        return level(transactions)
-    few = (
-        "category" not in transactions.columns
-        or sales(transactions, as_of)["product"].nunique().execute() <= MANY_PRODUCTS
-    )
-    return "product" if few else "category"
-
-
-def bundles(transactions: Table, as_of: dt.date, products: Table | None = None) -> pd.DataFrame:
-    """Pairs of items that stand in one order beyond chance, the surest first; `products` gives
-    their names.
-
-    Columns: a (the rarer one), b, together (orders), customers, expected (orders), lift (together /
-    expected) with the 95 % interval lift_low to lift_high, confidence (share of the orders with a
-    that hold b). Expected: the pairs within orders of a like number of items, dealt out by how
-    often each item stands in those: without that, everything seems to belong together because some
-    orders hold everything. Tested by Poisson's tail, times the pairs looked at.
-    """
-    name = bundle_level(transactions, as_of)
-    lines = _in_orders(transactions, as_of, name)
-    orders = (
-        lines.group_by("customer_id", "order").agg(items=_.count()).mutate(basket=ibis.row_number())
-    )
-    held = lines.join(orders, ["customer_id", "order"]).drop("order").cache()
-    items = held.group_by("item").agg(orders=_.count())
-    items = (
-        items.mutate(rank=ibis.row_number().over(order_by=[_.orders.desc(), _.item]))
-        .filter(_["rank"] < MOST_ITEMS)
-        .cache()
-    )
-    found = _together(held.join(items, "item").select("basket", "customer_id", "rank")).to_pandas()
-    known = items.to_pandas().sort_values("rank").set_index("rank")
-    found["expected"] = _expected(_by_size(held), known["item"], found)
-    return _judged(found, known, _names(products, name))
-
-
-def _together(frequent: Table) -> Table:
-    """Pairs by rank: a (the rarer one), b, together (orders that hold both), customers (of those
-    orders).
-    """
-    other = frequent.view()
-    pairs = frequent.join(
-        other, [frequent.basket == other.basket, frequent["rank"] > other["rank"]]
-    )
-    named = pairs.select(frequent.customer_id, a=frequent["rank"], b=other["rank"])
-    by_customer = named.group_by("a", "b", "customer_id").agg(orders=_.count())
-    return by_customer.group_by("a", "b").agg(
-        together=_.orders.sum().cast("int64"), customers=_.count()
-    )
-
-
-def _by_size(held: Table) -> pd.DataFrame:
-    """Orders of two and more items: size (number of SIZES reached), item, orders, pairs (with each
-    other item, both ways).
-    """
-    several = held.filter(_["items"] > 1)
-    size = reduce(add, [(several["items"] >= size).cast("int64") for size in SIZES])
-    counts = several.group_by("item", size=size).agg(
-        orders=_.count(), pairs=(_["items"] - 1).sum().cast("int64")
-    )
-    return counts.to_pandas()
-
-
-def _expected(by_size: pd.DataFrame, items: pd.Series, found: pd.DataFrame) -> np.ndarray:
-    """Orders that would hold both: the pairs within orders of each size, by the product of both
-    items' orders there.
-    """
-    orders = by_size.pivot(index="size", columns="item", values="orders").fillna(0)
-    pairs = by_size.groupby("size").pairs.sum() / 2
-    per_product = pairs / (
-        (orders.sum(axis=1) ** 2 - (orders**2).sum(axis=1)) / 2
-    )  # so that all pairs are dealt out
-    of = orders.reindex(columns=items).to_numpy()
-    return (per_product.to_numpy()[:, None] * of[:, found.a] * of[:, found.b]).sum(axis=0)
-
-
-def _judged(found: pd.DataFrame, items: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
-    """The pairs that are beyond chance, with their lift, in the order and the columns of `bundles`."""
-    from scipy import stats  # half a second, which only who looks for bundles should wait
-
-    looked_at = max(len(items) * (len(items) - 1) / 2, 1)
-    enough = found[(found.together >= MIN_TOGETHER) & (found.customers >= MIN_BUYERS)]
-    sure = enough[stats.poisson.sf(enough.together - 1, enough.expected) * looked_at <= CHANCE]
-    called = items["item"].map(lambda item: names.get(item, item))
-    low, high = (
-        stats.chi2.ppf(p, 2 * sure.together + 2 * more) / 2 / sure.expected
-        for p, more in ((0.025, 0), (0.975, 1))
-    )
-    judged = sure.assign(
-        lift=sure.together / sure.expected,
-        lift_low=low,
-        lift_high=high,
-        confidence=sure.together / sure.a.map(items.orders),
-    )
-    surest = judged.assign(place=judged.lift_low.round(9)).sort_values(
-        ["place", "a", "b"], ascending=[False, True, True]
-    )
-    return surest.assign(a=sure.a.map(called), b=sure.b.map(called)).reset_index(drop=True)[
-        BUNDLE_COLUMNS
-    ]
-
-
-def _names(products: Table | None, name: str) -> pd.Series:
-    """What the products are called, where that is known."""
-    if products is None or name != "product" or "product_name" not in products.columns:
-        return pd.Series(dtype="str")
-    named = products.filter(_.product_name.notnull()).select("product", "product_name").to_pandas()
-    return named.set_index("product").product_name
 
 
 def most_liked(groups: pd.DataFrame) -> dict[str, object]:
@@ -418,42 +254,35 @@ def most_liked(groups: pd.DataFrame) -> dict[str, object]:
     (item, count).
     """
     named = groups.drop(index="no_interest", errors="ignore").customers
-    top = (
-        {"item": named.idxmax(), "count": int(named.max())}
-        if len(named)
-        else {"item": "", "count": 0}
-    )
-    return {
-        "customers": int(named.sum()),
-        "share": named.sum() / max(groups.customers.sum(), 1),
-    } | top
+    top = named.nlargest(1).items()
+    item, count = next(top, ("", 0))
+    share = named.sum() / max(groups.customers.sum(), 1)
+    return {"customers": int(named.sum()), "share": share, "item": item, "count": int(count)}
 
 
 def most_asked(asking: pd.DataFrame) -> tuple[str, dict[str, object]]:
-    """Of `needs_by`: the key of a finding and its values: how many ask (customers, prospects), and
-    what most of those who have ordered, or else of the prospects, ask for (item, count).
+    """A sentence on `needs_by`, and its values: how many ask (customers, prospects), and what most
+    of those who have ordered, or else of the prospects, ask for (item, count).
     """
     if asking.empty:
         return N_("No customer has asked again and again for something never bought."), {}
-    who = asking.buyers if asking.buyers.any() else asking.prospects
-    totals = {
-        "customers": int((asking.buyers + asking.prospects).sum()),
+    buyers = asking.buyers.any()
+    who = asking.buyers if buyers else asking.prospects
+    values = {
+        "customers": int(asking.to_numpy().sum()),
         "prospects": int(asking.prospects.sum()),
+        "item": who.idxmax(),
+        "count": int(who.max()),
     }
     return (
         N_(
-            "{customers:int} customers and prospects ask for something they have never bought;"
-            " {prospects:int} of them have not ordered at all. Customers who have ordered ask most"
-            " for {item:text} ({count:int})."
+            "Customers and prospects who ask for something they have never bought: {customers:int};"
+            " of them without any order: {prospects:int}. Customers who have ordered ask most for"
+            " {item:text} ({count:int})."
         )
-        if asking.buyers.any()
+        if buyers
         else N_(
-            "{customers:int} prospects ask for something; asked for most is {item:text}"
+            "Prospects who ask for something: {customers:int}; asked for most is {item:text}"
             " ({count:int})."
         )
-    ), totals | {"item": who.idxmax(), "count": int(who.max())}
-
-
-def surest(together: pd.DataFrame) -> dict[str, object]:
-    """The first of `bundles`, by column; nothing where there is none."""
-    return together.iloc[0].to_dict() if len(together) else {}
+    ), values

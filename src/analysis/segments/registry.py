@@ -1,59 +1,93 @@
-"""What a segmentation is: a way to put every customer into one class, with all that the reports
-need to show it.
+"""All segmentations, the table `segments` that they make side by side, and what it must hold."""
 
-To add one, write a function of `people` (one row per customer: the table customers, and what
-habits, interests and profiles add to it) and say with `@segmentation` what it needs, makes and is
-called; tables, glossary and report follow.
-"""
-
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from analysis.schema import Column
+from analysis.errors import InputError, did_you_mean
+from analysis.intake.dataset import Dataset
+from analysis.schema import TEXT, Column, Contract
+from analysis.segments import abc, attributes, clusters, habits, interests, lifecycle, rfm
+from analysis.segments.segmentation import Segmentation
+
+SEGMENTATIONS: dict[str, Segmentation] = {
+    entry.name: entry
+    for entry in (
+        rfm.rfm,
+        abc.abc,
+        lifecycle.lifecycle,
+        abc.abc_profit,
+        habits.time_of_day,
+        habits.day_of_week,
+        habits.regularity,
+        habits.basket,
+        habits.buys_through,
+        habits.prices,
+        attributes.attributes,
+        interests.interests,
+        interests.needs,
+        clusters.clusters,
+    )
+}
+ALWAYS = tuple(entry for entry in SEGMENTATIONS.values() if entry.always)
+
+CONTRACT = Contract(
+    "a customer",
+    ("customer_id",),
+    {"customer_id": Column(TEXT, "the customer, as text")}
+    | {
+        name: replace(column, optional=not entry.always)
+        for entry in SEGMENTATIONS.values()
+        for name, column in entry.makes.items()
+    },
+)
 
 
-@dataclass(frozen=True)
-class Texts:
-    """What a segmentation and its classes are called in English; another language's file says it
-    under `segmentations` and `words`. Classes stand in the order of the reports.
+def chosen(
+    columns: Collection[str], asked: Collection[str] = ()
+) -> tuple[list[Segmentation], dict[str, list[str]]]:
+    """The segmentations to make of records with these columns (as transactions.cost), and what each
+    other one lacks.
+
+    Asked for are all that the columns allow, unless some are named; RFM, ABC and stages are always
+    made. Raises InputError for a name that is none.
     """
-
-    term: str
-    meaning: str  # for the glossary
-    classes: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """An entry of SEGMENTATIONS. Called with `people` it returns its columns, keyed by customer_id."""
-
-    make: Callable[..., pd.DataFrame]
-    class_column: str  # of those it makes: holds the one class of each customer
-    makes: dict[str, Column]
-    texts: Texts
-    needs: tuple[str, ...]  # columns of the company's records, as transactions.channel
-
-    @property
-    def name(self) -> str:
-        return self.make.__name__
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return tuple(self.texts.classes)
-
-    def lacks(self, columns: Collection[str]) -> list[str]:
-        """Which of the columns it needs are not among those there are."""
-        return [column for column in self.needs if column not in columns]
-
-    def __call__(self, people: pd.DataFrame, **options: Any) -> pd.DataFrame:
-        return self.make(people, **options)
+    if unknown := sorted(set(asked) - set(SEGMENTATIONS)):
+        raise InputError(
+            f"segmentations: there is no {unknown[0]}; {did_you_mean(unknown[0], SEGMENTATIONS)}"
+        )
+    wanted = [e for e in SEGMENTATIONS.values() if not asked or e.always or e.name in asked]
+    lacking = {entry.name: lacks for entry in wanted if (lacks := entry.lacks(columns))}
+    return [entry for entry in wanted if entry.name not in lacking], lacking
 
 
-def segmentation(
-    class_column: str, makes: dict[str, Column], texts: Texts, needs: tuple[str, ...] = ()
-) -> Callable[[Callable[..., pd.DataFrame]], Segmentation]:
-    """Make a function of `people` an entry of SEGMENTATIONS."""
-    return lambda make: Segmentation(make, class_column, makes, texts, needs)
+def gather(customers: pd.DataFrame, *more: pd.DataFrame) -> pd.DataFrame:
+    """What segmentations work on, `people`: the table customers, and other columns by customer."""
+    people = customers
+    for columns in more:
+        people = people.merge(columns, on="customer_id", how="left", validate="one_to_one")
+    return people
+
+
+def segment(
+    people: pd.DataFrame,
+    made: Sequence[Segmentation] = ALWAYS,
+    settings: Dataset | None = None,
+    **options: dict[str, Any],
+) -> pd.DataFrame:
+    """Segmentations side by side, as the dataset wants them: the table `segments`.
+
+    Further options by name, as clusters={"k": 5}.
+    """
+    wanted = {e.name: e.options(settings) if settings else {} for e in made}
+    columns = [entry(people, **wanted[entry.name] | options.get(entry.name, {})) for entry in made]
+    return pd.concat(columns, axis=1).reset_index(names="customer_id")
+
+
+def labels() -> dict[str, str]:
+    """What segmentations and their classes are called, by name."""
+    entries = SEGMENTATIONS.values()
+    classes = {name: label for entry in entries for name, label in entry.classes.items()}
+    return {entry.name: entry.term for entry in entries} | classes

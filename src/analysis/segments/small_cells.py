@@ -40,17 +40,14 @@ def pooled(values: pd.Series, threshold: int) -> pd.Series:
     return in_order(values.map({name: OTHER if name in pool else name for name in names}), names)
 
 
-def grouped(values: pd.Series, customers: pd.Index, persons: bool, threshold: int) -> pd.Series:
+def grouped(values: pd.Series, customers: pd.Index, persons: bool) -> pd.Series:
     """The class of each of the customers, in order; small ones pooled where they are natural
     persons.
     """
-    names = (
-        list(values.cat.categories)
-        if isinstance(values.dtype, pd.CategoricalDtype)
-        else sorted(values.dropna().unique())
-    )
-    whole = in_order(values.reindex(customers), names)
-    return pooled(whole, threshold) if persons else whole
+    whole = values.reindex(customers)
+    classes = whole if isinstance(whole.dtype, pd.CategoricalDtype) else whole.astype("category")
+    found = in_order(whole, list(classes.cat.categories))
+    return pooled(found, THRESHOLD) if persons else found
 
 
 def _can_move(counts: np.ndarray, hidden: np.ndarray) -> np.ndarray:
@@ -84,20 +81,17 @@ def _telling(counts: np.ndarray, hidden: np.ndarray, threshold: int) -> np.ndarr
 
 def _candidates(counts: np.ndarray, hidden: np.ndarray, threshold: int) -> np.ndarray:
     """The cells one of which is to be hidden next: in a line that tells, else beside a cell that
-    cannot move.
+    cannot move, else any; none where all is safe.
     """
     stuck = hidden & ~_can_move(counts, hidden)
-    beside = stuck.any(1)[:, None] | stuck.any(0)
     found = (
         _telling(counts, hidden, threshold),
         _telling(counts.T, hidden.T, threshold).T,
-        beside,
+        stuck.any(1)[:, None] | stuck.any(0),
         stuck.any(),
     )
-    return next(
-        (cells for cells in (~hidden & cells for cells in found) if cells.any()),
-        np.zeros(hidden.shape, bool),
-    )
+    none = np.zeros(hidden.shape, bool)
+    return next((cells for lines in found if (cells := ~hidden & lines).any()), none)
 
 
 def suppressed(counts: np.ndarray, threshold: int = THRESHOLD) -> np.ndarray:
@@ -113,55 +107,35 @@ def suppressed(counts: np.ndarray, threshold: int = THRESHOLD) -> np.ndarray:
     hidden = (counts > 0) & (counts < threshold)
     while (choice := _candidates(counts, hidden, threshold)).any():
         crossed = np.add.outer(hidden.any(1).astype(int), hidden.any(0))
-        cells = [tuple(cell) for cell in np.argwhere(choice)]
-        hidden[
-            min(cells, key=lambda cell: (counts[cell] == 0, -crossed[cell], counts[cell], cell))
-        ] = True
+        cells = (tuple(cell) for cell in np.argwhere(choice))
+        cost = {cell: (counts[cell] == 0, -crossed[cell], counts[cell], cell) for cell in cells}
+        hidden[min(cost, key=cost.__getitem__)] = True
     return hidden
 
 
-def _counted(rows: pd.Series, columns: pd.Series, persons: bool, threshold: int) -> pd.DataFrame:
-    """Customers by two groupings, with the total of each row; of persons the small counts are
-    empty.
-    """
-    names, others = rows.cat.categories, columns.cat.categories
-    cells = rows.cat.codes.to_numpy(int) * len(others) + columns.cat.codes.to_numpy(int)
-    counts = np.bincount(cells, minlength=len(names) * len(others)).reshape(len(names), len(others))
-    hidden = (
-        suppressed(counts, threshold)
-        if persons and min(counts.shape) > 1
-        else np.zeros(counts.shape, bool)
-    )
-    shown = (
-        pd.DataFrame(counts, pd.Index(list(names), name="group"), list(others))
-        .astype("Int64")
-        .mask(hidden)
-    )
-    return shown.assign(customers=counts.sum(axis=1))
-
-
-def cross(
-    attribute: pd.Series | None, outcome: pd.Series, persons: bool, threshold: int = THRESHOLD
-) -> pd.DataFrame:
+def cross(attribute: pd.Series | None, outcome: pd.Series, persons: bool) -> pd.DataFrame:
     """Customers by class of an attribute (index) and of an outcome (columns), with the total of
     each row in `customers`.
 
     Both keyed by customer_id; the customers are those of `outcome`, and who has no class is
-    `unknown`. Where they are natural persons (`persons`), classes under the threshold stand
-    together as `other` and small counts are empty (`suppressed`); nothing is shown of fewer than
-    `threshold` customers. Each table is safe by itself. Two that share a class, or sums of classes,
-    may give each other away: of persons show few, and no outcome that is part of another.
+    `unknown`. Where they are natural persons (`persons`), classes under THRESHOLD stand together as
+    `other` and small counts are empty (`suppressed`); nothing is shown of fewer customers than
+    that. Each table is safe by itself. Two that share a class, or sums of classes, may give each
+    other away: of persons show few, and no outcome that is part of another.
     """
-    if attribute is None or (persons and len(outcome) < threshold):
+    if attribute is None or (persons and len(outcome) < THRESHOLD):
         return pd.DataFrame({"customers": pd.Series(dtype="int64")}, pd.Index([], name="group"))
-    rows, columns = (
-        grouped(values, outcome.index, persons, threshold) for values in (attribute, outcome)
-    )
-    return _counted(rows, columns, persons, threshold)
+    rows, columns = (grouped(values, outcome.index, persons) for values in (attribute, outcome))
+    table = pd.crosstab(rows, columns, dropna=False)
+    counts = table.to_numpy()
+    hide = persons and min(counts.shape) > 1
+    hidden = suppressed(counts) if hide else np.zeros(counts.shape, bool)
+    names = pd.Index(list(rows.cat.categories), name="group")
+    shown = pd.DataFrame(counts, names, list(columns.cat.categories)).astype("Int64").mask(hidden)
+    return shown.assign(customers=counts.sum(axis=1))
 
 
 def shares(counts: pd.DataFrame) -> pd.DataFrame:
     """What share of its row each count of `cross` is; empty where the count is not shown."""
-    return (
-        counts.drop(columns="customers").astype(float).div(counts.customers.astype(float), axis=0)
-    )
+    total = counts.customers.astype(float)
+    return counts.drop(columns="customers").astype(float).div(total, axis=0)

@@ -10,7 +10,7 @@ from ibis.expr.types import Table
 
 from analysis import customers
 from analysis.report.text import N_
-from analysis.segments.rfm import abc_classes
+from analysis.segments.abc import abc_classes
 
 TIERS_TODAY = {"A": "strategic", "B": "important", "C": "ordinary", "none": "ordinary"}
 MOVING_TIERS = ("strategic", "important", "ordinary")  # highest first

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from analysis.errors import InputError, did_you_mean
 from analysis.intake.dataset import Dataset
 from analysis.report.text import say
-from analysis.segments.rfm import ACTIVE
+from analysis.segments.lifecycle import ACTIVE
 from analysis.strategy.playbook import Text, Tier, said
 
 

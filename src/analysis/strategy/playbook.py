@@ -16,8 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from analysis.errors import InputError, did_you_mean
 from analysis.intake.dataset import Dataset
 from analysis.schema import STAGES
-from analysis.segments.attributes import associations
-from analysis.segments.rfm import TIE, held_above
+from analysis.segments.abc import TIE, held_above
+from analysis.segments.associations import associations
 from analysis.segments.summaries import known_sum
 
 FOLDER = Path(__file__).with_name("playbooks")

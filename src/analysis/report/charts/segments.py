@@ -41,22 +41,34 @@ FORMS = {
 }
 
 
+def labelled(ax: Axes, names: list[str]) -> np.ndarray:
+    """The places of horizontal bars with these labels, the first on top; lines run across only."""
+    places = np.arange(len(names))[::-1]
+    ax.set_yticks(places, names)
+    ax.grid(False, axis="y")
+    return places
+
+
+def legend_below(ax: Axes, columns: int = 1) -> None:
+    """The legend under the picture, where it covers nothing."""
+    ax.figure.legend(ncols=columns, loc="outside lower center")
+
+
+def shares_of_two(ax: Axes, groups: pd.DataFrame, names: list[str]) -> None:
+    """A pair of bars for each group: its share of the customers, and of the revenue."""
+    places = labelled(ax, names)
+    share = groups.customers / groups.customers.sum()
+    ax.barh(places + 0.2, share, 0.38, color=SOFT, label=say("customers"))
+    revenue = groups.revenue_share.astype(float).fillna(0)
+    ax.barh(places - 0.2, revenue, 0.38, color=ACCENT, label=say("revenue"))
+    percents(ax, "x")
+
+
 @chart("Share of customers and of revenue")
 def segment_sizes(ax: Axes, groups: pd.DataFrame) -> None:
-    """Share of customers and of revenue by group. Index: group; columns: customers, revenue_share."""
-    places = np.arange(len(groups))[::-1]
-    ax.barh(
-        places + 0.2,
-        groups.customers / groups.customers.sum(),
-        0.38,
-        color=SOFT,
-        label=say("customers"),
-    )
-    ax.barh(places - 0.2, groups.revenue_share.fillna(0), 0.38, color=ACCENT, label=say("revenue"))
-    ax.set_yticks(places, [say.word(name) for name in groups.index])
-    ax.grid(False, axis="y")
+    """Shares by group. Index: group; columns: customers, revenue_share."""
+    shares_of_two(ax, groups, [say.word(name) for name in groups.index])
     ax.legend()
-    percents(ax, "x")
 
 
 @chart(
@@ -76,20 +88,14 @@ def rfm_grid(ax: Axes, counts: pd.DataFrame) -> None:
 )
 def pareto(ax: Axes, shares: pd.DataFrame) -> None:
     """Cumulative shares. Columns: customers, value; measure where there are several curves."""
-    shares = shares if "measure" in shares else shares.assign(measure="")
-    for (measure, curve), colour in zip(
-        shares.groupby("measure", sort=False), (ACCENT, WARN), strict=False
+    curves = shares.groupby("measure" if "measure" in shares else lambda _: "", sort=False)
+    for (measure, curve), (colour, line) in zip(
+        curves, ((ACCENT, "-"), (WARN, "--")), strict=False
     ):
-        ax.plot(
-            curve.customers,
-            curve.value,
-            color=colour,
-            lw=2,
-            ls="--" if len(ax.lines) else "-",
-            label=say.word(measure),
-        )
+        label = say.word(measure)
+        ax.plot(curve.customers, curve.value, color=colour, lw=2, ls=line, label=label)
     ax.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
-    if len(ax.lines) > 2:
+    if len(curves) > 1:
         ax.legend(loc="lower right")
     percents(ax, "x")
     percents(ax, "y")
@@ -120,83 +126,65 @@ def habits(ax: Axes, classes: pd.DataFrame) -> None:
     """
     classes = classes.groupby("segmentation", sort=False).head(MOST_OF_A_HABIT)
     starts = ~classes.segmentation.duplicated()
+    labelled(ax, [])
     places = -(np.arange(len(classes)) + 1.4 * starts.cumsum().to_numpy())
     ax.barh(places, classes.share, 0.8, color=ACCENT)
     ax.set_yticks(places, [own(say.word(group)) for group in classes.group])
     for place, name in zip(places[starts], classes.segmentation[starts], strict=True):
         ax.text(0, place + 1, say.word(name), weight="bold", va="center")
     ax.set_ylim(places.min() - 0.7, -0.4)
-    # type: ignore[union-attr]
-    ax.figure.set_figheight(1.1 + 0.2 * (len(classes) + 1.4 * starts.sum()))
-    ax.grid(False, axis="y")
+    tall(ax, len(classes) + 1.4 * starts.sum())
     percents(ax, "x")
 
 
 @chart("What goes with what", x="strength (0 to 1)")
 def associations(ax: Axes, links: pd.DataFrame) -> None:
-    """How strongly attributes go with outcomes. Columns: a, b, strength, low, high, notable."""
-    shown = links.dropna(subset="strength").head(MOST_BARS).iloc[::-1]
-    names = [
-        f"{own(say.field(a))} – {say.heading(b)}" for a, b in zip(shown.a, shown.b, strict=True)
-    ]
-    places, size = np.arange(len(shown)), shown.strength.abs()
-    limits = shown[["low", "high"]].abs().to_numpy().T
-    ends = np.where(
-        shown.low * shown.high < 0,
-        [np.zeros(len(shown)), limits.max(axis=0)],
-        np.sort(limits, axis=0),
-    )
-    for marked, colour, word in ((True, ACCENT, "notable"), (False, SOFT, "within_chance")):
-        some = (shown.notable == marked).to_numpy()
+    """How strongly attributes go with outcomes; nothing where no strength is known. Columns: a, b,
+    strength, low, high, notable.
+    """
+    shown = links.dropna(subset="strength").head(MOST_BARS)
+    if shown.empty:
+        return
+    pairs = zip(shown.a, shown.b, strict=True)
+    places = labelled(ax, [f"{own(say.field(a))} – {say.heading(b)}" for a, b in pairs])
+    limits = np.sort(shown[["low", "high"]].abs().to_numpy(), axis=1)
+    limits[shown.low * shown.high < 0, 0] = 0
+    marks = {True: (ACCENT, say.word("notable")), False: (SOFT, say.word("within_chance"))}
+    for notable, (colour, label) in marks.items():
+        some = (shown.notable == notable).to_numpy()
         if some.any():
-            ax.barh(places[some], size[some], 0.7, color=colour, label=say.word(word))
-    ax.hlines(places, *ends, color=INK, lw=0.8)
-    ax.set_yticks(places, names)
-    ax.set_xlim(0, max(0.3, 1.05 * ends.max()))
-    ax.grid(False, axis="y")
-    ax.figure.legend(ncols=2, loc="outside lower center")
+            ax.barh(places[some], shown.strength.abs()[some], 0.7, color=colour, label=label)
+    ax.hlines(places, *limits.T, color=INK, lw=0.8)
+    ax.set_xlim(0, max(0.3, 1.05 * limits.max()))
+    legend_below(ax, 2)
     tall(ax, len(shown) + 2)
     numbers(ax, "short", "x")
 
 
 @chart("Revenue per customer by class", x="revenue per customer in the value window")
 def value_by_class(ax: Axes, by: pd.DataFrame) -> None:
-    """Revenue per customer by class of one attribute. Columns: group, revenue_each, low, high,
-    differs, customers.
+    """Revenue per customer by class of one attribute. Columns: group, revenue, revenue_each, low,
+    high, differs, customers.
     """
-    places, right = np.arange(len(by))[::-1], WHISKERS * max(by.revenue_each.max(), 0) or 1.0
+    sizes = zip(by.group, by.customers, strict=True)
+    places = labelled(ax, [f"{own(say.word(name))} ({say.form('int', n)})" for name, n in sizes])
+    right = WHISKERS * max(by.revenue_each.max(), 0) or 1.0
     ax.hlines(places, by.low, by.high.clip(upper=2 * right), color=INK, lw=1)
     known = by.group != UNKNOWN
-    for some, colour, word in (
-        (by.differs, WARN, "differs"),
-        (known & ~by.differs, ACCENT, "within_chance"),
-        (~known, SOFT, ""),
+    for some, colour, label in (
+        (by.differs, WARN, say.word("differs")),
+        (known & ~by.differs, ACCENT, say.word("within_chance")),
+        (~known, SOFT, None),
     ):
         if some.any():
-            ax.plot(
-                by.revenue_each[some],
-                places[some],
-                "o",
-                ms=6,
-                color=colour,
-                label=say.word(word) if word else None,
-            )
+            ax.plot(by.revenue_each[some], places[some], "o", ms=6, color=colour, label=label)
     average = by.revenue[known].sum() / max(by.customers[known].sum(), 1)
-    ax.axvline(
-        average, color=INK, lw=0.8, ls=":", label=say("average of those whose class is known")
-    )
-    ax.set_yticks(
-        places,
-        [
-            f"{own(say.word(name))} ({say.form('int', n)})"
-            for name, n in zip(by.group, by.customers, strict=True)
-        ],
-    )
-    ax.set_xlim(min(0, by.low.min(skipna=True)) if by.low.notna().any() else 0, right)
+    of_known = say("average of those whose class is known")
+    ax.axvline(average, color=INK, lw=0.8, ls=":", label=of_known)
+    ax.set_xlim(np.fmin(0, by.low.min()), right)
     ax.set_ylim(-0.6, len(by) - 0.4)
     ax.xaxis.set_major_locator(MaxNLocator(4))
-    ax.grid(False, axis="y")
-    ax.figure.legend(loc="outside lower center")
+    legend_below(ax)
     tall(ax, len(by) + 4)
     numbers(ax, "money", "x")
 
@@ -209,63 +197,35 @@ def stage_by_class(ax: Axes, shares: pd.DataFrame) -> None:
 
 @chart("Customers and revenue by interest", x="share")
 def interest_sizes(ax: Axes, groups: pd.DataFrame) -> None:
-    """Share of customers and of revenue by interest. Index: interest; columns: customers,
-    revenue_share.
+    """Shares by interest. Index: interest; columns: customers, revenue_share.
 
     The MOST_ITEMS with most customers, then the others together, then those without.
     """
-    named = groups.drop(index="no_interest", errors="ignore").sort_values(
-        "customers", ascending=False, kind="stable"
-    )
-    rest = {
-        say("All others"): named.iloc[MOST_ITEMS:],
-        say.word("no_interest"): groups[groups.index == "no_interest"],
-    }
-    shown = named.head(MOST_ITEMS).rename(index=own)[["customers", "revenue_share"]]
-    for name, rows in rest.items():
-        if len(rows):
-            shown = pd.concat([shown, rows[["customers", "revenue_share"]].sum().to_frame(name).T])
-    places = np.arange(len(shown))[::-1]
-    ax.barh(
-        places + 0.2,
-        shown.customers / groups.customers.sum(),
-        0.38,
-        color=SOFT,
-        label=say("customers"),
-    )
-    ax.barh(places - 0.2, shown.revenue_share.fillna(0), 0.38, color=ACCENT, label=say("revenue"))
-    ax.set_yticks(places, list(shown.index))
+    named = groups.drop(index="no_interest", errors="ignore")
+    named = named.sort_values("customers", ascending=False, kind="stable").rename(index=own)
+    others = named.iloc[MOST_ITEMS:].sum().to_frame(say("All others")).T
+    without = groups[groups.index == "no_interest"].rename(index=say.word)
+    parts = [named.head(MOST_ITEMS), others if len(named) > MOST_ITEMS else others.head(0), without]
+    shown = pd.concat(parts)
+    shares_of_two(ax, shown, list(shown.index))
     tall(ax, int(1.6 * len(shown)))
-    ax.grid(False, axis="y")
-    ax.figure.legend(ncols=2, loc="outside lower center")
-    percents(ax, "x")
+    legend_below(ax, 2)
 
 
 @chart("Asked about and never bought", x="customers")
 def open_needs(ax: Axes, table: pd.DataFrame) -> None:
     """Who asks for what without having it. Index: need; columns: buyers, prospects."""
     shown = table.head(MOST_ITEMS)
-    places = np.arange(len(shown))[::-1]
-    total = shown.buyers + shown.prospects
-    ax.barh(places, shown.buyers, 0.7, color=ACCENT, label=say("customers who bought other things"))
-    ax.barh(
-        places,
-        shown.prospects,
-        0.7,
-        left=shown.buyers,
-        color=SOFT,
-        label=say("prospects (no order yet)"),
-    )
-    for place, count in zip(places, total, strict=True):
-        ax.annotate(
-            say.form("int", count), (count, place), (3, 0), textcoords="offset points", va="center"
-        )
-    ax.set_yticks(places, [own(name) for name in shown.index])
+    places = labelled(ax, [own(name) for name in shown.index])
+    buyers, prospects = shown.buyers, shown.prospects
+    ax.barh(places, buyers, 0.7, color=ACCENT, label=say("customers who bought other things"))
+    label = say("prospects (no order yet)")
+    ends = ax.barh(places, prospects, 0.7, left=buyers, color=SOFT, label=label)
+    ax.bar_label(ends, [say.form("int", count) for count in buyers + prospects], padding=3)
     ax.margins(x=0.1)
     tall(ax, 2 * len(shown))
-    ax.grid(False, axis="y")
     numbers(ax, axis="x")
-    ax.figure.legend(ncols=2, loc="outside lower center")
+    legend_below(ax, 2)
 
 
 @chart("How well groups fit", x="number of groups (framed: the one taken)")
@@ -274,22 +234,14 @@ def cluster_quality(ax: Axes, quality: pd.DataFrame) -> None:
 
     Columns: k, silhouette, calinski_harabasz, davies_bouldin, stability, chosen.
     """
-    criteria = quality.set_index("k")[
-        ["silhouette", "calinski_harabasz", "davies_bouldin", "stability"]
-    ].T
-    better = criteria.mul([-1 if name in LOWER_IS_BETTER else 1 for name in criteria.index], axis=0)
-    span = better.max(axis=1) - better.min(axis=1)
-    shade = better.sub(better.min(axis=1), axis=0).div(span.where(span > 0), axis=0).fillna(0.5)
-    cells(
-        ax,
-        shade,
-        criteria.map(lambda value: say.form("short", value)),
-        cmap="GnBu",
-        vmin=0,
-        vmax=1.25,
-        white=0.9,
-    )
-    ax.set_yticks(range(len(criteria)), [say.heading(name) for name in criteria.index])
+    names = ["silhouette", "calinski_harabasz", "davies_bouldin", "stability"]
+    criteria = quality.set_index("k")[names].T
+    better = criteria.mul([-1 if name in LOWER_IS_BETTER else 1 for name in names], axis=0)
+    least, span = better.min(axis=1), better.max(axis=1) - better.min(axis=1)
+    shade = better.sub(least, axis=0).div(span.where(span > 0), axis=0).fillna(0.5)
+    texts = criteria.map(lambda value: say.form("short", value))
+    cells(ax, shade, texts, white=0.9, cmap="GnBu", vmin=0, vmax=1.25)
+    ax.set_yticks(range(len(names)), [say.heading(name) for name in names])
     ax.set_xticks(range(len(quality)), [str(k) for k in quality.k])
     for place in np.flatnonzero(quality.chosen):
         ax.axvspan(place - 0.5, place + 0.5, fill=False, edgecolor=WARN, lw=2.5, clip_on=False)
@@ -301,13 +253,9 @@ def cluster_features(ax: Axes, apart: pd.DataFrame, medians: pd.DataFrame) -> No
     in standard deviations (`apart`); in the cells its `medians`, each feature in its form.
     """
     apart = apart.reindex(index=medians.index)
-    texts = pd.DataFrame(
-        {f: [say.form(FORMS[f], value) for value in medians[f]] for f in apart}, apart.index
-    )
-    cells(ax, apart, texts, cmap="BrBG", vmin=-2, vmax=2, white=1.4)
-    ax.set_xticks(
-        range(apart.shape[1]), [textwrap.fill(say.heading(feature), 11) for feature in apart]
-    )
+    texts = pd.DataFrame({f: [say.form(FORMS[f], x) for x in medians[f]] for f in apart})
+    cells(ax, apart, texts, white=1.4, cmap="BrBG", vmin=-2, vmax=2)
+    ax.set_xticks(range(apart.shape[1]), [textwrap.fill(say.heading(f), 11) for f in apart])
     ax.set_yticks(range(len(apart)), [textwrap.fill(say.word(name), 18) for name in apart.index])
     ax.tick_params(length=0)
     tall(ax, 2 * len(apart))  # a name takes two lines or three
@@ -319,15 +267,9 @@ def cells(
     """Cells with a text each, shaded by another table; the text is white where the shade is beyond
     `white`.
     """
-    # type: ignore[arg-type]
-    ax.imshow(shade.to_numpy(float), aspect="auto", interpolation="nearest", **colours)
-    for (row, column), value in np.ndenumerate(shade.to_numpy(float)):
-        ax.text(
-            column,
-            row,
-            texts.iloc[row, column],
-            ha="center",
-            va="center",
-            color="white" if abs(value) > white else INK,
-        )
+    values = shade.to_numpy(float)
+    ax.imshow(values, aspect="auto", interpolation="nearest", **colours)  # type: ignore[arg-type]
+    for (row, column), value in np.ndenumerate(values):
+        colour = "white" if abs(value) > white else INK
+        ax.text(column, row, texts.iloc[row, column], ha="center", va="center", color=colour)
     ax.grid(False)

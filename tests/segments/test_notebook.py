@@ -1,0 +1,120 @@
+"""Notebook 02 on data that are not as it hopes: all cells as they stand, in this process."""
+
+import ast
+import re
+from types import SimpleNamespace
+
+import nbformat
+import pandas as pd
+import pytest
+import yaml
+
+from analysis import customers, schema
+from analysis.report import page
+from analysis.run.stage import NOTEBOOKS, open_stage
+from analysis.segments import clusters
+
+LAST_DAY = pd.Timestamp("2024-06-30")
+CELLS = nbformat.read(NOTEBOOKS / "02_segments.ipynb", as_version=4).cells
+CODE = [cell for cell in CELLS if cell.cell_type == "code"]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs the cells over files of orders and profiles; what they leave, and the text they show."""
+
+    def run(orders, profiles=None, **parameters):
+        tables = {"transactions": orders} | ({} if profiles is None else {"customers": profiles})
+        named = {}
+        for name, frame in tables.items():
+            frame.to_csv(tmp_path / f"{name}.csv", index=False)
+            columns = {"customer_id": "id"} | {c: c for c in frame if c != "id"}
+            named[name] = {"path": f"{name}.csv", "columns": columns}
+        (tmp_path / "odd.yml").write_text(yaml.safe_dump({"tables": named}))
+        monkeypatch.setattr(clusters, "DRAWS", 2)  # the rest of ten would only take time
+        monkeypatch.setattr(clusters, "STARTS", 2)
+        monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(tmp_path / "home"))
+        shown = []
+        monkeypatch.setattr(page, "_show", lambda fragment, text: shown.append(text))
+        given = {"dataset": str(tmp_path / "odd.yml"), "as_of": str(LAST_DAY.date())}
+        first = open_stage("01_data_quality", **given)
+        first.save_records(first.judged_records())
+        known = [first.expression(name) for name in ("transactions", "profiles")]
+        first.save(
+            "customers",
+            customers.at(known[0], first.as_of, 365).pipe(
+                customers.with_prospects, known[1], first.as_of
+            ),
+        )
+        space = {}
+        for cell in CODE:
+            exec(compile(cell.source, cell.id, "exec"), space)
+            space |= given | parameters if cell.id == "parameters" else {}
+        return SimpleNamespace(**space, text="\n".join(shown), space=space)
+
+    return run
+
+
+def orders(count):
+    """Two orders of each of so many customers, half a year apart."""
+    ids = [f"{n:03}" for n in range(count)] * 2
+    days = pd.date_range("2024-01-01", LAST_DAY, 2).repeat(count)
+    return pd.DataFrame({"id": ids, "date": days.date, "amount": range(1, 2 * count + 1)})
+
+
+def profiles(ids):
+    regions = ["north" if n % 2 else "south" for n in range(len(ids))]
+    return pd.DataFrame({"id": ids, "region": regions})
+
+
+UNCOMPARED = "tell of fewer than 20 customers"
+
+
+@pytest.mark.parametrize(
+    ("log", "known", "said"),
+    [
+        (orders(18), profiles([f"{n:03}" for n in range(18)]), UNCOMPARED),
+        (orders(40), profiles([f"x{n:03}" for n in range(40)]), UNCOMPARED),
+        (orders(1).tail(1), None, "too few or too much alike"),
+        (orders(1).tail(1).assign(amount=-5), profiles(["000"]), UNCOMPARED),
+        (orders(30).drop(columns="amount"), None, "have no amounts"),
+    ],
+    ids=["18 customers", "profiles match nobody", "one order", "one return", "no amounts"],
+)
+def test_it_says_what_it_cannot_tell_and_goes_on(run, log, known, said):
+    found = run(log, known)
+    assert said in found.text
+    assert not re.search(r"\b(nan|NaN|inf|∞)\b", "".join(f["text"] for f in found.page.findings))
+    saved = schema.read("segments", found.stage.folder / "segments.parquet")
+    assert set(log.id) <= set(saved.customer_id)
+
+
+def test_cells_can_be_run_again_and_tell_the_same(run):
+    """No cell takes a parameter or a module away from the others."""
+    known = profiles([f"{n:03}" for n in range(40)])
+    found = run(orders(40), known, attribute="region", k=2)
+    modules = {name: found.space[name] for name in ("rfm", "clusters", "interests", "attribute")}
+    for cell in CODE[3:-2]:
+        exec(compile(cell.source, cell.id, "exec"), found.space)
+    assert {name: found.space[name] for name in modules} == modules
+    assert found.space["segmented"].equals(found.segmented)
+    assert set(found.segmented.attribute) == {"north", "south"}
+
+
+def test_no_cell_binds_a_parameter_or_an_import_anew():
+    bound = {
+        cell.id: {
+            node.id
+            for node in ast.walk(ast.parse(cell.source))
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
+        for cell in CODE
+    }
+    imported = {
+        alias.asname or alias.name.split(".")[0]
+        for node in ast.walk(ast.parse("\n".join(cell.source for cell in CODE)))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    kept = imported | bound.pop("parameters")
+    assert {cell: names & kept for cell, names in bound.items() if names & kept} == {}
