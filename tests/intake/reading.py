@@ -1,8 +1,16 @@
 """What the tests of reading share."""
 
+import unicodedata
+
+import ibis
+import pyarrow as pa
+
+from analysis.intake import dataset, parsing
+
 COLUMNS = {"customer_id": "id", "date": "day", "amount": "eur"}
 HEADER = "id,day,eur\n"
 ROW = "7,2024-01-05,5.00\n"
+ORDERS = {"path": "*.csv", "columns": COLUMNS}
 
 
 def lines(batches):
@@ -16,3 +24,28 @@ def lines(batches):
 
 def of(rows, column):
     return [row.get(column) for row in rows]
+
+
+def fold(character):
+    return {"L": "x", "M": "x", "N": "9"}.get(unicodedata.category(character)[0], character)
+
+
+def parsed(rows, names, table="transactions", source="orders.csv", within=None, **file):
+    """Rows of texts read as what their columns mean, without a file on the disk; none stands for a
+    blank.
+    """
+    named = {"path": source} | file
+    named.setdefault("columns", {name: name for name in names})
+    one = dataset.Dataset.model_validate(
+        {"name": "shop", "tables": {"transactions": ORDERS} | {table: named}} | (within or {})
+    )
+    texts = {
+        name: pa.array(values, pa.string())
+        for name, values in zip(names, zip(*rows, strict=True), strict=True)
+    }
+    whole = {
+        "line": pa.array(range(2, len(rows) + 2), pa.int64()),
+        "fields": pa.nulls(len(rows), pa.int64()),
+    }
+    raw = ibis.memtable(pa.table(whole | texts))
+    return ibis.memtable(parsing.parse(raw, table, one.files(table)[0], one, source).to_pyarrow())
