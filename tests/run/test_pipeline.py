@@ -190,12 +190,14 @@ def begun(shop: Path) -> subprocess.Popen[str]:
     running = subprocess.Popen(
         [*call, "-p", "horizon_days=60"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    folder = files.processed("shop", AS_OF)
-    deadline = time.monotonic() + 120
-    while not list(folder.glob("03_*.part/inputs.json")) and time.monotonic() < deadline:
+    folder, deadline = files.processed("shop", AS_OF), time.monotonic() + 120
+    while time.monotonic() < deadline:
+        kernels = psutil.Process(running.pid).children(recursive=True)
+        if kernels and list(folder.glob("03_*.part/inputs.json")):
+            return running
         time.sleep(0.05)
-    assert list(folder.glob("03_*.part/inputs.json")), "03 never began"
-    return running
+    running.kill()
+    raise AssertionError("03 never began")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -204,9 +206,7 @@ def test_a_stopped_run_ends_with_one_line_and_leaves_no_child(
 ) -> None:
     before = tree(inside / "reports", inside / "models")
     running = begun(shop)
-    time.sleep(1)
     family = psutil.Process(running.pid).children(recursive=True)
-    assert family
     running.send_signal(number)
     running.send_signal(number)
     _, said = running.communicate(timeout=60)
