@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from analysis import customers
-from analysis.models import backtest, clv
-from analysis.models.backtest import METRICS, Backtest, Origin, Outcomes
+from analysis.models import backtest, clv, intervals
+from analysis.models.backtest import METRICS, Backtest, Origin
+from analysis.models.intervals import Outcomes
 
 from .test_clv import HORIZON, START, TODAY, order_lines
 
@@ -161,9 +162,9 @@ def test_short_logs(ledger):
         test = backtest.run(ledger(lines), end(150), horizon)
         assert (test.measured is not None) == measured
         assert test.choosing == [] and test.choice.empty
-        assert (
-            test.outcomes is not None
-        ) == measured, "the measured origin teaches intervals where none chooses"
+        assert (test.outcomes is not None) == measured, (
+            "the measured origin teaches intervals where none chooses"
+        )
         assert np.isnan(test.coverage) != measured
         assert test.champion == clv.DEFAULT
         assert test.leaderboard.empty != measured
@@ -392,7 +393,7 @@ def test_expectations_are_narrower_with_more_customers():
         held = shoppers(n, 4)
         model = clv.BuyTillYouDie(clv.BTYD["bg_nbd"]).fit(held)
         forecast = model.predict(held, 91)
-        interval = backtest.expectation_interval(model, held, forecast, 91, 1, 60)
+        interval = intervals.expectation_interval(model, held, forecast, 91, 1, 60)
         assert interval.index.equals(forecast.index)
         assert (interval.low <= interval.high).all()
         assert np.mean((interval.low <= forecast) & (forecast <= interval.high)) > 0.95
@@ -410,5 +411,5 @@ def test_models_without_a_likelihood_have_no_expectation_interval():
     model = clv.OwnRate().fit(held, clv.Lessons())
     resting_on_the_average = SimpleNamespace(base_=clv.AverageRate().fit(held))
     for without in (model, resting_on_the_average):
-        interval = backtest.expectation_interval(without, held, model.predict(held, 30), 30, 1)
+        interval = intervals.expectation_interval(without, held, model.predict(held, 30), 30, 1)
         assert interval.isna().all(axis=None) and np.isnan(interval.attrs["total"]["low"])

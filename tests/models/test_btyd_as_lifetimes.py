@@ -14,7 +14,7 @@ from lifetimes.fitters import BaseFitter
 from analysis.errors import InputError
 from analysis.models import btyd
 
-from .test_btyd import MODELS, TIMED, TRUTH, named, sample
+from .test_btyd import MODELS, TIMED, named, sample
 
 PREDICT = "conditional_expected_number_of_purchases_up_to_time"
 ALIVE = "conditional_probability_alive"
@@ -214,7 +214,7 @@ def test_saving_and_loading_as_lifetimes_users_do(fitted, tmp_path):
         ours.save_model(path, save_data=False, values_to_save=[""])
         again.load_model(path)
         assert again.data == ""
-        with pytest.raises(InputError, match="values_to_save.*never pickled"):
+        with pytest.raises(InputError, match=r"values_to_save.*never pickled"):
             ours.save_model(path, save_data=False, values_to_save=[object()])
     (tmp_path / "pickle").write_bytes(b"\x80\x04\x95\x00.")
     for text in ("\x80\x04no", "{}"):

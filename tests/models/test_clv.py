@@ -3,16 +3,16 @@ own story.
 """
 
 import datetime as dt
+import json
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import poisson
 from threadpoolctl import threadpool_limits
 
-from analysis.models import backtest
-from analysis.models import clv
-from analysis import customers
+from analysis import customers, schema
+from analysis.errors import InputError
+from analysis.models import backtest, clv
 from analysis.models.clv import NotEstimable
 
 START, HORIZON = dt.date(2024, 1, 1), 60
@@ -364,66 +364,36 @@ def test_the_unit_of_money_scales_worth_and_leaves_orders(world, shop, factor):
         pd.testing.assert_series_equal(other[column], ours[column] * factor, rtol=1e-6)
 
 
-# Pictures
-@pytest.mark.parametrize("name", [*clv.BTYD, "average_rate"])
-def test_frequency_of_repeats_adds_up_to_the_customers(world, name):
-    today = world[1]
-    table = clv.frequency_of_repeats(today, clv.ORDER_MODELS[name]().fit(today, clv.Lessons()))
-    assert table.repeats.tolist() == list(range(8))
-    assert table.actual.sum() == len(today) and table.model.sum() == pytest.approx(len(today))
-    assert table.actual.iloc[[0, 7]].tolist() == [
-        (today.frequency == 0).sum(),
-        (today.frequency >= 7).sum(),
-    ]
-    assert (table.model >= 0).all()
-    if name == "bg_nbd":  # the log's own story
-        assert np.abs(table.model - table.actual).sum() < 0.15 * len(today)
-    if name == "average_rate":
-        means = today.age_days * today.frequency.sum() / today.age_days.sum()
-        assert table.model.iloc[7] == pytest.approx(poisson.sf(6, means).sum())
-
-
-def test_tracked_weeks_add_up(world):
-    log, today, _ = world
-    weekly = customers.weekly_orders(log, TODAY)
-    average = clv.tracking(weekly, today, clv.AverageRate().fit(today))
-    assert average.actual.sum() == today.frequency.sum()
-    assert average.expected.sum() == pytest.approx(
-        today.frequency.sum()
-    )  # by construction the average tracks the total
-    model = clv.probabilistic(today, "bg_nbd")
-    tracked = clv.tracking(weekly, today, model)
-    assert tracked.expected.sum() == pytest.approx(
-        model.expected_repeats(today.age_days.to_numpy()).sum()
-    )
-    assert (tracked.expected >= 0).all()
-    assert abs(clv.totals(tracked)["bias"]) < 0.1
-
-
-def test_surface(world):
-    today = world[1]
-    table = clv.surface(today, clv.probabilistic(today, "bg_nbd"), HORIZON, steps=10)
-    assert table.index.tolist() == list(range(int(today.frequency.quantile(0.99)) + 1))
-    assert (
-        table.shape[1] == 10
-        and table.columns[0] == 0
-        and table.columns[-1] == int(today.age_days.median()) - 1
-    )
-    assert np.ptp(table.loc[0]) == 0  # without a repeat order there is one history only
-    assert (np.diff(table.loc[1:], axis=1) <= 0).all()  # the longer ago, the fewer
-    assert clv.surface(today.head(0), clv.AverageRate(), HORIZON).empty
-
-
 def test_small_figures_by_hand():
     assert clv.share_of_top(pd.Series([2.0, 10.0, 3.0, 5.0]), 0.5) == 0.75
     assert clv.share_of_top(pd.Series([2.0, 10.0, 3.0, 5.0]), 0.2) == 0.5
     assert np.isnan(clv.share_of_top(pd.Series([0.0, 0.0]), 0.5))
-    held = people(frequency=[0, 0, 9, 7], orders=[1, 1, 10, 8], holdout_orders=[0, 1, 4, 2])
-    table = clv.conditional_expectation(held, pd.Series([0.5, 0.3, 2.0, 1.0]))
-    assert table.to_numpy().tolist() == [[0, 2, 0.5, 0.4], [7, 2, 3.0, 1.5]]
-    assert clv.most_frequent(table) == {"most": 7, "expected": 1.5, "actual": 3.0}
 
 
 @pytest.mark.parametrize("top", [0.01, 0.05, 0.1, 0.2, 0.07])
 def test_the_top_share_of_a_hundred_equals_is_that_share(top):
     assert clv.share_of_top(pd.Series(np.ones(100)), top) == pytest.approx(top)
+
+
+def test_a_kept_model_is_read_again(world, tmp_path, shop):
+    today = world[1]
+    for name in ("pareto_nbd", "hybrid"):
+        model = clv.ORDER_MODELS[name]().fit(today, world[2])
+        found = backtest.kept(model, name, backtest.Backtest(None, [], HORIZON))
+        path = tmp_path / "orders.json"
+        path.write_text(json.dumps({"parameters": found}), "utf-8")
+        ours = getattr(model, "base_", model).predict(today, 30)
+        pd.testing.assert_series_equal(clv.load(path).predict(today, 30), ours)
+    found = backtest.kept(clv.OwnRate(), "own_rate", backtest.Backtest(None, [], HORIZON))
+    path.write_text(json.dumps({"parameters": found}), "utf-8")
+    with pytest.raises(InputError, match="keeps no buy-till-you-die model"):
+        clv.load(path)
+
+
+def test_every_entry_of_a_registry_says_what_it_is_called():
+    for registry in (clv.ORDER_MODELS, clv.SPEND_MODELS):
+        labels = [entry.label for entry in registry.values()]
+        assert len({*labels}) == len(registry)
+        for key, label in zip(registry, labels, strict=True):
+            assert label and label != key and "_" not in label
+    assert {*backtest.METRICS} <= {*schema.SHOWN}

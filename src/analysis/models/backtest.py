@@ -6,23 +6,21 @@ is used at.
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from ibis.expr.types import Table
-from scipy.stats import t as student
+from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
-from analysis.models import clv, origins
+from analysis.models import checks, clv, origins
 from analysis.models.clv import Lessons, NotEstimable, OrderModel
+from analysis.models.intervals import TAILS, Outcomes, tenths
 from analysis.report.text import N_
 
-LEVEL = 0.80  # of all intervals
 RESAMPLES = 400  # of customers, for the interval of a difference
-GROUPS = 10  # tenths of customers by forecast
-BINS = 20  # of forecasts, in each of which outcomes are alike
 MIN_CUSTOMERS = 30  # at an origin, for it to tell anything
 
 
@@ -41,6 +39,10 @@ class Origin:
     @property
     def actual(self) -> np.ndarray:
         return self.held.holdout_orders.to_numpy(float)
+
+    @property
+    def money(self) -> np.ndarray:
+        return self.held.holdout_revenue.to_numpy()
 
 
 def gini(actual: np.ndarray, forecast: np.ndarray) -> float:
@@ -75,8 +77,8 @@ def _decile_error(actual: np.ndarray, forecast: np.ndarray) -> float:
 
 METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "bias": _bias,
-    "mae": lambda actual, forecast: float(np.abs(forecast - actual).mean()),
-    "rmse": lambda actual, forecast: float(np.sqrt(((forecast - actual) ** 2).mean())),
+    "mae": mean_absolute_error,
+    "rmse": root_mean_squared_error,
     "gini": gini,
     "decile_error": _decile_error,
 }
@@ -204,18 +206,14 @@ class Backtest:
         forecasts, actual = self.measured.forecasts[self.champion].to_numpy(), self.measured.actual
         if self.choosing and self.outcomes:
             return self.outcomes.covered(forecasts, actual)
-        halves = [np.arange(len(actual)) % 2 == n for n in (0, 1)]
-        learned = [
-            Outcomes.learn([(forecasts[half], actual[half])], np.array([])) for half in halves
-        ]
-        return float(
-            np.mean(
-                [
-                    learned[1 - n].covered(forecasts[half], actual[half])
-                    for n, half in enumerate(halves)
-                ]
+        odd = np.arange(len(actual)) % 2 == 1
+        shares = [
+            Outcomes.learn([(forecasts[~half], actual[~half])], np.array([])).covered(
+                forecasts[half], actual[half]
             )
-        )
+            for half in (odd, ~odd)
+        ]
+        return float(np.mean(shares))
 
 
 def leaderboard(
@@ -245,7 +243,7 @@ def _paired(
     rmse = np.sqrt(counts @ squares.T / np.maximum(counts.sum(axis=1), 1)[:, None])
     place = list(forecasts).index(champion)
     drawn, plain = rmse - rmse[:, [place]], np.sqrt(squares.mean(axis=1))
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    low, high = np.quantile(drawn, TAILS, axis=0)
     return pd.DataFrame(
         {"difference": plain - plain[place], "low": low, "high": high}, index=list(forecasts)
     )
@@ -277,30 +275,17 @@ def fit_champion(test: Backtest, customers: pd.DataFrame) -> tuple[OrderModel, s
 
 # Value
 def spend_choice(test: Backtest) -> pd.DataFrame:
-    """The same for spend: RMSE of money by spend model (index, simplest first), its mean over
-    choosing origins, and `distance` as in Backtest.choice. Orders are the champion's.
+    """The same for spend: RMSE of money by spend model (index, simplest first); columns as in
+    origins.choice. Orders are the champion's.
     """
-    squares: dict[str, list[np.ndarray]] = {}
     known = [o for o in test.choosing if test.champion in o.forecasts]
-    for name in clv.SPEND_MODELS:
-        try:
-            forecasts = [_money(o, test.champion, name) for o in known]
-        except NotEstimable:
-            continue
-        squares[name] = [
-            (f - o.held.holdout_revenue.to_numpy()) ** 2
-            for f, o in zip(forecasts, known, strict=True)
-        ]
-    if not known or not squares:
-        return pd.DataFrame(columns=["mean", "distance"])
-    means = {name: np.mean([np.sqrt(s.mean()) for s in found]) for name, found in squares.items()}
-    best = min(means, key=lambda name: means[name])
-    return pd.DataFrame(
-        {
-            "mean": means,
-            "distance": {n: origins._distance(s, squares[best]) for n, s in squares.items()},
-        }
-    )
+    found = {name: [_money(o, test.champion, name) for o in known] for name in clv.SPEND_MODELS}
+    squares = {
+        name: [(f - o.money) ** 2 for f, o in zip(forecasts, known, strict=True)]
+        for name, forecasts in found.items()
+        if known and all(f is not None for f in forecasts)
+    }
+    return origins.choice(squares, [o.day for o in known] if squares else [], np.sqrt)
 
 
 def spend_champion(choice: pd.DataFrame) -> str:
@@ -312,128 +297,20 @@ def value_leaderboard(test: Backtest, spend: str) -> pd.DataFrame:
     """Forecasts of money at the measured origin, the champion's orders times each spend model;
     columns as in leaderboard.
     """
-    if test.measured is None or test.champion not in test.measured.forecasts:
+    at = test.measured
+    if at is None or test.champion not in at.forecasts:
         return pd.DataFrame()
-    forecasts = {}
-    for name in clv.SPEND_MODELS:
-        try:
-            forecasts[name] = _money(test.measured, test.champion, name)
-        except NotEstimable:
-            continue
-    return leaderboard(forecasts, test.measured.held.holdout_revenue.to_numpy(), spend)
+    found = {name: _money(at, test.champion, name) for name in clv.SPEND_MODELS}
+    return leaderboard({n: f for n, f in found.items() if f is not None}, at.money, spend)
 
 
-def _money(origin: Origin, champion: str, spend: str) -> np.ndarray:
-    return (origin.forecasts[champion] * clv.order_value(origin.held, spend)).to_numpy()
-
-
-# Uncertainty
-@dataclass
-class Outcomes:
-    """How outcomes spread around forecasts: within bins of similar forecasts, and in the total from
-    origin to origin.
-    """
-
-    edges: np.ndarray  # upper ends of the bins of forecasts, the last is infinite
-    sorted_: list[np.ndarray]  # outcomes in each bin, sorted
-    variance: np.ndarray  # of the outcome in each bin
-    level_errors: np.ndarray  # log of actual over forecast total, by origin
-    group_spread: float  # how far totals of tenths of customers went astray beyond chance, in logs
-
-    @classmethod
-    def learn(
-        cls, pairs: Sequence[tuple[np.ndarray, np.ndarray]], level_errors: np.ndarray
-    ) -> "Outcomes":
-        """From forecasts and outcomes of the customers at each origin."""
-        forecasts, actual = (np.concatenate(side) for side in zip(*pairs, strict=True))
-        cuts = np.unique(np.quantile(forecasts, np.linspace(0, 1, BINS + 1)[1:-1]))
-        place = np.searchsorted(cuts, forecasts, side="left")
-        filled = [n for n in range(len(cuts) + 1) if (place == n).any()]
-        groups = [np.sort(actual[place == n]) for n in filled]
-        edges = np.append(cuts, np.inf)[filled]
-        edges[-1] = np.inf
-        learned = cls(edges, groups, np.array([g.var() for g in groups]), level_errors, 0.0)
-        learned.group_spread = learned._beyond_chance(pairs)
-        return learned
-
-    def _beyond_chance(self, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-        """Root mean square of the log errors of tenths of customers, the part that chance explains
-        deducted.
-        """
-        squares = []
-        for values, actual in pairs:
-            for group in np.array_split(np.argsort(-values, kind="stable"), GROUPS):
-                expected, came = values[group].sum(), actual[group].sum()
-                if expected > 0 and came > 0:
-                    squares.append(np.log(came / expected) ** 2 - self._chance(values[group]))
-        return float(np.sqrt(max(np.mean(squares), 0))) if squares else 0.0
-
-    def _chance(self, forecasts: np.ndarray) -> float:
-        """Variance that chance gives the log of a total."""
-        expected = forecasts.sum()
-        return float(self.variance[self._bin(forecasts)].sum() / expected**2) if expected else 0.0
-
-    def _bin(self, forecasts: np.ndarray) -> np.ndarray:
-        return np.searchsorted(self.edges, forecasts, side="left").clip(max=len(self.edges) - 1)
-
-    def interval(self, forecasts: np.ndarray) -> pd.DataFrame:
-        """80 % prediction interval of each customer's orders: the quantiles of outcomes at like
-        forecasts (split conformal in bins). Columns: low, high.
-        """
-        tail = (1 - LEVEL) / 2
-        low = np.array([_rank(g, tail, up=False) for g in self.sorted_])[self._bin(forecasts)]
-        high = np.array([_rank(g, 1 - tail, up=True) for g in self.sorted_])[self._bin(forecasts)]
-        return pd.DataFrame({"low": low, "high": high})
-
-    def covered(self, forecasts: np.ndarray, actual: np.ndarray) -> float:
-        """The share of customers whose outcome lies within the interval, randomised where it falls
-        on an end: counts have few values, so that a plain interval would cover too much.
-        """
-        tail = (1 - LEVEL) / 2
-        place, shares = self._bin(forecasts), np.empty(len(actual))
-        for n, group in enumerate(self.sorted_):
-            mine = place == n
-            below = np.searchsorted(group, actual[mine], side="left") / len(group)
-            upto = np.searchsorted(group, actual[mine], side="right") / len(group)
-            width = np.where(upto > below, upto - below, 1)
-            inside = np.clip(np.minimum(upto, 1 - tail) - np.maximum(below, tail), 0, None) / width
-            shares[mine] = np.where(upto > below, inside, (below > tail) & (below < 1 - tail))
-        return float(shares.mean())
-
-    def level_spread(self) -> float:
-        """Root mean square of the level errors: how far totals went astray from one origin to the
-        next, in logs.
-        """
-        return (
-            float(np.sqrt(np.mean(self.level_errors**2)))
-            if len(self.level_errors)
-            else float("nan")
-        )
-
-    def total(self, forecasts: np.ndarray, group: bool = False) -> dict[str, float]:
-        """80 % prediction interval of the total of everybody, or of a group of them: chance, and
-        the error of the level, whose few origins give Student's t; groups err apart from one
-        another too. Keys: expected, low, high.
-        """
-        expected = float(forecasts.sum())
-        astray = max(self.level_spread(), self.group_spread if group else 0.0)
-        reach = student.ppf((1 + LEVEL) / 2, max(len(self.level_errors), 1)) * np.sqrt(
-            astray**2 + self._chance(forecasts)
-        )
-        return {
-            "expected": expected,
-            "low": float(expected * np.exp(-reach)),
-            "high": float(expected * np.exp(reach)),
-        }
-
-
-def _rank(group: np.ndarray, share: float, up: bool) -> float:
-    """The conformal quantile: of n outcomes the one that a new one exceeds with no more than the
-    asked chance.
-    """
-    rank = round((len(group) + 1) * share, 9)  # a float a hair below a whole number is that number
-    place = np.ceil(rank) - 1 if up else np.floor(rank) - 1
-    return float(group[int(np.clip(place, 0, len(group) - 1))])
+def _money(origin: Origin, champion: str, spend: str) -> np.ndarray | None:
+    """Forecast of money; None where the spend model cannot be estimated."""
+    try:
+        value = clv.order_value(origin.held, spend)
+    except NotEstimable:
+        return None
+    return (origin.forecasts[champion] * value).to_numpy()
 
 
 def group_coverage(test: Backtest) -> pd.DataFrame:
@@ -453,86 +330,12 @@ def group_coverage(test: Backtest) -> pd.DataFrame:
             continue
         spread = Backtest(None, others, test.horizon_days, test.champion).outcomes
         values = origin.forecasts[test.champion].to_numpy()
-        for n, group in enumerate(
-            np.array_split(np.argsort(-values, kind="stable"), GROUPS), start=1
-        ):
+        for n, group in enumerate(tenths(values), start=1):
             total = spread.total(values[group], group=True) if spread else {}
             actual = origin.actual[group].sum()
             rows.append({"origin": origin.day, "group": n, **total, "actual": actual})
     table = pd.DataFrame(rows, columns=["origin", "group", "expected", "low", "high", "actual"])
     return table.assign(covered=table.actual.between(table.low, table.high))
-
-
-def expectation_interval(
-    model: OrderModel,
-    customers: pd.DataFrame,
-    forecast: pd.Series,
-    days: float,
-    seed: int,
-    times: int = 100,
-) -> pd.DataFrame:
-    """80 % interval of each customer's expected orders, from refits to resampled customers of the
-    probabilistic model (or the one that a learned model is held to). Columns: low, high, and in
-    attrs the interval of the total.
-    """
-    base = model if isinstance(model, clv.BuyTillYouDie) else getattr(model, "base_", None)
-    if not isinstance(base, clv.BuyTillYouDie):  # of the average rate, too, there are no refits
-        nothing = pd.DataFrame({"low": np.nan, "high": np.nan}, index=forecast.index)
-        nothing.attrs["total"] = {"low": float("nan"), "high": float("nan")}
-        return nothing
-    distinct, where = _distinct_histories(customers)
-    middle = base.predict(distinct, days).to_numpy().clip(clv.LEAST)
-    ratios = np.array(
-        [again.predict(distinct, days).to_numpy() / middle for again in base.refits(times, seed)]
-    )
-    low, high = np.quantile(ratios, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    weights = np.bincount(where, forecast.to_numpy(), len(distinct))
-    totals = np.quantile(ratios @ weights, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    interval = pd.DataFrame({"low": forecast * low[where], "high": forecast * high[where]})
-    interval.attrs["total"] = {"low": float(totals[0]), "high": float(totals[1])}
-    return interval
-
-
-def with_intervals(
-    value: pd.DataFrame, outcomes: Outcomes | None, expectation: pd.DataFrame
-) -> pd.DataFrame:
-    """The table `clv` with the prediction interval of each customer's orders and the interval of
-    the expected value.
-
-    `expectation` is expectation_interval's, whose relative width the value shares.
-    """
-    forecasts = value.expected_orders.to_numpy()
-    unknown = pd.DataFrame({"low": np.full(len(value), np.nan), "high": np.nan})
-    predicted = unknown if outcomes is None else outcomes.interval(forecasts)
-    relative = expectation.to_numpy() / forecasts.clip(clv.LEAST)[:, None]
-    return value.assign(
-        orders_low=predicted.low,
-        orders_high=predicted.high,
-        clv_low=value.clv.to_numpy() * relative[:, 0],
-        clv_high=value.clv.to_numpy() * relative[:, 1],
-    )
-
-
-def by_group(value: pd.DataFrame, groups: pd.Series, outcomes: Outcomes | None) -> pd.DataFrame:
-    """Expected orders of each group with the 80 % prediction interval of its total, and its value,
-    the highest first.
-
-    Columns: group (index), customers, expected, low, high, clv.
-    """
-    keyed = value.assign(group=groups.reindex(value.customer_id).to_numpy())
-    rows = {}
-    for name, members in keyed.groupby("group"):
-        forecasts = members.expected_orders.to_numpy()
-        total = (
-            outcomes.total(forecasts, group=True)
-            if outcomes
-            else dict.fromkeys(("expected", "low", "high"), np.nan)
-        )
-        rows[name] = {"customers": len(members), **total, "clv": members.clv.sum()}
-    table = pd.DataFrame.from_dict(
-        rows, orient="index", columns=["customers", "expected", "low", "high", "clv"]
-    )
-    return table.rename_axis("group").sort_values("clv", ascending=False)
 
 
 def sureness(test: Backtest, forecasts: np.ndarray, expectation: pd.DataFrame) -> dict[str, float]:
@@ -554,8 +357,9 @@ def sureness(test: Backtest, forecasts: np.ndarray, expectation: pd.DataFrame) -
 
 
 def verdict(test: Backtest) -> tuple[str, dict[str, object]]:
-    """Why the champion is the champion: a message key and its values."""
-    values = {"model": test.champion, "candidates": len(test.choice), "origins": len(test.choosing)}
+    """Why the champion is the champion: a sentence and its values."""
+    label = clv.ORDER_MODELS[test.champion].label
+    values = {"model": label, "candidates": len(test.choice), "origins": len(test.choosing)}
     if test.wanted:
         return N_("Orders are forecast by: {model:word}, because it was asked for."), values
     return (
@@ -570,13 +374,10 @@ def verdict(test: Backtest) -> tuple[str, dict[str, object]]:
     ), values
 
 
-def measured(
-    test: Backtest, customers: pd.DataFrame, as_of: dt.date
-) -> tuple[pd.DataFrame, dt.date]:
-    """The customers at the measured origin and its day, for the pictures; those of today where
-    there is none.
-    """
-    return (test.measured.held, test.measured.day) if test.measured else (customers, as_of)
+def labelled(board: pd.DataFrame) -> pd.DataFrame:
+    """A leaderboard with a column `model` that says what the models are called."""
+    models = clv.ORDER_MODELS | clv.SPEND_MODELS
+    return board.rename(lambda name: models[name].label).reset_index(names="model")
 
 
 def conditional_expectation(test: Backtest) -> pd.DataFrame:
@@ -585,12 +386,14 @@ def conditional_expectation(test: Backtest) -> pd.DataFrame:
     """
     if test.measured is None or test.champion not in test.measured.forecasts:
         return pd.DataFrame()
-    return clv.conditional_expectation(test.measured.held, test.measured.forecasts[test.champion])
+    return checks.conditional_expectation(
+        test.measured.held, test.measured.forecasts[test.champion]
+    )
 
 
 def kept(model: OrderModel, name: str, test: Backtest) -> dict[str, object]:
-    """What is kept of the fitted model, as plain data: name, parameters of its probabilistic part,
-    RMSE by model.
+    """What is kept of the fitted model, as plain data that clv.load reads: name, parameters of its
+    probabilistic part, RMSE by model.
     """
     base = getattr(model, "base_", model)
     fitter = base.fitter_.to_dict() if isinstance(base, clv.BuyTillYouDie) else {}
@@ -616,15 +419,8 @@ def hindsight(test: Backtest) -> dict[str, object]:
         "bias": mine.bias,
         "rmse": mine.rmse,
         "gini": mine.gini,
-        "best": board.index[0],
+        "best": clv.ORDER_MODELS[board.index[0]].label,
         "gap": mine.rmse / board.rmse.iloc[0] - 1,
         "covered": test.coverage,
         "groups": float(groups.covered.mean()) if len(groups) else float("nan"),
     }
-
-
-def _distinct_histories(customers: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    history = ["frequency", "recency_days", "age_days"]
-    grouped = customers.groupby(history, sort=True)
-    distinct = grouped.size().reset_index()[history]
-    return distinct.assign(customer_id=distinct.index), grouped.ngroup().to_numpy()

@@ -1,0 +1,206 @@
+"""How sure a forecast is: how far outcomes lie from it, and how well the expectation is known.
+
+All intervals hold 80 %.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from analysis.models import clv
+from analysis.models.clv import OrderModel
+
+LEVEL = 0.80
+TAILS = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+GROUPS = 10  # tenths of customers by forecast
+BINS = 20  # of forecasts, in each of which outcomes are alike
+
+
+def tenths(forecasts: np.ndarray) -> list[np.ndarray]:
+    """The places of the customers in tenths by forecast, the highest first."""
+    return np.array_split(np.argsort(-forecasts, kind="stable"), GROUPS)
+
+
+@dataclass
+class Outcomes:
+    """How outcomes spread around forecasts: within bins of similar forecasts, and in the total from
+    origin to origin.
+    """
+
+    edges: np.ndarray  # upper ends of the bins of forecasts, the last is infinite
+    sorted_: list[np.ndarray]  # outcomes in each bin, sorted
+    variance: np.ndarray  # of the outcome in each bin
+    level_errors: np.ndarray  # log of actual over forecast total, by origin
+    group_spread: float  # how far totals of tenths of customers went astray beyond chance, in logs
+
+    @classmethod
+    def learn(
+        cls, pairs: Sequence[tuple[np.ndarray, np.ndarray]], level_errors: np.ndarray
+    ) -> "Outcomes":
+        """From forecasts and outcomes of the customers at each origin."""
+        forecasts, actual = (np.concatenate(side) for side in zip(*pairs, strict=True))
+        cuts = np.unique(np.quantile(forecasts, np.linspace(0, 1, BINS + 1)[1:-1]))
+        place = np.searchsorted(cuts, forecasts, side="left")
+        filled = [n for n in range(len(cuts) + 1) if (place == n).any()]
+        groups = [np.sort(actual[place == n]) for n in filled]
+        edges = np.append(cuts, np.inf)[filled]
+        edges[-1] = np.inf
+        learned = cls(edges, groups, np.array([g.var() for g in groups]), level_errors, 0.0)
+        learned.group_spread = learned._beyond_chance(pairs)
+        return learned
+
+    def _beyond_chance(self, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+        """Root mean square of the log errors of tenths of customers, the part that chance explains
+        deducted.
+        """
+        squares = []
+        for values, actual in pairs:
+            for group in tenths(values):
+                expected, came = values[group].sum(), actual[group].sum()
+                if expected > 0 and came > 0:
+                    squares.append(np.log(came / expected) ** 2 - self._chance(values[group]))
+        return float(np.sqrt(max(np.mean(squares), 0))) if squares else 0.0
+
+    def _chance(self, forecasts: np.ndarray) -> float:
+        """Variance that chance gives the log of a total."""
+        expected = forecasts.sum()
+        return float(self.variance[self._bin(forecasts)].sum() / expected**2) if expected else 0.0
+
+    def _bin(self, forecasts: np.ndarray) -> np.ndarray:
+        return np.searchsorted(self.edges, forecasts, side="left").clip(max=len(self.edges) - 1)
+
+    def interval(self, forecasts: np.ndarray) -> pd.DataFrame:
+        """80 % prediction interval of each customer's orders: the quantiles of outcomes at like
+        forecasts (split conformal in bins). Columns: low, high.
+        """
+        ends = [(_rank(g, TAILS[0], False), _rank(g, TAILS[1], True)) for g in self.sorted_]
+        return pd.DataFrame(np.array(ends)[self._bin(forecasts)], columns=["low", "high"])
+
+    def covered(self, forecasts: np.ndarray, actual: np.ndarray) -> float:
+        """The share of customers whose outcome lies within the interval, randomised where it falls
+        on an end: counts have few values, so that a plain interval would cover too much.
+        """
+        tail = (1 - LEVEL) / 2
+        place, shares = self._bin(forecasts), np.empty(len(actual))
+        for n, group in enumerate(self.sorted_):
+            mine = place == n
+            below = np.searchsorted(group, actual[mine], side="left") / len(group)
+            upto = np.searchsorted(group, actual[mine], side="right") / len(group)
+            width = np.where(upto > below, upto - below, 1)
+            inside = np.clip(np.minimum(upto, 1 - tail) - np.maximum(below, tail), 0, None) / width
+            shares[mine] = np.where(upto > below, inside, (below > tail) & (below < 1 - tail))
+        return float(shares.mean())
+
+    def level_spread(self) -> float:
+        """Root mean square of the level errors: how far totals went astray from one origin to the
+        next, in logs.
+        """
+        known = len(self.level_errors) > 0
+        return float(np.sqrt(np.mean(self.level_errors**2))) if known else float("nan")
+
+    def total(self, forecasts: np.ndarray, group: bool = False) -> dict[str, float]:
+        """80 % prediction interval of the total of everybody, or of a group of them: chance, and
+        the error of the level, whose few origins give Student's t; groups err apart from one
+        another too. Keys: expected, low, high.
+        """
+        expected = float(forecasts.sum())
+        astray = max(self.level_spread(), self.group_spread if group else 0.0)
+        reach = student.ppf(TAILS[1], max(len(self.level_errors), 1)) * np.sqrt(
+            astray**2 + self._chance(forecasts)
+        )
+        return {
+            "expected": expected,
+            "low": float(expected * np.exp(-reach)),
+            "high": float(expected * np.exp(reach)),
+        }
+
+
+def _rank(group: np.ndarray, share: float, up: bool) -> float:
+    """The conformal quantile: of n outcomes the one that a new one exceeds with no more than the
+    asked chance.
+    """
+    rank = round((len(group) + 1) * share, 9)  # a float a hair below a whole number is that number
+    place = np.ceil(rank) - 1 if up else np.floor(rank) - 1
+    return float(group[int(np.clip(place, 0, len(group) - 1))])
+
+
+def expectation_interval(
+    model: OrderModel,
+    customers: pd.DataFrame,
+    forecast: pd.Series,
+    days: float,
+    seed: int,
+    times: int = 100,
+) -> pd.DataFrame:
+    """80 % interval of each customer's expected orders, from refits to resampled customers of the
+    probabilistic model (or the one that a learned model is held to). Columns: low, high, and in
+    attrs the interval of the total.
+    """
+    base = model if isinstance(model, clv.BuyTillYouDie) else getattr(model, "base_", None)
+    if not isinstance(base, clv.BuyTillYouDie):  # of the average rate, too, there are no refits
+        nothing = pd.DataFrame({"low": np.nan, "high": np.nan}, index=forecast.index)
+        nothing.attrs["total"] = {"low": float("nan"), "high": float("nan")}
+        return nothing
+    distinct, where = _distinct_histories(customers)
+    middle = base.predict(distinct, days).to_numpy().clip(clv.LEAST)
+    ratios = np.array(
+        [again.predict(distinct, days).to_numpy() / middle for again in base.refits(times, seed)]
+    )
+    low, high = np.quantile(ratios, TAILS, axis=0)
+    weights = np.bincount(where, forecast.to_numpy(), len(distinct))
+    totals = np.quantile(ratios @ weights, TAILS)
+    interval = pd.DataFrame({"low": forecast * low[where], "high": forecast * high[where]})
+    interval.attrs["total"] = {"low": float(totals[0]), "high": float(totals[1])}
+    return interval
+
+
+def _distinct_histories(customers: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    history = ["frequency", "recency_days", "age_days"]
+    grouped = customers.groupby(history, sort=True)
+    distinct = grouped.size().reset_index()[history]
+    return distinct.assign(customer_id=distinct.index), grouped.ngroup().to_numpy()
+
+
+def with_intervals(
+    value: pd.DataFrame, outcomes: Outcomes | None, expectation: pd.DataFrame
+) -> pd.DataFrame:
+    """The table `clv` with the prediction interval of each customer's orders and the interval of
+    the expected value.
+
+    `expectation` is expectation_interval's, whose relative width the value shares.
+    """
+    forecasts = value.expected_orders.to_numpy()
+    unknown = pd.DataFrame({"low": np.full(len(value), np.nan), "high": np.nan})
+    predicted = unknown if outcomes is None else outcomes.interval(forecasts)
+    relative = expectation.to_numpy() / forecasts.clip(clv.LEAST)[:, None]
+    return value.assign(
+        orders_low=predicted.low,
+        orders_high=predicted.high,
+        clv_low=value.clv.to_numpy() * relative[:, 0],
+        clv_high=value.clv.to_numpy() * relative[:, 1],
+    )
+
+
+def by_group(value: pd.DataFrame, groups: pd.Series, outcomes: Outcomes | None) -> pd.DataFrame:
+    """Expected orders of each group with the 80 % prediction interval of its total, and its value,
+    the highest first.
+
+    Columns: group (index), customers, expected, low, high, clv.
+    """
+    keyed = value.assign(group=groups.reindex(value.customer_id).to_numpy())
+    rows = {}
+    for name, members in keyed.groupby("group"):
+        forecasts = members.expected_orders.to_numpy()
+        total = (
+            outcomes.total(forecasts, group=True)
+            if outcomes
+            else dict.fromkeys(("expected", "low", "high"), np.nan)
+        )
+        rows[name] = {"customers": len(members), **total, "clv": members.clv.sum()}
+    table = pd.DataFrame.from_dict(
+        rows, orient="index", columns=["customers", "expected", "low", "high", "clv"]
+    )
+    return table.rename_axis("group").sort_values("clv", ascending=False)

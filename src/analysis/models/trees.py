@@ -1,0 +1,167 @@
+"""What trees learn from earlier outcomes, beside or in place of a buy-till-you-die model."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from analysis.models.orders import (
+    DEFAULT,
+    LEAST,
+    TRAILING,
+    BuyTillYouDie,
+    NotEstimable,
+    Probabilistic,
+    orders_of,
+    probabilistic,
+)
+
+MIN_LEARNED = 200  # outcomes of customers; below this trees learn noise
+MOST_LEARNED = 200_000  # outcomes; trees learn little from more
+# of a feature, with about equal expected orders: finer ones teach trees nothing, and codes fit in a
+# byte
+BINS = 64
+
+
+def features(customers: pd.DataFrame) -> pd.DataFrame:
+    """What trees learn from: counts, times (days), own rhythm, and rates in trailing windows; money
+    over its median.
+    """
+    c = customers
+    gap = (c.age_days - c.recency_days) / c.frequency.clip(lower=1)
+    typical = c.order_value.median() or 1.0
+    known = {
+        "frequency": c.frequency,
+        "recency_days": c.recency_days,
+        "age_days": c.age_days,
+        "gap_days": gap,
+        "overdue": c.recency_days / gap.clip(lower=1),
+        "rate": c.orders / (c.age_days + 30),
+        "order_value": c.order_value / typical,
+    }
+    windows = {f"orders_{n}": c[f"orders_{n}"] / np.minimum(n, c.age_days + 1) for n in TRAILING}
+    money = {f"revenue_{n}": c[f"revenue_{n}"] / typical for n in (28, 91)}
+    return pd.DataFrame(known | windows | money).astype(float)
+
+
+def _inputs(customers: pd.DataFrame, expected: np.ndarray) -> pd.DataFrame:
+    return features(customers).assign(expected=np.log(expected.clip(LEAST)))
+
+
+def _due(expected: np.ndarray) -> np.ndarray:
+    """Expected orders, none under a hundredth of the mean: a ratio to almost nothing would outweigh
+    all others.
+    """
+    return expected.clip(max(LEAST, expected.mean() / 100))
+
+
+class Lessons:
+    """Outcomes to learn from, worked out once for all models that learn.
+
+    `past` are frames of origins.Past.at whose outcome was complete by the day of learning, the
+    latest first.
+    """
+
+    def __init__(self, past: Sequence[pd.DataFrame] = ()) -> None:
+        self.past = past
+        self._histories: dict[bool, tuple[dict[str, np.ndarray], pd.DataFrame]] = {}
+
+    @cached_property
+    def bases(self) -> list[Probabilistic]:
+        """What the default model, or for want of it the average rate, expected at each past day."""
+        return [probabilistic(held, DEFAULT) for held in self.past]
+
+    def outcomes(self, based: bool = True) -> pd.DataFrame:
+        """What trees see of at most MOST_LEARNED customers; the orders that came, and those that
+        the base expected (due). With `based` only of days when the default model could be
+        estimated: a ratio to another base says nothing of a ratio to this one.
+        """
+        days = list(zip(self.past, self.bases, strict=True))
+        told = [
+            (held, base.predict(held, held.attrs["horizon_days"]).to_numpy())
+            for held, base in days
+            if isinstance(base, BuyTillYouDie) or not based
+        ]
+        if days and not told:
+            raise NotEstimable("no_common_base")
+        came = sum(held.holdout_orders.sum() for held, _ in told)
+        if sum(len(held) for held, _ in told) < MIN_LEARNED or not came:
+            raise NotEstimable("too_little_past")
+        every = pd.concat(
+            [
+                _inputs(held, expected).assign(came=held.holdout_orders, due=_due(expected))
+                for held, expected in told
+            ],
+            ignore_index=True,
+        )
+        return every.sample(min(len(every), MOST_LEARNED), random_state=0)
+
+    def histories(self, based: bool = True) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
+        """Upper ends of the bins of each feature but the last one's, about the same orders due in
+        each; and the outcomes of the same bins summed, which tell a Poisson loss as much. Columns:
+        the bins, came, due, customers.
+        """
+        based = based or all(isinstance(base, BuyTillYouDie) for base in self.bases)
+        if based not in self._histories:
+            outcomes = self.outcomes(based)
+            due = outcomes.due.to_numpy()
+            names = outcomes.columns.drop(["came", "due"])
+            bins = {name: _ends(outcomes[name].to_numpy(), due) for name in names}
+            sums = outcomes[["came", "due"]].assign(customers=1.0)
+            binned = _binned(outcomes, bins).join(sums).groupby(list(bins), as_index=False).sum()
+            self._histories[based] = bins, binned
+        return self._histories[based]
+
+
+def _ends(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    order = np.argsort(values, kind="stable")
+    reached = weights[order].cumsum()
+    return np.unique(
+        values[order[np.searchsorted(reached, reached[-1] * np.arange(1, BINS) / BINS)]]
+    )
+
+
+def _binned(inputs: pd.DataFrame, bins: dict[str, np.ndarray]) -> pd.DataFrame:
+    codes = {
+        name: np.searchsorted(ends, inputs[name]).astype(np.uint8) for name, ends in bins.items()
+    }
+    return pd.DataFrame(codes, inputs.index)
+
+
+class Trees:
+    """What trees learned from earlier outcomes: a forecast for the horizon of these, carried to
+    other spans by the probabilistic model, which knows that customers age.
+
+    They may be told what that model expects, learn orders in relation to it, and be held to its
+    level.
+    """
+
+    def __init__(self, told: bool = True, related: bool = False, held: bool = True) -> None:
+        self.told, self.related, self.held = told, related, held
+
+    def fit(self, customers: pd.DataFrame, lessons: Lessons) -> Self:
+        based = self.told or self.related  # and not only carried to other spans by the base
+        bins, histories = lessons.histories(based)
+        self.horizon_days = lessons.past[0].attrs["horizon_days"]
+        self.base_ = probabilistic(customers, DEFAULT)
+        if based and not isinstance(self.base_, BuyTillYouDie):
+            raise NotEstimable("no_common_base")
+        self.bins_ = {name: ends for name, ends in bins.items() if self.told or name != "expected"}
+        weight = histories.due if self.related else histories.customers
+        self.trees_ = HistGradientBoostingRegressor(
+            loss="poisson", max_iter=80, learning_rate=0.06, max_leaf_nodes=8, min_samples_leaf=40,
+            l2_regularization=5, max_bins=BINS, early_stopping=False, random_state=0,
+        ).fit(histories[list(self.bins_)], histories.came / weight, weight)  # fmt: skip
+        return self
+
+    def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
+        base = self.base_.predict(customers, self.horizon_days).to_numpy()
+        learned = self.trees_.predict(_binned(_inputs(customers, base), self.bins_)) * (
+            _due(base) if self.related else 1.0
+        )
+        level = base.sum() / learned.sum() if self.held and learned.sum() else 1.0
+        further = self.base_.predict(customers, days).to_numpy().clip(LEAST) / base.clip(LEAST)
+        return orders_of(customers, learned * level * further, days)

@@ -1,0 +1,89 @@
+"""Pictures of a fitted model beside what was counted."""
+
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import poisson
+
+from analysis import customers
+from analysis.models import checks, clv
+from analysis.report import charts
+
+from .test_clv import HORIZON, START, TODAY, one_thread, people, world
+
+__all__ = ["one_thread", "world"]  # fixtures
+
+
+@pytest.mark.parametrize("name", [*clv.BTYD, "average_rate"])
+def test_frequency_of_repeats_adds_up_to_the_customers(world, name):
+    today = world[1]
+    table = checks.frequency_of_repeats(today, clv.ORDER_MODELS[name]().fit(today, clv.Lessons()))
+    assert table.repeats.tolist() == list(range(8))
+    assert table.actual.sum() == len(today) and table.model.sum() == pytest.approx(len(today))
+    assert table.actual.iloc[[0, 7]].tolist() == [
+        (today.frequency == 0).sum(),
+        (today.frequency >= 7).sum(),
+    ]
+    assert (table.model >= 0).all()
+    if name == "bg_nbd":  # the log's own story
+        assert np.abs(table.model - table.actual).sum() < 0.15 * len(today)
+    if name == "average_rate":
+        means = today.age_days * today.frequency.sum() / today.age_days.sum()
+        assert table.model.iloc[7] == pytest.approx(poisson.sf(6, means).sum())
+
+
+def test_tracked_weeks_add_up(world):
+    log, today, _ = world
+    weekly = customers.weekly_orders(log, TODAY)
+    average = checks.tracking(weekly, today, clv.AverageRate().fit(today))
+    assert average.actual.sum() == today.frequency.sum()
+    assert average.expected.sum() == pytest.approx(
+        today.frequency.sum()
+    )  # by construction the average tracks the total
+    model = clv.probabilistic(today, "bg_nbd")
+    tracked = checks.tracking(weekly, today, model)
+    assert tracked.expected.sum() == pytest.approx(
+        model.expected_repeats(today.age_days.to_numpy()).sum()
+    )
+    assert (tracked.expected >= 0).all()
+    assert abs(checks.totals(tracked)["bias"]) < 0.1
+
+
+def test_surface(world):
+    today = world[1]
+    table = checks.surface(today, clv.probabilistic(today, "bg_nbd"), HORIZON, steps=10)
+    assert table.index.tolist() == list(range(int(today.frequency.quantile(0.99)) + 1))
+    assert (
+        table.shape[1] == 10
+        and table.columns[0] == 0
+        and table.columns[-1] == int(today.age_days.median()) - 1
+    )
+    assert np.ptp(table.loc[0]) == 0  # without a repeat order there is one history only
+    assert (np.diff(table.loc[1:], axis=1) <= 0).all()  # the longer ago, the fewer
+    assert checks.surface(today.head(0), clv.AverageRate(), HORIZON).empty
+
+
+def test_expectation_by_orders_before_by_hand():
+    held = people(frequency=[0, 0, 9, 7], orders=[1, 1, 10, 8], holdout_orders=[0, 1, 4, 2])
+    table = checks.conditional_expectation(held, pd.Series([0.5, 0.3, 2.0, 1.0]))
+    assert table.to_numpy().tolist() == [[0, 2, 0.5, 0.4], [7, 2, 3.0, 1.5]]
+    assert checks.most_frequent(table) == {"most": 7, "expected": 1.5, "actual": 3.0}
+
+
+def test_one_order_and_one_day_have_their_pictures(ledger):
+    """What cannot be estimated is drawn by the average rate of all."""
+    for lines in ([("a", START, 5.0)], [(f"c{n}", START, 5.0) for n in range(40)]):
+        log = ledger(lines)
+        known = customers.buyers(customers.at(log, START))
+        model = clv.probabilistic(known, "hybrid")
+        surface = checks.surface(known, model, HORIZON)
+        assert min(surface.shape) >= 2 and (surface == 0).all(axis=None)
+        charts.frequency_recency(surface)
+        frequency = checks.frequency_of_repeats(known, model)
+        assert checks.share_without_repeat(frequency) == {"zero": 1, "model": 1}
+        charts.repeat_frequency(frequency)
+        weekly = customers.weekly_orders(log, START)
+        charts.tracking_weekly(checks.tracking(weekly, known, model), origin=START)
+    later = known.assign(age_days=1, recency_days=0)
+    charts.frequency_recency(checks.surface(later, clv.AverageRate().fit(later), 30))
