@@ -22,24 +22,17 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = ("samples", "report/charts")
 SECONDS = 600  # after which a fault counts as caught: it never ends
-SWAPS = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.Div,
-    ast.Div: ast.Mult,
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.And: ast.Or,
-    ast.Or: ast.And,
-    ast.BitAnd: ast.BitOr,
-    ast.BitOr: ast.BitAnd,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
-}
+PAIRS = (
+    (ast.Add, ast.Sub),
+    (ast.Mult, ast.Div),
+    (ast.Lt, ast.LtE),
+    (ast.Gt, ast.GtE),
+    (ast.Eq, ast.NotEq),
+    (ast.And, ast.Or),
+    (ast.BitAnd, ast.BitOr),
+    (ast.In, ast.NotIn),
+)
+SWAPS: dict[type, type] = dict(PAIRS) | {b: a for a, b in PAIRS}
 NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "head": "tail", "first": "last"}
 
 
