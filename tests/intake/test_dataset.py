@@ -650,6 +650,20 @@ def test_a_password_in_the_dataset_file_is_refused_and_not_repeated(load, connec
     assert "hush" not in str(error.value)
 
 
+def test_a_password_in_the_wrong_place_is_not_repeated(load):
+    address = "postgresql://ann:hu?sh@host/shop"
+    for line in (
+        f"path: {address}",
+        f"path: [{{a: '{address}'}}]",
+        f"connection: ['{address}']",
+        f"path: orders.csv\n    returns: {address}",
+        "connection: [host=h password=hu?sh]",
+    ):
+        with pytest.raises(InputError) as error:
+            load(SHOP.replace("path: orders.csv", line))
+        assert "sh@" not in str(error.value) and "hu?sh" not in str(error.value), line
+
+
 @pytest.mark.parametrize(
     "connection",
     [

@@ -243,6 +243,9 @@ def _read(path: Path) -> dict[str, Any]:
         content = yaml.load(text, _NoRepeats)  # noqa: S506  a SafeLoader
     except RecursionError:
         raise InputError(f"{path}: nested too deeply; a dataset file has five levels") from None
+    except yaml.MarkedYAMLError as error:  # without the text there, which may hold a password
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InputError(f"{path}: not readable as YAML: line {line}: {error.problem}") from None
     except (ValueError, yaml.YAMLError) as error:
         raise InputError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
