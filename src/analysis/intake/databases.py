@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from analysis.engine import ENGINE_MEMORY, SPILL, quiet
 from analysis.errors import InputError
-from analysis.intake.rows import BATCH_ROWS, Piece, Row, Rows, one_line, row_batches
+from analysis.intake.rows import BATCH_ROWS, Piece, Row, Rows, as_typed, one_line, row_batches
 from analysis.intake.text_files import BLOCK_BYTES, csv_rows, whole_lines
 
 ONE_SELECT = "the query must be one SELECT that only reads; correct query"
@@ -105,14 +105,7 @@ def read_sqlite(piece: Piece) -> Rows:
 def _sqlite_rows(found: sqlite3.Cursor) -> Iterator[Row]:
     with _as_said_by("SQLite", sqlite3.Error):
         for number, row in enumerate(found, start=1):
-            yield number, [_text(value) for value in row]
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
-    return str(int(value) if whole else value)
+            yield number, [as_typed(value) for value in row]
 
 
 # --- DuckDB and Parquet

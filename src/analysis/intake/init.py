@@ -39,7 +39,15 @@ CODES = {code for codes in SIGNS.values() for code in codes}.union(
     ("CHF", "SEK", "NOK", "DKK", "PLN", "RUB", "BRL", "ZAR", "THB", "VND")
 )
 # Keys that are written as comments, with their defaults
-OPTIONAL = ["title", "language", "currency", "time_zone", "horizon_days", "margin", "max_staleness_days"]
+OPTIONAL = [
+    "title",
+    "language",
+    "currency",
+    "time_zone",
+    "horizon_days",
+    "margin",
+    "max_staleness_days",
+]
 FORM = ("format", "encoding", "separator", "sheet", "table")
 
 

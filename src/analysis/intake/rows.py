@@ -1,11 +1,12 @@
 """What every format is read into: a stream of Arrow batches of texts with the line of each row."""
 
+import datetime as dt
 import itertools
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -60,6 +61,18 @@ def column_names(header: list[str]) -> list[str]:
             " its own"
         )
     return names
+
+
+def as_typed(value: Any) -> str:
+    """A value as the text a person would have typed: 7, not 7.0; 2024-01-05, not 2024-01-05
+    00:00:00; nothing for none.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, dt.datetime):
+        return str(value.date() if value.time() == dt.time() else value)
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+    return str(int(value) if whole else value)
 
 
 def one_line(error: Exception) -> str:

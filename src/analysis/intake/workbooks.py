@@ -1,6 +1,5 @@
 """Workbooks: .xlsx, .xlsm, .xlsb, .xls and .ods."""
 
-import datetime as dt
 import itertools
 import re
 import zipfile
@@ -11,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import InputError
-from analysis.intake.rows import Piece, Row, Rows, column_names, headed, one_line, row_batches
+from analysis.intake.rows import (
+    Piece,
+    Row,
+    Rows,
+    as_typed,
+    column_names,
+    headed,
+    one_line,
+    row_batches,
+)
 
 MEGABYTE = 1_000_000
 HEAD_ROWS = 40  # in which init looks for the column names
@@ -121,7 +129,7 @@ def _cells(book: Any, name: str) -> Iterator[Row]:
         page = book.get_sheet_by_name(name)
         left = [""] * (page.start[1] if page.start else 0)
         for number, row in enumerate(page.iter_rows(), start=1):
-            yield number, left + [_text(value) for value in row]
+            yield number, left + [as_typed(value) for value in row]
 
 
 def _padded(rows: Iterator[Row], width: int) -> Iterator[Row]:
@@ -131,13 +139,3 @@ def _padded(rows: Iterator[Row], width: int) -> Iterator[Row]:
             filled = fields + [""] * (width - len(fields))
             last = max(n for n, text in enumerate(filled, start=1) if text)
             yield number, filled[: max(width, last)]
-
-
-def _text(value: Any) -> str:
-    """A cell as the text a person would have typed: 7, not 7.0; 2024-01-05, not 2024-01-05
-    00:00:00.
-    """
-    if isinstance(value, dt.datetime):
-        return str(value.date() if value.time() == dt.time() else value)
-    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
-    return str(int(value) if whole else value)
