@@ -10,7 +10,7 @@ import pytest
 from analysis.report import charts
 from analysis.report.charts import base
 from analysis.report.text import say
-from analysis.segments import rfm
+from analysis.segments import registry
 
 SVG = "{http://www.w3.org/2000/svg}"
 WEEKS = pd.date_range("2026-01-04", periods=3, freq="7D")
@@ -250,7 +250,7 @@ NASTY = [
 def words():
     """With the words of segmentations, as a stage knows them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(say, "labels", say.labels | rfm.labels())
+        patch.setattr(say, "labels", say.labels | registry.labels())
         yield
 
 

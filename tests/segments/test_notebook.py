@@ -1,6 +1,5 @@
 """Notebook 02 on data that are not as it hopes: all cells as they stand, in this process."""
 
-import ast
 import re
 from types import SimpleNamespace
 
@@ -99,22 +98,3 @@ def test_cells_can_be_run_again_and_tell_the_same(run):
     assert {name: found.space[name] for name in modules} == modules
     assert found.space["segmented"].equals(found.segmented)
     assert set(found.segmented.attribute) == {"north", "south"}
-
-
-def test_no_cell_binds_a_parameter_or_an_import_anew():
-    bound = {
-        cell.id: {
-            node.id
-            for node in ast.walk(ast.parse(cell.source))
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-        }
-        for cell in CODE
-    }
-    imported = {
-        alias.asname or alias.name.split(".")[0]
-        for node in ast.walk(ast.parse("\n".join(cell.source for cell in CODE)))
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-    }
-    kept = imported | bound.pop("parameters")
-    assert {cell: names & kept for cell, names in bound.items() if names & kept} == {}

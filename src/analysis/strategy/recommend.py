@@ -640,10 +640,8 @@ def called(products: Table | None, item: str) -> pd.Series | None:
     """What products are called, by product; None where products does not say it, or the items are
     none.
     """
-    if products is None or item != "product" or "product_name" not in products.columns:
-        return None
-    named = products.filter(_.product_name.notnull()).select("product", "product_name").to_pandas()
-    return named.set_index("product").product_name
+    names = interests.product_names(products, item)
+    return names if len(names) else None
 
 
 # Measured on time that was not seen
