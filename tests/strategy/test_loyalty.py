@@ -354,7 +354,8 @@ def test_at_the_break_even_a_programme_gains_nothing(margin, redeemed, scale):
 def test_points_that_cost_as_much_as_orders_bring_never_pay():
     total = loyalty.cost(HELD, PROGRAMME, margin=0.01)
     assert total["lift"] == float("inf")
-    assert "does not pay" in Language("en")("findings.loyalty_never", **total)
+    text, values = loyalty.verdict(total)
+    assert "does not pay" in Language("en")(text, **values)
 
 
 def test_a_free_programme_needs_nothing():
@@ -399,7 +400,7 @@ def test_without_money_nothing_is_told_and_nothing_breaks(money):
     total = loyalty.cost(found, Loyalty())
     assert total.keys() == loyalty.cost(HELD, PROGRAMME).keys()
     assert all(pd.isna(value) for value in total.values())
-    assert Language("en").unknown("findings.loyalty", total)
+    assert Language("en").unknown(*loyalty.verdict(total))
     assert loyalty.log_days(log, day(31)) == (0 if money else 31)
 
 
@@ -427,7 +428,8 @@ def test_the_sentences_by_hand():
         "liability": 450.5,
         "lift": 0.0125,
     }
-    said = Language("en", "EUR")("findings.loyalty", **values).replace("\N{NO-BREAK SPACE}", " ")
+    text, _ = loyalty.verdict(values)
+    said = Language("en", "EUR")(text, **values).replace("\N{NO-BREAK SPACE}", " ")
     assert "gives back 1.0 % of the spend" in said
     assert (
         "cost €1,200 a year (€900 for points, €300 for benefits) and leave €450.50 of points"
@@ -445,7 +447,7 @@ def test_the_default_levels_have_words_and_the_picture_shows_a_companys_own(ledg
         HELD.assign(level=["</text><script>", "b", "b"]),
         Loyalty(levels=[Level(name="</text><script>"), Level(name="b", from_share=0.5)]),
     )
-    assert "<script>" not in charts.svg(charts.loyalty_levels, own, say)
+    assert "<script>" not in charts.svg(charts.loyalty_levels(own))
 
 
 def test_nothing_that_is_given_is_changed():
