@@ -27,7 +27,7 @@ BOOKS = {"xl/workbook.xml", "xl/workbook.bin", "content.xml"}  # one of which a 
 
 
 def form_of(path: Path) -> tuple[TableFile, list[Entry]]:
-    """How a file is to be read, and what of that is asked. Raises InputError for what is no table."""
+    """How a file is to be read, and what of that is asked; InputError for what is no table."""
     begins = _first_bytes(path)
     form = formats.of_bytes(begins)
     if begins.startswith(b"<"):
