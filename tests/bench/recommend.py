@@ -22,9 +22,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.engine import connect
-from analysis.report.text import Language
 from analysis.run import stage
-from analysis.strategy import recommend
+from analysis.strategy import item_rules, offer_trial, offers, purchases
 
 HORIZON = 91
 CASES = (("crm_demo", "2025-12-31", "product"), ("complete_journey", "2017-12-30", "category"))
@@ -48,17 +47,17 @@ def candidates() -> Iterator[tuple[str, Any]]:
 
 def library(log: Any, origin: dt.date, item: str) -> dict[str, float]:
     """Hit rate at 3 of each of implicit's models, of the customers whom recommend judges."""
-    history = recommend.gather(log, origin, item=item)
-    later = recommend._later(log, origin, HORIZON, item)
-    rows = recommend._drawn(history, later, 0)
-    truth, bought, hits = recommend._truth(history, later), history.bought.astype(np.float32), {}
+    history = purchases.gather(log, origin, item=item)
+    later = offer_trial.bought_later(log, origin, HORIZON, item)
+    rows = offer_trial.drawn(history, later, 0)
+    truth, bought, hits = offer_trial.pairs(history, later), history.bought.astype(np.float32), {}
     for name, model in candidates():
         model.fit(bought, show_progress=False)
         columns, _ = model.recommend(
-            rows, bought[rows], N=recommend.PLACES, filter_already_liked_items=True
+            rows, bought[rows], N=offers.PLACES, filter_already_liked_items=True
         )
-        told = pd.DataFrame({"row": np.repeat(rows, recommend.PLACES), "column": columns.ravel()})
-        hits[name] = recommend._measured(told, truth, rows, len(history.items))["hit"]
+        told = pd.DataFrame({"row": np.repeat(rows, offers.PLACES), "column": columns.ravel()})
+        hits[name] = offer_trial.rates(told, truth, rows, len(history.items))["hit"]
     return hits
 
 
@@ -72,14 +71,14 @@ def accuracy() -> None:
             if name == "crm_demo"
             else None
         )
-        trial = recommend.trial(log, as_of, HORIZON, asked)
+        trial = offer_trial.run(log, as_of, HORIZON, asked)
         print(
-            f"\n{name}, {item}, measured at {trial.measured}, chosen at {trial.chosen}:"
+            f"\n{name}, {item}, measured at {trial.measured.day}, chosen at {trial.chosen.day}:"
             f" {trial.champion}"
         )
         print(
-            f"{trial.board.round(4).to_string(index=False)}\ndue again: {trial.again:.3f} of"
-            f" {trial.again_count} bought"
+            f"{trial.board.round(4).to_string(index=False)}\ndue again: {trial.measured.again:.3f} of"
+            f" {trial.measured.again_count} bought"
         )
         if importlib.util.find_spec("implicit"):
             early, late = (
@@ -113,16 +112,16 @@ def speed(customers: int, items: int) -> None:
             connect().read_parquet(path),
             dt.date(2025, 12, 31),
         )
-        history = recommend.gather(log, as_of, item="product")
+        history = purchases.gather(log, as_of, item="product")
         print(
             f"{len(history.customers):,} customers, {len(history.pairs):,} pairs:"
             f" {time.perf_counter() - began:.0f} s",
             flush=True,
         )
-        table = recommend.recommend(history, recommend.DEFAULT, history.customers, Language("en"))
+        table = offers.recommend(history, item_rules.DEFAULT, history.customers)
         print(f"{len(table):,} proposals: {time.perf_counter() - began:.0f} s", flush=True)
         if len(sys.argv) > 3:
-            recommend.trial(log, as_of, HORIZON)
+            offer_trial.run(log, as_of, HORIZON)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
         print(f"in all {time.perf_counter() - began:.0f} s, peak {peak:.2f} GB")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.segments.registry import SEGMENTATIONS
-from analysis.strategy import playbook
+from analysis.strategy import picture, playbook
 
 CUSTOMERS = 5_000_000
 
@@ -52,8 +52,8 @@ def main(count: int = CUSTOMERS) -> None:
         made[entry.name] = entry(known)
         print(f"{entry.name:<12}{time.perf_counter() - begun:6.1f} s", flush=True)
     begun = time.perf_counter()
-    matrix = playbook.matrix(
-        known, made["lifecycle"].reset_index(), clv, churn, playbook.load(), "en"
+    matrix = picture.draw(
+        known, made["lifecycle"].reset_index(), playbook.load().tiers, "en", clv, churn
     )
     print(f"{'tier':<12}{time.perf_counter() - begun:6.1f} s")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2

@@ -17,7 +17,7 @@ from analysis.report import exports
 from analysis.report.text import Language
 from analysis.run import stage as runs
 from analysis.segments import registry, rfm
-from analysis.strategy import playbook
+from analysis.strategy import picture
 
 DANGEROUS = [
     "=1+1",
@@ -548,11 +548,11 @@ def test_without_customers_there_is_no_file(update, crm):
 
 
 def test_every_class_is_said_in_the_catalogues_words():
-    n = len(playbook.RISKS) * len(playbook.TIERS)
+    n = len(picture.RISKS) * len(picture.TIERS)
     names = [*{name for row in rfm.RFM_SEGMENTS for name in row}, "prospect"]
     ids = [f"{i:02d}" for i in range(n)]
     matrix = pd.DataFrame(
-        {"customer_id": ids, "tier": [*playbook.TIERS] * 5, "risk_band": [*playbook.RISKS] * 4}
+        {"customer_id": ids, "tier": [*picture.TIERS] * 5, "risk_band": [*picture.RISKS] * 4}
     )
     listed = updates(
         matrix,

@@ -6,6 +6,7 @@ import yaml
 
 from analysis.errors import InputError
 from analysis.intake.dataset import Dataset
+from analysis.schema import LABELS
 from analysis.strategy import goals
 
 AS_OF = dt.date(2026, 1, 31)
@@ -51,6 +52,15 @@ MATRIX = pd.DataFrame(
 )
 
 
+# order days: the silent customer ordered once, the loyal one and the new one three and one times
+CUSTOMERS = pd.DataFrame({"customer_id": list("abcd"), "orders": [3, 1, 1, 0]})
+
+
+def standing(wanted, matrix=MATRIX, window_days=365):
+    settings = shop("shop.yml").model_copy(update={"value_window_days": window_days})
+    return goals.held_against(wanted, matrix, CUSTOMERS, AS_OF, settings)
+
+
 @pytest.mark.parametrize(
     ("measure", "tier", "now"),
     [
@@ -59,42 +69,74 @@ MATRIX = pd.DataFrame(
         ("revenue", "strategic", 80),
         ("active_share", None, 2 / 3),
         ("silent_share", "strategic", 0.5),
-        ("repeat_share", None, 2 / 3),
+        ("repeat_share", None, 1 / 3),
+        ("repeat_share", "strategic", 1 / 2),
         ("mean_risk", None, 0.4),
         ("value_to_come", "strategic", 6),
     ],
 )
 def test_measures_by_hand(load, measure, tier, now):
-    found = goals.held_against(load(goal(measure, tier=tier)), MATRIX, AS_OF, "en")
+    found = standing(load(goal(measure, tier=tier)))
     assert found.now.iloc[0] == pytest.approx(now)
 
 
 def test_every_measure_can_be_held_against_nobody(load):
-    found = goals.held_against(
-        load(*(goal(measure) for measure in goals.MEASURES)), MATRIX.head(0), AS_OF, "en"
-    )
+    found = standing(load(*(goal(measure) for measure in goals.MEASURES)), MATRIX.head(0))
     assert set(found.standing) == {
         "unknown",
         "open",
     }  # of nobody there are none; of all else nothing is known
 
 
+DAY = dt.timedelta(days=1)
+
+
 @pytest.mark.parametrize(
-    ("measure", "target", "by", "standing", "gap"),
+    ("measure", "target", "by", "stands", "gap"),
     [
         ("revenue", 90, AS_OF, "reached", 0),
         ("revenue", 91, AS_OF, "open", 1),
-        ("revenue", 91, AS_OF - dt.timedelta(days=1), "missed", 1),
+        ("revenue", 91, AS_OF - DAY, "missed", 1),
         ("mean_risk", 0.4, AS_OF, "reached", 0),
         ("mean_risk", 0.3, AS_OF, "open", 0.1),
-        ("silent_share", 0.5, AS_OF - dt.timedelta(days=1), "reached", 0),
+        ("silent_share", 0.5, AS_OF - DAY, "reached", 0),
+        ("customers", 3, AS_OF + 400 * DAY, "reached", 0),
     ],
 )
-def test_where_a_goal_stands(load, measure, target, by, standing, gap):
-    row = goals.held_against(load(goal(measure, target, by=by)), MATRIX, AS_OF, "en").iloc[0]
-    assert row.standing == standing
-    assert row.gap == pytest.approx(gap)
-    assert row.days_left == (by - AS_OF).days
+def test_where_a_goal_stands(load, measure, target, by, stands, gap):
+    [row] = standing(load(goal(measure, target, by=by))).to_dict("records")
+    assert row["standing"] == stands
+    assert row["gap"] == pytest.approx(gap)
+    assert row["days_left"] == (by - AS_OF).days
+
+
+@pytest.mark.parametrize(
+    ("ahead", "window_days", "stands"),
+    [(365, 365, "not_begun"), (364, 365, "under_way"), (1, 365, "under_way"), (0, 365, "reached")]
+    + [(365, 0, "reached")],
+)
+def test_a_year_that_is_not_over_is_not_reached_by_the_year_before(
+    load, ahead, window_days, stands
+):
+    """Revenue of the last 365 days is 90 today; the goal is about the 365 days up to its own day."""
+    wanted = load(goal("revenue", 90, by=AS_OF + ahead * DAY))
+    found = standing(wanted, window_days=window_days)
+    assert found.standing.tolist() == [stands]
+    assert goals.counts(found)[stands] == goals.counts(found)["goals"] == 1
+
+
+def test_every_measure_has_words_and_a_form_and_is_said(load):
+    assert len({measure.words for measure in goals.MEASURES.values()}) == len(goals.MEASURES)
+    found = standing(load(*(goal(measure, 0.25) for measure in goals.MEASURES)))
+    said = goals.in_words(found)
+    assert said.measure.tolist() == [measure.words for measure in goals.MEASURES.values()]
+    forms = {"int": "0", "money": "$0.25", "percent": "25.0\xa0%"}
+    assert said.target.tolist() == [forms[measure.form] for measure in goals.MEASURES.values()]
+    assert said.now.tolist()[:3] == ["3", "$90", "66.7\xa0%"]
+
+
+def test_the_standings_have_words():
+    assert {*goals.STANDINGS} <= {*LABELS}
 
 
 def test_a_plan_is_held_against_what_its_tier_may_take(load):
@@ -116,7 +158,7 @@ def test_a_plan_is_held_against_what_its_tier_may_take(load):
 
 def test_no_file_means_no_goals(tmp_path):
     none = goals.of(shop(tmp_path / "shop.yml"))
-    assert none.goals == () and goals.held_against(none, MATRIX, AS_OF, "en").empty
+    assert none.goals == () and standing(none).empty
     assert goals.means(
         none, pd.DataFrame({"customer_id": [], "status": [], "channel": [], "cost": []}), MATRIX
     ).empty

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from analysis import schema
 from analysis.intake.dataset import Dataset
 from analysis.strategy import allocation, plan
-from analysis.strategy.playbook import Playbook, rules_of
+from analysis.strategy.playbook import Playbook
 
 AS_OF = dt.date(2026, 1, 31)
 NOBODY = pd.DataFrame({"customer_id": pd.Series(dtype="str")})
@@ -67,8 +67,8 @@ def company(n, stage="new", value=50.0, **profile):
 def made(rules, matrix, clv, profiles, share=1.0, times=None, measured=UNMEASURED, **knobs):
     """The plan of these customers, and what was possible."""
     settings, these = shop(**knobs), book(*rules)
-    folk = plan.people(matrix, clv, profiles, pd.Series(times or {}, dtype=float), settings)
-    folk["rule"] = rules_of(folk, these, folk.set_index("customer_id").rating)
+    contacted = pd.Series(times or {}, dtype=float)
+    folk = plan.people(matrix, clv, profiles, contacted, these, settings)
     effect = plan.effects(these, measured, settings)
     possible = plan.options(folk, these, effect, share)
     chosen = allocation.choose(possible, plan.limits(settings)).chosen
@@ -256,16 +256,6 @@ def test_a_measured_effect_takes_the_place_of_the_assumed_one():
     assert found.loc["rest"].tolist()[::3] == [0.1, "assumption"]
 
 
-def test_the_margin_is_the_one_given_else_that_of_the_known_costs_else_none():
-    known = pd.DataFrame(
-        {"window_revenue": [100.0, 100.0, 50.0], "window_profit": [30.0, 50.0, np.nan]}
-    )
-    assert plan.margin(known, shop(margin=0.25)) == 0.25
-    assert plan.margin(known, shop()) == pytest.approx(0.4)
-    assert plan.margin(known.drop(columns="window_profit"), shop()) == 1.0
-    assert plan.margin(known.assign(window_revenue=0.0), shop()) == 1.0
-
-
 def test_by_rule_says_what_each_action_comes_to_and_from_which_effect_it_pays():
     """Of 40 customers a quarter is held back: 30 at 2 are 60; 0.1 orders of 50 are 5 each. It pays
     from 2 / 50 = .04 orders.
@@ -308,8 +298,11 @@ def test_decisions_are_the_five_with_most_at_stake_and_their_doubt():
     actions = pd.DataFrame({"gain": gains}).assign(**unmeasured, break_even=0.04, action="do")
     actions.loc["c", ["effect_low", "effect_high"]] = 0.05, 0.15
     found = plan.decisions(actions)
-    said = ["decision_measured", *["decision_assumed"] * 2, *["decision_costs"] * 2]
-    assert [key for key, _ in found] == said
+    said = ["the campaign {source:text} measured", *["not yet measured"] * 2]
+    said += ["done for the relationship"] * 2
+    assert all(words in text for words, (text, _) in zip(said, found, strict=True))
+    actions.loc["c", "effect_low"] = 0.0
+    assert "proved nothing" in plan.decisions(actions)[0][0]
     assert found[0][1]["effect_low"] == pytest.approx(5)
     assert [values["break_even"] for _, values in found] == pytest.approx([4.0] * 5)
 

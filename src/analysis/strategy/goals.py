@@ -4,24 +4,23 @@ figures.
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
+from analysis.customers import buyers
 from analysis.errors import InputError, did_you_mean
 from analysis.intake.dataset import Dataset
-from analysis.report.text import say
+from analysis.report.text import N_, say
 from analysis.segments.lifecycle import ACTIVE
-from analysis.strategy.playbook import Text, Tier, said
+from analysis.segments.summaries import known_sum
+from analysis.strategy.picture import Tier
+from analysis.strategy.written import Strict, Text, checked, content, in_language
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Goal(_Strict):
+class Goal(Strict):
     """One goal: a measure of all customers or of a tier, what it is to be, by when, and who answers
     for it.
     """
@@ -35,37 +34,60 @@ class Goal(_Strict):
     why: Text = ""
 
 
-class Means(_Strict):
+class Means(Strict):
     """What a tier may take: money and customers called in one cycle."""
 
     budget: float | None = Field(None, ge=0, allow_inf_nan=False)
     calls: int | None = Field(None, ge=0)
 
 
-class Goals(_Strict):
+class Goals(Strict):
     goals: tuple[Goal, ...] = ()
     resources: dict[Tier, Means] = {}
 
 
-# What goals may speak of: of customers in the matrix (those who ever ordered), or of their answers.
-Measure = Callable[[pd.DataFrame], float]
-MEASURES: dict[str, Measure] = {
-    "customers": lambda of: float((of.stage != "prospect").sum()),
-    "revenue": lambda of: float(of.revenue.sum(min_count=1)),
-    "active_share": lambda of: _share(of, of.stage.isin(ACTIVE)),
-    "silent_share": lambda of: _share(of, of.stage.isin(["silent", "lost"])),
-    "repeat_share": lambda of: _share(of, of.stage != "new"),
-    "mean_risk": lambda of: float(of.churn_risk.mean()),
-    "value_to_come": lambda of: float(of.clv.sum(min_count=1)),
+@dataclass(frozen=True)
+class Measure:
+    """What a goal may speak of, from the matrix with `orders` (order days) of each customer."""
+
+    words: str
+    form: str  # how it is written
+    of: Callable[[pd.DataFrame], float]
+    less_is_better: bool = False
+    # counts the value window up to a day, so that a goal by a later day is about another period
+    of_window: bool = False
+
+
+def _share_in(*stages: str) -> Callable[[pd.DataFrame], float]:
+    return lambda people: float(buyers(people).stage.isin(stages).mean())
+
+
+MEASURES = {
+    "customers": Measure(N_("customers"), "int", lambda people: len(buyers(people))),
+    "revenue": Measure(
+        N_("revenue"), "money", lambda people: known_sum(people.revenue), of_window=True
+    ),
+    "active_share": Measure(N_("share of customers who are active"), "percent", _share_in(*ACTIVE)),
+    "silent_share": Measure(
+        N_("share of customers who are silent or lost"),
+        "percent",
+        _share_in("silent", "lost"),
+        less_is_better=True,
+    ),
+    "repeat_share": Measure(
+        N_("share of customers who ordered again"),
+        "percent",
+        lambda people: float((buyers(people).orders >= 2).mean()),
+    ),
+    "mean_risk": Measure(
+        N_("mean risk of leaving"),
+        "percent",
+        lambda people: people.churn_risk.mean(),
+        less_is_better=True,
+    ),
+    "value_to_come": Measure(N_("value to come"), "money", lambda people: known_sum(people.clv)),
 }
-THE_LESS_THE_BETTER = ("silent_share", "mean_risk")
-SHARES = ("active_share", "silent_share", "repeat_share", "mean_risk")
-MONEY = ("revenue", "value_to_come")
-
-
-def _share(of: pd.DataFrame, which: pd.Series) -> float:
-    ordered = of.stage != "prospect"
-    return float(which[ordered].mean()) if ordered.any() else float("nan")
+STANDINGS = ("reached", "open", "not_begun", "under_way", "missed")
 
 
 def of(settings: Dataset) -> Goals:
@@ -75,19 +97,7 @@ def of(settings: Dataset) -> Goals:
     if not settings.plan.goals:
         return Goals()
     path = settings.file.parent / settings.plan.goals
-    try:
-        found = Goals.model_validate(yaml.safe_load(path.read_text("utf-8")))
-    except OSError as error:
-        raise InputError(
-            f"plan.goals: {path}: {error.strerror}; name a file that is there"
-        ) from None
-    except yaml.YAMLError as error:
-        raise InputError(
-            f"{path.name}: not readable as YAML: {' '.join(str(error).split())}"
-        ) from None
-    except ValidationError as error:
-        said_ = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise InputError(f"{path.name}: {said_}") from None
+    found = checked(Goals, content(path), path.name)
     if unknown := [goal.measure for goal in found.goals if goal.measure not in MEASURES]:
         raise InputError(
             f"{path.name}: no measure {unknown[0]!r}; {did_you_mean(unknown[0], MEASURES)}"
@@ -95,26 +105,33 @@ def of(settings: Dataset) -> Goals:
     return found
 
 
-def held_against(goals: Goals, matrix: pd.DataFrame, as_of: dt.date, language: str) -> pd.DataFrame:
-    """Each goal and where it stands. Columns: goal, measure, tier (all where none), now, target,
-    gap (still missing, 0 where reached), by, days_left, owner, standing (reached, open, missed,
-    unknown), why.
+def held_against(
+    goals: Goals, matrix: pd.DataFrame, customers: pd.DataFrame, as_of: dt.date, settings: Dataset
+) -> pd.DataFrame:
+    """Each goal and where it stands.
+
+    Columns: goal, measure, tier (all where none), now, target, gap (still missing, 0 where
+    reached), by, days_left, owner, standing (of STANDINGS, or unknown), why.
     """
-    return pd.DataFrame([_standing(goal, matrix, as_of, language) for goal in goals.goals])
+    people = matrix.merge(customers[["customer_id", "orders"]], on="customer_id")
+    return pd.DataFrame([_standing(goal, people, as_of, settings) for goal in goals.goals])
 
 
-def _standing(goal: Goal, matrix: pd.DataFrame, as_of: dt.date, language: str) -> dict[str, Any]:
-    now = MEASURES[goal.measure](matrix[matrix.tier == goal.tier] if goal.tier else matrix)
-    missing = now - goal.target if goal.measure in THE_LESS_THE_BETTER else goal.target - now
-    standing = (
-        "unknown"
-        if pd.isna(now)
-        else "reached"
-        if missing <= 0
-        else "open"
-        if as_of <= goal.by
-        else "missed"
-    )
+def _standing(
+    goal: Goal, people: pd.DataFrame, as_of: dt.date, settings: Dataset
+) -> dict[str, Any]:
+    measure = MEASURES[goal.measure]
+    now = measure.of(people[people.tier == goal.tier] if goal.tier else people)
+    missing = now - goal.target if measure.less_is_better else goal.target - now
+    days_left, window = (goal.by - as_of).days, settings.value_window_days
+    if pd.isna(now):
+        standing = "unknown"
+    elif measure.of_window and window and days_left > 0:
+        standing = "not_begun" if days_left >= window else "under_way"
+    elif missing <= 0:
+        standing = "reached"
+    else:
+        standing = "open" if days_left >= 0 else "missed"
     return {
         "goal": goal.id,
         "measure": goal.measure,
@@ -123,10 +140,10 @@ def _standing(goal: Goal, matrix: pd.DataFrame, as_of: dt.date, language: str) -
         "target": goal.target,
         "gap": max(missing, 0.0),
         "by": pd.Timestamp(goal.by),
-        "days_left": (goal.by - as_of).days,
+        "days_left": days_left,
         "owner": goal.owner,
         "standing": standing,
-        "why": said(goal.why, language),
+        "why": in_language(goal.why, settings.language),
     }
 
 
@@ -135,36 +152,30 @@ def means(goals: Goals, made: pd.DataFrame, matrix: pd.DataFrame) -> pd.DataFram
     no).
     """
     done = made[made.status == "planned"].merge(matrix[["customer_id", "tier"]], on="customer_id")
-    rows: list[tuple[Any, ...]] = []
+    rows = []
     for tier, may in goals.resources.items():
         mine = done[done.tier == tier]
-        called = int(mine.channel.isin(["phone", "visit"]).sum())
-        within = (may.budget is None or mine.cost.sum() <= may.budget) and (
+        cost, called = float(mine.cost.sum()), int(mine.channel.isin(["phone", "visit"]).sum())
+        within = (may.budget is None or cost <= may.budget) and (
             may.calls is None or called <= may.calls
         )
-        rows.append(
-            (tier, may.budget, float(mine.cost.sum()), may.calls, called, "yes" if within else "no")
-        )
+        rows.append((tier, may.budget, cost, may.calls, called, "yes" if within else "no"))
     return pd.DataFrame(rows, columns=["tier", "budget", "cost", "calls", "called", "within"])
 
 
 def counts(standing: pd.DataFrame) -> dict[str, int]:
-    """Goals by where they stand: goals (all), reached, open, missed."""
-    found = standing.standing.value_counts() if len(standing) else pd.Series(dtype=int)
-    return {"goals": len(standing)} | {
-        name: int(found.get(name, 0)) for name in ("reached", "open", "missed")
-    }
+    """How many goals there are (goals), and how many are each of STANDINGS."""
+    found = [] if standing.empty else standing.standing.tolist()
+    return {"goals": len(found)} | {name: found.count(name) for name in STANDINGS}
 
 
 def in_words(standing: pd.DataFrame) -> pd.DataFrame:
-    """The table with now, target and gap written as their measure asks: money, shares, numbers."""
+    """The table with the measure in words, and now, target and gap written as it asks."""
     if standing.empty:
         return standing
-    form = standing.measure.map(
-        lambda name: "percent" if name in SHARES else "money" if name in MONEY else "int"
-    )
+    measures = [MEASURES[name] for name in standing.measure]
     texts = {
-        name: [say.form(f, x) for f, x in zip(form, standing[name], strict=True)]
+        name: [say.form(m.form, x) for m, x in zip(measures, standing[name], strict=True)]
         for name in ("now", "target", "gap")
     }
-    return standing.assign(**texts)
+    return standing.assign(**texts, measure=[measure.words for measure in measures])

@@ -11,31 +11,21 @@ from ibis import _
 from ibis.expr.types import Table
 
 from analysis.intake.dataset import Dataset
+from analysis.models.history import may_contact
 from analysis.report.privacy import shown_staff
 from analysis.report.text import N_
-from analysis.strategy import playbook
-from analysis.strategy import trials as design
 from analysis.strategy.allocation import Limits
-from analysis.strategy.playbook import Playbook, Rule
+from analysis.strategy.playbook import Playbook, Rule, rules_of
+from analysis.strategy.trials import draw, draw_by_owner, seed_of, strata
+from analysis.strategy.written import in_language
 
 DECISIONS = 5  # that the report puts first: what a manager reads in a minute
-NO_ACTION = ("no_consent", "contacted_lately", "not_worth", "beyond_budget")
+STATUSES = ("planned", "held_back", "no_consent", "contacted_lately", "not_worth", "beyond_budget")
+MONEY = ("cost", "expected_value")
+EFFECTS = ("effect", "effect_low", "effect_high")
+DETAILS = ("company", "contact", "name", "title", "phone", "email")
 DELIVERS = "account_manager"  # the role whose actions account owners deliver themselves
 UNOWNED = "without_owner"  # a word: of customers whose profile names nobody who looks after them
-
-
-def margin(customers: pd.DataFrame, settings: Dataset) -> float:
-    """The share of revenue that is profit: as the dataset file says, else of the customers whose
-    costs are known; 1 where nothing is known, so that money is revenue.
-    """
-    if settings.margin:
-        return settings.margin
-    if (
-        "window_profit" not in customers
-        or not (known := customers[customers.window_profit.notna()]).window_revenue.sum() > 0
-    ):
-        return 1.0
-    return float(np.clip(known.window_profit.sum() / known.window_revenue.sum(), 0, 1))
 
 
 def cost_of(rule: Rule, order: float) -> float:
@@ -50,49 +40,34 @@ def effects(book: Playbook, measured: pd.DataFrame, settings: Dataset) -> pd.Dat
     or the campaign that measured it). What a campaign with a control group measured takes the place
     of the assumption; where its interval reaches 0 it has proved nothing, and the smaller of the
     two counts. Of several campaigns of the kind that the dataset file names for a rule the latest
-    does. `measured` as from campaign.measured.
+    does. `measured` as from campaigns.measured.
     """
-    rows = {}
     drawn = measured[measured.proof == "random"].sort_values("day") if len(measured) else measured
+    rows: dict[str, tuple[float, float, float, str]] = {}
     for rule in book.rules:
+        rows[rule.id] = rule.effect, np.nan, np.nan, rule.source
         name = settings.plan.campaigns.get(rule.id)
-        found = (
-            drawn[(drawn.campaign_id == name) | (drawn.kind == name)]
-            if name and len(drawn)
-            else drawn.head(0)
-        )
-        rows[rule.id] = (
-            _told(rule, found.iloc[-1])
-            if len(found)
-            else (rule.effect, np.nan, np.nan, rule.source)
-        )
-    return pd.DataFrame.from_dict(
-        rows, orient="index", columns=["effect", "effect_low", "effect_high", "source"]
-    )
-
-
-def _told(rule: Rule, last: pd.Series) -> tuple[float, float, float, str]:
-    proven = last.orders_low > 0
-    effect = last.orders_effect if proven else min(rule.effect, max(last.orders_effect, 0.0))
-    return float(effect), float(last.orders_low), float(last.orders_high), str(last.campaign_id)
+        if name and len(found := drawn[(drawn.campaign_id == name) | (drawn.kind == name)]):
+            last = found.iloc[-1]
+            proven = last.orders_low > 0
+            effect = last.orders_effect if proven else min(rule.effect, max(last.orders_effect, 0))
+            rows[rule.id] = effect, last.orders_low, last.orders_high, last.campaign_id
+    columns = ["effect", "effect_low", "effect_high", "source"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def contacted(campaigns: Table | None, as_of: dt.date, settings: Dataset) -> pd.Series:
-    """In how many campaigns each customer was reached within the last contact_days, by customer_id."""
+    """In how many campaigns each customer was reached within the last contact_days, by
+    customer_id.
+    """
     if campaigns is None:
         return pd.Series(dtype=float)
-    past = campaigns.filter(
-        _.day <= as_of, _.day > as_of - dt.timedelta(days=settings.plan.contact_days)
-    )
+    since = as_of - dt.timedelta(days=settings.plan.contact_days)
+    past = campaigns.filter(_.day <= as_of, _.day > since)
     if "arm" in past.columns:
         past = past.filter((_.arm.lower() != "control").fill_null(True))
-    return (
-        past.group_by("customer_id")
-        .agg(times=_.campaign_id.nunique())
-        .to_pandas()
-        .set_index("customer_id")
-        .times
-    )
+    times = past.group_by("customer_id").agg(times=_.campaign_id.nunique()).to_pandas()
+    return times.set_index("customer_id").times
 
 
 def people(
@@ -100,60 +75,61 @@ def people(
     clv: pd.DataFrame,
     profiles: pd.DataFrame,
     times: pd.Series,
+    book: Playbook,
     settings: Dataset,
 ) -> pd.DataFrame:
-    """Every customer of the matrix with what a plan goes by.
+    """Every customer of the matrix with what a plan goes by; `times` as from contacted.
 
     Adds: order_value (money of one order; of prospects the median of all), forecast (orders
-    expected), account_owner, rating, and `barred`: why no action is possible (no_consent,
-    contacted_lately), empty otherwise.
-
-    Where profiles record consent, only a yes allows a contact.
+    expected), account_owner, rating, `rule` (that the customer falls under), and `barred`: why no
+    action is possible (no_consent, contacted_lately), empty otherwise.
     """
     known = profiles.set_index("customer_id").reindex(matrix.customer_id)
     value = clv.set_index("customer_id")
     order_value = matrix.customer_id.map(value.expected_order_value)
     often = matrix.customer_id.map(times).fillna(0) >= settings.plan.contacts
-    refused = ~_agreed(known) if "consent" in known else np.zeros(len(matrix), bool)
-    return matrix.assign(
+    refused = ~may_contact(profiles, matrix.customer_id)
+    rating = known.credit_rating.fillna("").to_numpy() if "credit_rating" in known else ""
+    with_rating = matrix.assign(rating=rating)
+    return with_rating.assign(
         order_value=order_value.fillna(order_value.median()),
         forecast=matrix.customer_id.map(value.expected_orders),
         account_owner=known.owner.fillna(UNOWNED).to_numpy() if "owner" in known else UNOWNED,
-        rating=known.credit_rating.fillna("").to_numpy() if "credit_rating" in known else "",
+        rule=rules_of(with_rating, book),
         barred=np.select([refused, often], ["no_consent", "contacted_lately"], ""),
     )
 
 
-def _agreed(profiles: pd.DataFrame) -> np.ndarray:
-    return profiles.consent.astype("boolean").fillna(False).to_numpy(bool)
-
-
-def options(folk: pd.DataFrame, book: Playbook, effect: pd.DataFrame, share: float) -> pd.DataFrame:
+def options(
+    people: pd.DataFrame, book: Playbook, effect: pd.DataFrame, share: float
+) -> pd.DataFrame:
     """What is possible for each customer: the action of the rule, and the one for everybody where
     the budget does not reach.
 
     Columns: customer_id, rule, channel, owner, account_owner, effect, cost, gain (money expected
-    before cost: extra orders times the value of an order times the margin `share`), must. `folk` as
-    from people, with `rule`.
+    before cost: extra orders times the value of an order times the margin `share`), must. `people`
+    as from people.
     """
-    rules, order = {rule.id: rule for rule in book.rules}, float(folk.order_value.mean())
-    first = folk[folk.barred == ""]
-    first = first.assign(must=first.rule.map({i: rule.must for i, rule in rules.items()}))
-    rest = (
-        first[first.rule != book.rest.id].assign(rule=book.rest.id, must=False)
-        if book.rest
-        else first.head(0)
-    )
-    both = pd.concat([first.assign(asked=True), rest.assign(asked=False)], ignore_index=True)
-    per = {
-        name: both.rule.map({i: getattr(rule, name) for i, rule in rules.items()})
-        for name in ("channel", "owner")
-    }
+    order = float(people.order_value.mean())
+    rules = pd.DataFrame(
+        {
+            rule.id: (rule.channel, rule.owner, rule.must, cost_of(rule, order))
+            for rule in book.rules
+        },
+        index=["channel", "owner", "must", "cost"],
+    ).T
+    asked = people[people.barred == ""].assign(asked=True)
+    rest = asked.head(0)
+    if book.rest:
+        rest = asked[asked.rule != book.rest.id].assign(rule=book.rest.id, asked=False)
+    both = pd.concat([asked, rest], ignore_index=True)
     extra = both.rule.map(effect.effect)
-    made = both[["customer_id", "rule", "account_owner", "must", "asked"]].assign(
-        **per,
+    made = both[["customer_id", "rule", "account_owner", "asked"]].assign(
+        channel=both.rule.map(rules.channel).astype("str"),
+        owner=both.rule.map(rules.owner).astype("str"),
+        must=both.rule.map(rules.must).astype(bool) & both.asked,
         effect=extra,
-        cost=both.rule.map({i: cost_of(rule, order) for i, rule in rules.items()}),
+        cost=both.rule.map(rules.cost).astype(float),
         gain=(extra * both.order_value * share).clip(lower=0),
     )
     return made[made.asked | _below(made)].drop(columns="asked").reset_index(drop=True)
@@ -179,7 +155,7 @@ def limits(settings: Dataset) -> Limits:
 
 
 def plan(
-    folk: pd.DataFrame,
+    people: pd.DataFrame,
     possible: pd.DataFrame,
     chosen: pd.DataFrame,
     book: Playbook,
@@ -191,40 +167,43 @@ def plan(
 
     `possible` as from options, `chosen` the rows of it that allocation.choose took.
     """
-    taken = chosen.set_index("customer_id").reindex(folk.customer_id).reset_index()
-    rules = {rule.id: rule for rule in book.rules}
+    people = people.reset_index(drop=True)
+    taken = chosen.set_index("customer_id").reindex(people.customer_id).reset_index()
     worth = possible[(possible.gain > possible.cost) | possible.must].customer_id
-    could = folk.customer_id.isin(worth).to_numpy()
     status = np.select(
-        [taken.rule.notna(), folk.barred != "", could],
-        ["planned", folk.barred, "beyond_budget"],
+        [taken.rule.notna(), people.barred != "", people.customer_id.isin(worth)],
+        ["planned", people.barred, "beyond_budget"],
         "not_worth",
     )
-    arm = arms(folk.assign(rule=taken.rule), book, cycle_seed(as_of, settings))
-    text = {
-        name: taken.rule.map(
-            {i: playbook.said(getattr(rule, name), settings.language) for i, rule in rules.items()}
+    arm = arms(people.assign(rule=taken.rule), book, cycle_seed(as_of, settings))
+    held = arm == "control"
+
+    def of_rule(name: str) -> pd.Series:
+        return taken.rule.map({rule.id: getattr(rule, name) for rule in book.rules})
+
+    said = {
+        name: of_rule(name).map(
+            lambda text: in_language(text, settings.language), na_action="ignore"
         )
         for name in ("objective", "action")
     }
-    days = taken.rule.map({i: rule.days for i, rule in rules.items()})
-    held = (arm == "control").to_numpy()
-    stays = 1 - folk.churn_risk.to_numpy()
     return pd.DataFrame(
         {
-            "customer_id": folk.customer_id.to_numpy(),
-            "rule": taken.rule.fillna(folk.rule.reset_index(drop=True)),
+            "customer_id": people.customer_id,
+            "rule": taken.rule.fillna(people.rule),
             "status": np.where(held, "held_back", status),
-            **text,
+            **said,
             "channel": taken.channel,
             "owner": taken.owner,
-            "account_owner": folk.account_owner.to_numpy(),
-            "due": pd.Timestamp(as_of) + pd.to_timedelta(days, unit="D"),
+            "account_owner": people.account_owner,
+            "due": pd.Timestamp(as_of) + pd.to_timedelta(of_rule("days"), unit="D"),
             "cost": taken.cost.where(~held, 0.0).fillna(0.0),
             "effect": taken.effect,
             "expected_value": taken.gain.where(~held, 0.0).fillna(0.0),
-            "arm": arm.to_numpy(),
-            "target": np.clip(stays + taken.effect.where(~held, 0).fillna(0).to_numpy(), None, 1),
+            "arm": arm,
+            "target": (1 - people.churn_risk + taken.effect.where(~held, 0).fillna(0)).clip(
+                upper=1
+            ),
         }
     )
 
@@ -233,40 +212,40 @@ def cycle_seed(as_of: dt.date, settings: Dataset) -> int:
     """The seed of one cycle's lots: with the same for all, the same customers would be held back
     again and again.
     """
-    return design.seed_of(str(as_of), settings.seed)
+    return seed_of(str(as_of), settings.seed)
 
 
-def arms(folk: pd.DataFrame, book: Playbook, seed: int) -> pd.Series:
+def arms(people: pd.DataFrame, book: Playbook, seed: int) -> pd.Series:
     """treat, control, exempt (nobody is held back) or none (no action), by row; drawn within strata
     of each rule. What an account owner delivers is drawn by owner: nobody can treat some of the own
     customers and neglect the others.
     """
-    arm = pd.Series("none", folk.index, dtype="str")
+    arm = pd.Series("none", people.index, dtype="str")
     for rule in book.rules:
-        mine, own = folk[folk.rule == rule.id], design.seed_of(rule.id, seed)
+        mine, own = people[people.rule == rule.id], seed_of(rule.id, seed)
         if len(mine) and rule.owner == DELIVERS:
             owners = mine.account_owner.where(mine.account_owner != UNOWNED)
-            arm[mine.index] = design.draw_by_owner(mine, owners, rule.control, own)
+            arm[mine.index] = draw_by_owner(mine, owners, rule.control, own)
         elif len(mine):
-            arm[mine.index] = design.draw(mine, design.strata(mine), rule.control, own)
+            arm[mine.index] = draw(mine, strata(mine), rule.control, own)
     return arm
 
 
 def trials(
-    made: pd.DataFrame, folk: pd.DataFrame, book: Playbook, settings: Dataset
+    made: pd.DataFrame, people: pd.DataFrame, book: Playbook, settings: Dataset
 ) -> pd.DataFrame:
-    """Who is in the campaign of which action, for design.planned: those reached and those held
+    """Who is in the campaign of which action, for trials.planned: those reached and those held
     back, each action a campaign.
     """
-    share = {rule.id: rule.control for rule in book.rules}
-    mine = made[made.arm != "none"][["customer_id", "rule", "arm"]].merge(
-        folk[["customer_id", "tier", "clv", "forecast"]]
+    mine = made[made.arm != "none"].rename(columns={"rule": "campaign_id"})
+    return (
+        mine[["customer_id", "campaign_id", "arm"]]
+        .assign(
+            control_share=mine.campaign_id.map({rule.id: rule.control for rule in book.rules}),
+            smallest_effect=settings.plan.smallest_effect,
+        )
+        .merge(people[["customer_id", "tier", "clv", "forecast"]])
     )
-    return mine.assign(
-        campaign_id=mine.rule,
-        control_share=mine.rule.map(share),
-        smallest_effect=settings.plan.smallest_effect,
-    ).drop(columns="rule")
 
 
 def by_rule(made: pd.DataFrame, book: Playbook, effect: pd.DataFrame) -> pd.DataFrame:
@@ -277,25 +256,18 @@ def by_rule(made: pd.DataFrame, book: Playbook, effect: pd.DataFrame) -> pd.Data
     (extra orders that pay the cost), source.
     """
     done = made[made.status.isin(["planned", "held_back"])]
-    held = done.status == "held_back"
     firsts = {name: (name, "first") for name in ("objective", "action", "channel", "owner", "due")}
+    held = done.status == "held_back"
     table = (
         done.assign(customers=~held, held_back=held)
         .groupby("rule")
-        .agg(
-            **firsts,
-            customers=("customers", "sum"),
-            held_back=("held_back", "sum"),
-            cost=("cost", "sum"),
-            expected_value=("expected_value", "sum"),
-        )
+        .agg(**firsts, **{name: (name, "sum") for name in ("customers", "held_back", *MONEY)})
     )
     table["again"] = table.index.map({rule.id: rule.every_days for rule in book.rules})
     table["gain"] = table.expected_value - table.cost
     table = table.join(effect)
-    table["break_even"] = (
-        table.effect * table.cost / table.expected_value.where(table.expected_value > 0)
-    )
+    worth = table.expected_value.where(table.expected_value > 0)
+    table["break_even"] = table.effect * table.cost / worth
     return table.sort_values(["gain", "cost"], ascending=False)
 
 
@@ -304,71 +276,58 @@ def by_owner(made: pd.DataFrame) -> pd.DataFrame:
     channel, customers, cost, expected_value, gain.
     """
     done = made[made.status == "planned"]
-    named = done.assign(
-        account_owner=done.account_owner.map(
-            lambda name: name if name == UNOWNED else shown_staff(name)
-        )
+    shown = {name: shown_staff(name) for name in done.account_owner.unique() if name != UNOWNED}
+    sums = (
+        done.assign(account_owner=done.account_owner.replace(shown))
+        .groupby(["owner", "account_owner", "channel"], as_index=False)
+        .agg(customers=("customer_id", "size"), **{name: (name, "sum") for name in MONEY})
     )
-    sums = named.groupby(["owner", "account_owner", "channel"], as_index=False).agg(
-        customers=("customer_id", "size"),
-        cost=("cost", "sum"),
-        expected_value=("expected_value", "sum"),
-    )
-    return sums.assign(gain=sums.expected_value - sums.cost).sort_values(
-        "customers", ascending=False, ignore_index=True
-    )
+    whole = sums.assign(gain=sums.expected_value - sums.cost)
+    return whole.sort_values("customers", ascending=False, ignore_index=True)
 
 
 def statuses(made: pd.DataFrame) -> pd.Series:
     """Customers by what becomes of them: planned, held_back, and the reasons for no action."""
-    return (
-        made.status.value_counts()
-        .reindex(["planned", "held_back", *NO_ACTION], fill_value=0)
-        .rename("customers")
-    )
+    return made.status.value_counts().reindex(STATUSES, fill_value=0).rename("customers")
 
 
 def decisions(actions: pd.DataFrame) -> list[tuple[str, dict[str, object]]]:
-    """The actions with most at stake, as message keys with their values; `actions` as from by_rule.
+    """The actions with most at stake, as sentences with their values; `actions` as from by_rule.
     Effects are said in extra orders of 100 customers.
     """
     biggest = actions.reindex(actions.gain.abs().sort_values(ascending=False).index).head(DECISIONS)
-    per_100 = {
-        name: 100 * biggest[name] for name in ("effect", "effect_low", "effect_high", "break_even")
-    }
-    rows = biggest.assign(**per_100).sort_values("gain", ascending=False).to_dict("records")
-    return [(_decision(row), row) for row in rows]
+    per_100 = {name: 100 * biggest[name] for name in (*EFFECTS, "break_even")}
+    rows = biggest.assign(**per_100).sort_values("gain", ascending=False)
+    return [(_decision(row), row.to_dict()) for _, row in rows.iterrows()]
 
 
-def _decision(row: dict[str, object]) -> str:
-    if not float(str(row["gain"])) > 0:
+def _decision(row: pd.Series) -> str:
+    if not row.gain > 0:
         return N_(
             "{action:text}: {customers:int} customers by {due:date} ({channel:word}, {owner:word})"
             " for {cost:money}, though it is expected to bring only {expected_value:money}: it is"
             " done for the relationship, or not at all."
         )
-    if pd.isna(row["effect_low"]):
+    if pd.isna(row.effect_low):
         return N_(
             "{action:text}: reach {customers:int} customers by {due:date} ({channel:word},"
             " {owner:word}) for {cost:money}. Assumed to bring {expected_value:money}; it pays from"
             " {break_even:short} extra orders of 100 customers, where {effect:short} are assumed"
             " and not yet measured."
         )
-    return (
-        N_(
+    if row.effect_low > 0:
+        return N_(
             "{action:text}: reach {customers:int} customers by {due:date} ({channel:word},"
             " {owner:word}) for {cost:money}. Expected to bring {expected_value:money}; it pays"
             " from {break_even:short} extra orders of 100 customers, and the campaign {source:text}"
             " measured {effect:short} (95 % sure: {effect_low:short} to {effect_high:short})."
         )
-        if float(str(row["effect_low"])) > 0
-        else N_(
-            "{action:text}: reach {customers:int} customers by {due:date} ({channel:word},"
-            " {owner:word}) for {cost:money}. Assumed to bring {expected_value:money}; it pays from"
-            " {break_even:short} extra orders of 100 customers, where {effect:short} are counted"
-            " on: the campaign {source:text} proved nothing (95 % sure: {effect_low:short} to"
-            " {effect_high:short})."
-        )
+    return N_(
+        "{action:text}: reach {customers:int} customers by {due:date} ({channel:word},"
+        " {owner:word}) for {cost:money}. Assumed to bring {expected_value:money}; it pays from"
+        " {break_even:short} extra orders of 100 customers, where {effect:short} are counted"
+        " on: the campaign {source:text} proved nothing (95 % sure: {effect_low:short} to"
+        " {effect_high:short})."
     )
 
 
@@ -378,23 +337,14 @@ def export(made: pd.DataFrame, matrix: pd.DataFrame, profiles: pd.DataFrame) -> 
     person's name, no telephone, no address.
     """
     done = made[made.status == "planned"].drop(columns=["status", "arm"])
-    listed = done.merge(
-        matrix[["customer_id", "tier", "stage", "risk_band", "reason"]], on="customer_id"
-    )
+    cells = ["tier", "stage", "risk_band"]
+    listed = done.merge(matrix[["customer_id", *cells, "reason"]], on="customer_id")
     if "company" in profiles:
         listed = listed.merge(profiles[["customer_id", "company"]], "left", "customer_id")
-    names = (
-        "account_owner",
-        "owner",
-        "channel",
-        "customer_id",
-        "company",
-        "tier",
-        "stage",
-        "risk_band",
-    )
-    front = [name for name in names if name in listed]
-    ordered = listed[front + [column for column in listed if column not in front]]
+    front = ["account_owner", "owner", "channel", "customer_id", "company", *cells]
+    ordered = listed[
+        [*(name for name in front if name in listed), *listed.columns.drop(front, errors="ignore")]
+    ]
     by = ["account_owner", "owner", "channel", "expected_value", "customer_id"]
     return ordered.sort_values(by, ascending=[True, True, True, False, True], ignore_index=True)
 
@@ -407,14 +357,10 @@ def contact_list(made: pd.DataFrame, profiles: pd.DataFrame) -> tuple[pd.DataFra
     Columns: account_owner, channel, due, action, customer_id and what the profiles have of company,
     contact, name, title, phone, email. Where no consent is recorded at all, nobody is left out.
     """
-    reach = made[made.status == "planned"][
-        ["account_owner", "channel", "due", "action", "customer_id"]
-    ]
-    details = [
-        c for c in ("company", "contact", "name", "title", "phone", "email") if c in profiles
-    ]
-    consent = ["consent"] if "consent" in profiles else []
-    joined = reach.merge(profiles[["customer_id", *details, *consent]], "left", "customer_id")
-    agreed = joined[_agreed(joined)].drop(columns="consent") if consent else joined
-    barred = int((made.status == "no_consent").sum()) + len(joined) - len(agreed)
-    return agreed.sort_values(["account_owner", "due", "customer_id"], ignore_index=True), barred
+    reach = made[made.status == "planned"]
+    reach = reach[["account_owner", "channel", "due", "action", "customer_id"]]
+    agreed = reach[may_contact(profiles, reach.customer_id)]
+    barred = int((made.status == "no_consent").sum()) + len(reach) - len(agreed)
+    details = [name for name in DETAILS if name in profiles]
+    listed = agreed.merge(profiles[["customer_id", *details]], "left", "customer_id")
+    return listed.sort_values(["account_owner", "due", "customer_id"], ignore_index=True), barred

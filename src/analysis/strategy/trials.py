@@ -8,7 +8,7 @@ measurement.
 
 import datetime as dt
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -26,11 +26,8 @@ from analysis.strategy.effects import MIN_ARM, covariate_columns
 # customers; nobody withholds service from a handful of accounts, and they would prove nothing
 EXEMPT_BELOW = 30
 FEWEST_OWNERS = 10  # fewer cannot be told from the luck of one of them
-LAYERS = (
-    "tier",
-    "forecast",
-    "clv",
-)  # what strata are made of: what is expected of a customer says most of what will come
+# what strata are made of: what is expected of a customer says most of what will come
+LAYERS = ("tier", "forecast", "clv")
 BANDS = 3  # of a number, by rank: low, middle, high
 SMALLEST_STRATUM = 20  # customers; a tenth held back of fewer leaves one or none to compare with
 OTHERS = "others"  # the customers of strata smaller than that, together
@@ -147,31 +144,6 @@ def _held(sizes: pd.Series, share: float, seed: int) -> pd.Series:
 
 
 # How small an effect shows
-def sample_size(
-    sd: float,
-    smallest_effect: float,
-    control_share: float,
-    reduction: float = 0.0,
-    alpha: float = 0.05,
-    power: float = 0.8,
-) -> float:
-    """Customers needed, both arms together, to prove an effect of that size with that power; nan
-    where it cannot be told.
-
-    `sd`: standard deviation of the outcome between customers, zeros included; `reduction`: share of
-    its variance that covariates explain. Difference of two means, normal (Cohen 1988).
-    """
-    spread = (
-        sd**2 * (1 - reduction) / (control_share * (1 - control_share))
-        if 0 < control_share < 1
-        else float("nan")
-    )
-    needed = (
-        _z(alpha, power) ** 2 * spread / smallest_effect**2 if smallest_effect else float("nan")
-    )
-    return float(np.ceil(needed - 1e-9))
-
-
 def smallest_detectable(
     n_treat: int,
     n_control: int,
@@ -194,12 +166,13 @@ def _z(alpha: float, power: float) -> float:
 
 def a_window_ago(transactions: Table, as_of: dt.date, window_days: int, seed: int) -> pd.DataFrame:
     """What everybody who had a line by then did in the last `window_days` days, and what was known
-    before: as from campaign.outcomes; of many customers as many as campaign.MOST_COMPARED, by lot.
+    before: as from outcomes; of many customers as many as MOST_COMPARED, by lot.
     """
     before = as_of - dt.timedelta(days=window_days)
     people = transactions.filter(_.day < before).select("customer_id").distinct().to_pandas()
-    some = people.assign(lot=lots(people.customer_id, seed)).nsmallest(MOST_COMPARED, "lot")
-    return outcomes(transactions, _members(some, pd.Timestamp(before)), window_days, as_of)
+    lot = people.assign(lot=lots(people.customer_id, seed))
+    some = lot.nsmallest(MOST_COMPARED, "lot")
+    return outcomes(transactions, _members(some, before), window_days, as_of)
 
 
 def yardstick(facts: pd.DataFrame, past: pd.DataFrame, outcome: str = "orders") -> dict[str, float]:
@@ -208,32 +181,29 @@ def yardstick(facts: pd.DataFrame, past: pd.DataFrame, outcome: str = "orders") 
     window would mislead: who is chosen for long silence has none.
 
     `facts` as from `known`. Keys: customers, mean, sd, reduction (share of the variance that what
-    was known before explains, adjusted R²); nan of fewer than campaign.MIN_ARM.
+    was known before explains, adjusted R²); nan of fewer than MIN_ARM.
     """
-    shortest, longest = (
-        facts.recency_days.quantile([0.05, 0.95]) if len(facts) else (np.nan, np.nan)
-    )
+    shortest, longest = facts.recency_days.quantile([0.05, 0.95])
     alike = past[past.recency_days.between(shortest, longest) & past[outcome].notna()]
     if len(alike) < MIN_ARM:
         return {"customers": len(alike)} | dict.fromkeys(("mean", "sd", "reduction"), float("nan"))
     y = alike[outcome].to_numpy(float)
-    columns = np.column_stack([np.ones(len(y)), covariate_columns(alike, COVARIATES)])
-    left = y - columns @ np.linalg.lstsq(columns, y, rcond=None)[0]
-    variance, free = y.var(ddof=1), len(y) - columns.shape[1]
-    reduction = float(np.clip(1 - (left @ left) / free / variance, 0, 1)) if variance > 0 else 0.0
+    before = np.column_stack([np.ones(len(y)), covariate_columns(alike, COVARIATES)])
+    left = y - before @ np.linalg.lstsq(before, y, rcond=None)[0]
+    variance, free = y.var(ddof=1), len(y) - before.shape[1]
+    explained = 1 - (left @ left) / free / variance if variance > 0 else 0.0
     return {
         "customers": len(alike),
         "mean": float(y.mean()),
         "sd": float(np.sqrt(variance)),
-        "reduction": reduction,
+        "reduction": float(np.clip(explained, 0, 1)),
     }
 
 
-def _members(chosen: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
+def _members(chosen: pd.DataFrame, day: dt.date) -> pd.DataFrame:
     """The chosen customers as if all had been treated on a day."""
-    return pd.DataFrame(
-        {"customer_id": chosen.customer_id, "campaign_id": "", "arm": "treat", "day": day}
-    )
+    ids = chosen[["customer_id"]].reset_index(drop=True)
+    return ids.assign(campaign_id="", arm="treat", day=pd.Timestamp(day))
 
 
 # What is kept of the plan
@@ -241,83 +211,40 @@ def known(
     transactions: Table, chosen: pd.DataFrame, as_of: dt.date, window_days: int
 ) -> pd.DataFrame:
     """What is known of the chosen customers when the plan is made: customer_id and the covariates
-    of campaign.outcomes. The day itself is over and counts as before.
+    of outcomes. The day itself is over and counts as before.
     """
-    tomorrow = pd.Timestamp(as_of) + pd.Timedelta(days=1)
+    tomorrow = as_of + dt.timedelta(days=1)
     past = transactions.filter(_.day <= as_of)
-    found = outcomes(
-        past,
-        _members(chosen, tomorrow),
-        window_days,
-        (tomorrow + pd.Timedelta(days=window_days)).date(),
-    )
+    end = tomorrow + dt.timedelta(days=window_days)
+    found = outcomes(past, _members(chosen, tomorrow), window_days, end)
     return found[["customer_id", *COVARIATES]]
 
 
-def frozen(
-    chosen: pd.DataFrame,
-    facts: pd.DataFrame,
-    campaign_id: str,
-    as_of: dt.date,
-    seed: int,
-    smallest: float,
-    detectable: float,
-) -> pd.DataFrame:
-    """The table `trial_design` of one campaign. `chosen`: customer_id, stratum, arm, and forecast
-    where there is one; `facts` as from `known`; `smallest` effect that is worth finding and the
-    `detectable` one, in orders per customer.
-    """
-    whole = chosen.merge(facts, "left", "customer_id", validate="one_to_one")
-    told = {"campaign_id": campaign_id, "day": pd.Timestamp(as_of), "seed": seed}
-    effects = {"smallest_effect": float(smallest), "detectable_effect": float(detectable)}
-    table = whole.assign(**told, **effects).reindex(columns=list(TABLES["trial_design"].columns))
-    return table.sort_values("customer_id", ignore_index=True)
-
-
 def planned(
-    chosen: pd.DataFrame,
-    transactions: Table,
-    as_of: dt.date,
-    window_days: int,
-    seed: int,
-    by_owner: Collection[str] = (),
+    chosen: pd.DataFrame, transactions: Table, as_of: dt.date, window_days: int, seed: int
 ) -> pd.DataFrame:
     """The table `trial_design` of all campaigns of a plan.
 
-    `chosen`: customer_id, campaign_id, control_share and smallest_effect (alike within a campaign;
-    orders per customer); where known, forecast, the columns of `strata`, owner, and arm if it is
-    drawn already. Campaigns in `by_owner` are drawn by owner.
+    `chosen`: customer_id, campaign_id, arm, control_share and smallest_effect (alike within a
+    campaign; orders per customer); where known, forecast and the columns of `strata`.
     """
+    columns = list(TABLES["trial_design"].columns)
     tables, past = [], a_window_ago(transactions, as_of, window_days, seed)
     for name, people in chosen.groupby("campaign_id"):
-        share, smallest, own = (
-            people.control_share.iloc[0],
-            people.smallest_effect.iloc[0],
-            seed_of(str(name), seed),
-        )
-        layers = strata(people)
-        if "arm" in people:
-            arms = people.arm
-        elif name in by_owner:
-            arms = draw_by_owner(people, people.owner, share, own)
-        else:
-            arms = draw(people, layers, share, own)
-        facts, counts = known(transactions, people, as_of, window_days), arms.value_counts()
-        usual = yardstick(facts, past)
+        facts = known(transactions, people, as_of, window_days)
+        counts, usual = people.arm.value_counts(), yardstick(facts, past)
         detectable = smallest_detectable(
             counts.get("treat", 0), counts.get("control", 0), usual["sd"], usual["reduction"]
         )
-        drawn = people.assign(stratum=layers, arm=arms)[
-            ["customer_id", "stratum", "arm", *({"forecast"} & {*people})]
-        ]
-        tables.append(
-            frozen(drawn, facts, str(name), as_of, own, smallest, detectable or float("nan"))
+        table = people.assign(
+            stratum=strata(people),
+            day=pd.Timestamp(as_of),
+            seed=seed_of(str(name), seed),
+            detectable_effect=detectable or float("nan"),
         )
-    return (
-        pd.concat(tables, ignore_index=True)
-        if tables
-        else pd.DataFrame(columns=list(TABLES["trial_design"].columns))
-    )
+        whole = table.merge(facts, "left", "customer_id", validate="one_to_one")
+        tables.append(whole.reindex(columns=columns).sort_values("customer_id"))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
 
 
 def foretold(design: pd.DataFrame) -> pd.DataFrame:
@@ -346,59 +273,34 @@ def foretold(design: pd.DataFrame) -> pd.DataFrame:
 
 
 def telling(table: pd.DataFrame) -> list[tuple[str, dict[str, object]]]:
-    """Message keys with their values, of a table as from foretold."""
+    """Sentences with their values, of a table as from foretold."""
     drawn, exempt = table[table.control > 0], table[table.exempt > 0]
+    enough, unknown = drawn[drawn.enough], drawn[drawn.detectable_effect.isna()]
     said: list[tuple[str, dict[str, object]]] = []
-    if enough := int(drawn.enough.sum()):
-        said.append(
-            (
-                N_(
-                    "{campaigns:int} planned campaigns are large enough to prove the effect hoped"
-                    " for; {control:int} customers are held back by lot in them."
-                ),
-                {"campaigns": enough, "control": int(drawn.control[drawn.enough].sum())},
-            )
+    if len(enough):
+        text = N_(
+            "{campaigns:int} planned campaigns are large enough to prove the effect hoped for;"
+            " {control:int} customers are held back by lot in them."
         )
-    said += [
-        (
-            N_(
-                "How small an effect campaign {campaign:word} can prove is not known: too few"
-                " customers have been silent for as long before to tell how orders vary."
-            ),
-            {"campaign": name},
+        said.append((text, {"campaigns": len(enough), "control": int(enough.control.sum())}))
+    for name in unknown.campaign_id:
+        text = N_(
+            "How small an effect campaign {campaign:word} can prove is not known: too few customers"
+            " have been silent for as long before to tell how orders vary."
         )
-        for name in drawn.campaign_id[drawn.detectable_effect.isna()]
-    ]
-    for row in drawn[~drawn.enough & drawn.detectable_effect.notna()].itertuples():
-        size = {
-            "customers": row.treated + row.control,
-            "control": row.control,
-            "needed": row.needed,
-        }
-        said.append(
-            (
-                N_(
-                    "Campaign {campaign:word} is too small to prove what is hoped for: with"
-                    " {customers:int} customers, {control:int} of them held back, {found:number}"
-                    " extra orders per customer would be found in four cases of five, and"
-                    " {hoped:number} are hoped for; that takes {needed:int} customers."
-                ),
-                {
-                    "campaign": row.campaign_id,
-                    "found": row.detectable_effect,
-                    "hoped": row.smallest_effect,
-                }
-                | size,
-            )
+        said.append((text, {"campaign": name}))
+    for row in drawn[~drawn.enough & drawn.detectable_effect.notna()].to_dict("records"):
+        text = N_(
+            "Campaign {campaign_id:word} is too small to prove what is hoped for: with"
+            " {customers:int} customers, {control:int} of them held back,"
+            " {detectable_effect:number} extra orders per customer would be found in four cases of"
+            " five, and {smallest_effect:number} are hoped for; that takes {needed:int} customers."
         )
+        said.append((text, {"customers": row["treated"] + row["control"]} | row))
     if len(exempt):
-        said.append(
-            (
-                N_(
-                    "In {campaigns:int} planned campaigns nobody is held back ({customers:int}"
-                    " customers), so what they bring cannot be proven."
-                ),
-                {"campaigns": len(exempt), "customers": int(exempt.exempt.sum())},
-            )
+        text = N_(
+            "In {campaigns:int} planned campaigns nobody is held back ({customers:int} customers),"
+            " so what they bring cannot be proven."
         )
+        said.append((text, {"campaigns": len(exempt), "customers": int(exempt.exempt.sum())}))
     return said

@@ -93,12 +93,11 @@ def matrix_cell(ax: Axes, place: tuple[int, int], cell: Any, warn: bool) -> None
     x="share of customers who bought something new",
 )
 def hit_rates(ax: Axes, board: pd.DataFrame) -> None:
-    """How often one of the things proposed was bought, the first on top. Columns: model, hit, low,
-    high.
+    """How often one of the things proposed was bought: what is proposed here on top, then other
+    rules. Columns: model, hit, low, high.
     """
     places = np.arange(len(board))[::-1]
-    colours = [ACCENT if name == "proposed" else SOFT for name in board.model]
-    ax.barh(places, board.hit, 0.7, color=colours)
+    ax.barh(places, board.hit, 0.7, color=[ACCENT, *[SOFT] * (len(board) - 1)][: len(board)])
     ax.hlines(places, board.low, board.high, color=INK, lw=1)
     ax.set_yticks(places, [textwrap.fill(say.word(name), LABEL_WIDTH) for name in board.model])
     tall(ax, 2 * len(board))

@@ -17,7 +17,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from analysis import draws, schema, statistics
 from analysis.intake import cleaning
 from analysis.report.text import Language
-from analysis.strategy import recommend
+from analysis.strategy import item_rules, offer_trial, offers, purchases
 
 AS_OF = dt.date(2024, 6, 30)
 SAY = Language("en")
@@ -38,7 +38,7 @@ FLAGS = st.lists(
     min_size=5,
     max_size=5,
 )
-RULE = st.sampled_from(list(recommend.RULES))
+RULE = st.sampled_from(list(item_rules.RULES))
 
 
 def lines(rows, item="product", **more):
@@ -82,12 +82,10 @@ def basket(customer, *items, day=0):
     return [(customer, ago(day), item, 5) for item in items]
 
 
-def offers(log, champion="similar_buyers", people=None, as_of=AS_OF, say=SAY, **more):
+def offered(log, champion="similar_buyers", people=None, as_of=AS_OF, **more):
     """The table for these people; without, for everybody with a line."""
-    history = recommend.gather(log, as_of, people=people or (), **more)
-    return recommend.recommend(
-        history, champion, list(history.customers) if people is None else people, say
-    )
+    known = purchases.gather(log, as_of, people=people or (), **more)
+    return offers.recommend(known, champion, list(known.customers) if people is None else people)
 
 
 def items_of(table, customer, *kinds):
@@ -115,7 +113,7 @@ def test_who_buys_one_gets_what_its_other_buyers_have():
         *basket("c", "anvil", "bolt", "drill"),
     ]
     log += [*basket("new", "anvil"), *basket("e", "drill"), *basket("f", "clamp")]
-    table = offers(lines(log))
+    table = offered(lines(log))
     assert rows_of(table, "new") == [
         [1, "bolt", "new", "often bought with anvil"],
         [2, "drill", "new", "often bought with anvil"],
@@ -130,17 +128,17 @@ def test_purchases_count_the_more_the_later_and_the_oftener():
     the anvil a half-life later than the clamp is offered the bolt first; three purchases (log2 4 =
     2) of the clamp are then as much as one of the anvil.
     """
-    half = recommend.HALF_LIFE_DAYS
+    half = purchases.HALF_LIFE_DAYS
     log = [*basket("a", "anvil", "bolt"), *basket("b", "clamp", "drill"), *basket("z", "anvil")]
     old = basket("z", "clamp", day=half)
-    table = offers(lines(log + old))
+    table = offered(lines(log + old))
     assert items_of(table, "z", "new") == ["bolt", "drill"]
     single = 1 / 2**0.5
     assert table[table.customer_id == "z"].score.tolist() == pytest.approx(
         [single, single / 2], abs=1e-9
     )
     often = [row for more in (1, 2) for row in basket("z", "clamp", day=half + more)]
-    again = offers(lines(log + old + often))
+    again = offered(lines(log + old + often))
     assert again[again.customer_id == "z"].score.tolist() == pytest.approx(
         [single, single], abs=1e-9
     )
@@ -154,7 +152,7 @@ def test_the_reason_is_the_purchase_that_adds_most():
         *basket("c", "anvil", "bolt"),
     ]
     log += [*basket("d", "anvil"), *basket("z", "anvil", "drill")]
-    assert rows_of(offers(lines(log)), "z")[0] == [1, "bolt", "new", "often bought with drill"]
+    assert rows_of(offered(lines(log)), "z")[0] == [1, "bolt", "new", "often bought with drill"]
 
 
 def test_a_wanted_thing_goes_first_while_it_is_fresh():
@@ -173,13 +171,13 @@ def test_a_wanted_thing_goes_first_while_it_is_fresh():
         ("z", ago(9), "anvil"),
         ("z", ago(9), "anvil"),
     ]
-    table = offers(lines(log), interactions=contacts(asked))
+    table = offered(lines(log), interactions=contacts(asked))
     assert rows_of(table, "z")[:2] == [
         [1, "drill", "asked", "asked about on 2 days, last 4 days ago"],
         [2, "bolt", "new", "often bought with anvil"],
     ]
-    old = [(who, day - dt.timedelta(days=recommend.FRESH_DAYS), item) for who, day, item in asked]
-    assert [row[:3] for row in rows_of(offers(lines(log), interactions=contacts(old)), "z")] == [
+    old = [(who, day - dt.timedelta(days=offers.FRESH_DAYS), item) for who, day, item in asked]
+    assert [row[:3] for row in rows_of(offered(lines(log), interactions=contacts(old)), "z")] == [
         [1, "bolt", "new"],
         [2, "drill", "asked"],
         [3, "clamp", "popular"],
@@ -201,7 +199,7 @@ def test_a_prospect_is_offered_what_others_of_the_same_need_buy():
     ]
     sold = lines([row[:4] for row in log], category=[row[4] for row in log])
     talk = contacts([("p", ago(1), "tools"), ("p", ago(2), "tools")], "category")
-    table = offers(sold, people=["p"], interactions=talk)
+    table = offered(sold, people=["p"], interactions=talk)
     found = rows_of(table, "p")
     said = "most bought by customers who like or ask for tools"
     assert found[:2] == [[1, "drill", "popular", said], [2, "saw", "popular", said]]
@@ -218,7 +216,7 @@ def test_a_customer_nobody_is_like_gets_the_most_bought():
         *basket("c", "bolt"),
         *basket("z", "anvil"),
     ]
-    table = offers(lines(log), people=["z", "prospect"])
+    table = offered(lines(log), people=["z", "prospect"])
     assert rows_of(table, "z") == [
         [1, "bolt", "popular", "most bought"],
         [2, "drill", "popular", "most bought"],
@@ -240,7 +238,7 @@ def every(customer, item, pause, times, last):
 def test_due_again_is_between_one_and_three_own_pauses(times, last, is_due):
     log = lines(every("z", "bolt", 10, times, last) + basket("a", "anvil"))
     expected = [f"usually bought every 10 days, last {last} days ago"] if is_due else []
-    table = offers(log)
+    table = offered(log)
     assert table[table.kind == "again"].reason.tolist() == expected
 
 
@@ -250,7 +248,7 @@ def test_one_place_is_for_what_is_due_again_and_it_is_what_is_bought_most():
         + every("z", "anvil", 10, 4, 12)
         + basket("a", "drill", "clamp", "bolt")
     )
-    table = offers(lines(log))
+    table = offered(lines(log))
     assert items_of(table, "z", "again") == ["anvil"]
     assert [row[1] for row in rows_of(table, "z")] == ["anvil", "clamp", "drill"]
 
@@ -260,37 +258,37 @@ def test_of_a_category_the_odd_return_is_no_refusal():
     a product one suffices.
     """
     bought, back = every("z", "bolt", 10, 4, 12), [("z", ago(12), "bolt", -5)]
-    assert items_of(offers(lines(bought + back, "category")), "z") == ["bolt"]
+    assert items_of(offered(lines(bought + back, "category")), "z") == ["bolt"]
     assert (
-        items_of(offers(lines(bought + [(*row[:3], -5) for row in bought], "category")), "z") == []
+        items_of(offered(lines(bought + [(*row[:3], -5) for row in bought], "category")), "z") == []
     )
-    assert items_of(offers(lines(bought + back)), "z") == []
+    assert items_of(offered(lines(bought + back)), "z") == []
 
 
 def test_what_is_durable_gone_or_unwanted_is_left_out():
     log = every("z", "bolt", 10, 3, 12) + basket("a", "anvil", "drill", "bolt", "clamp")
     names = ["anvil", "bolt", "clamp", "drill"]
     everything = {"anvil", "bolt", "clamp", "drill"}
-    assert set(items_of(offers(lines(log)), "z")) == {"bolt", "anvil", "clamp"}
+    assert set(items_of(offered(lines(log)), "z")) == {"bolt", "anvil", "clamp"}
     assert set(
-        items_of(offers(lines(log), products=catalogue(["bolt"], names=names)), "z")
+        items_of(offered(lines(log), products=catalogue(["bolt"], names=names)), "z")
     ) == everything - {"bolt"}
     assert set(
-        items_of(offers(lines(log), products=catalogue([], ["bolt", "anvil"], names)), "z")
+        items_of(offered(lines(log), products=catalogue([], ["bolt", "anvil"], names)), "z")
     ) == {"clamp", "drill"}
-    assert set(items_of(offers(lines(log), never=["anvil"]), "z")) == everything - {"anvil"}
+    assert set(items_of(offered(lines(log), never=["anvil"]), "z")) == everything - {"anvil"}
     asked = contacts([("z", ago(n), "anvil") for n in (1, 2)])
-    assert items_of(offers(lines(log), interactions=asked), "z", "asked") == ["anvil"]
+    assert items_of(offered(lines(log), interactions=asked), "z", "asked") == ["anvil"]
     assert (
         items_of(
-            offers(lines(log), interactions=asked, products=catalogue([], ["anvil"], names)),
+            offered(lines(log), interactions=asked, products=catalogue([], ["anvil"], names)),
             "z",
             "asked",
         )
         == []
     )
     kinds = catalogue(names=names, category=["metal", "metal", "wood", "wood"])
-    assert set(items_of(offers(lines(log), products=kinds, never=["metal"]), "z")) == {
+    assert set(items_of(offered(lines(log), products=kinds, never=["metal"]), "z")) == {
         "clamp",
         "drill",
     }
@@ -300,21 +298,21 @@ def test_a_category_is_gone_when_all_its_products_are():
     log = [*basket("a", "metal", "wood"), *basket("b", "metal", "wood"), *basket("z", "wood")]
     goods = {"names": ["anvil", "bolt", "board"], "category": ["metal", "metal", "wood"]}
     assert items_of(
-        offers(lines(log, "category"), products=catalogue([], ["anvil"], **goods)), "z"
+        offered(lines(log, "category"), products=catalogue([], ["anvil"], **goods)), "z"
     ) == ["metal"]
     assert (
         items_of(
-            offers(lines(log, "category"), products=catalogue([], ["anvil", "bolt"], **goods)), "z"
+            offered(lines(log, "category"), products=catalogue([], ["anvil", "bolt"], **goods)), "z"
         )
         == []
     )
     due = every("z", "metal", 10, 3, 12)
     assert items_of(
-        offers(lines(due, "category"), products=catalogue(["anvil"], **goods)), "z"
+        offered(lines(due, "category"), products=catalogue(["anvil"], **goods)), "z"
     ) == ["metal"]
     assert (
         items_of(
-            offers(lines(due, "category"), products=catalogue(["anvil", "bolt"], **goods)), "z"
+            offered(lines(due, "category"), products=catalogue(["anvil", "bolt"], **goods)), "z"
         )
         == []
     )
@@ -323,23 +321,13 @@ def test_a_category_is_gone_when_all_its_products_are():
 def test_products_have_their_names_in_reasons_and_lists():
     names = pd.Series({"1": "Anvil"})
     log = [*basket("a", "1", "2"), *basket("z", "1")]
-    history = recommend.gather(lines(log), AS_OF)
-    table = recommend.recommend(history, "similar_buyers", ["z", "a"], SAY, names)
+    history = purchases.gather(lines(log), AS_OF)
+    table = offers.recommend(history, "similar_buyers", ["z", "a"], names)
     assert table[table.customer_id == "z"].reason.tolist() == ["often bought with Anvil"]
-    assert recommend.named(pd.DataFrame({"item": ["1", "2"]}), names)["item"].tolist() == [
+    assert offers.named(pd.DataFrame({"item": ["1", "2"]}), names)["item"].tolist() == [
         "Anvil",
         "2",
     ]
-    products = ibis.memtable({"product": ["1", "2"], "product_name": ["Anvil", None]})
-    pd.testing.assert_series_equal(
-        recommend.called(products, "product"), names, check_names=False, check_index_type=False
-    )
-    assert recommend.called(products, "category") is None
-    assert (
-        recommend.called(products.drop("product_name"), "product")
-        is recommend.called(None, "product")
-        is None
-    )
 
 
 # The rules against other implementations
@@ -353,14 +341,14 @@ def test_similarity_is_the_cosine():
     bought = random_purchases(1)
     expected = cosine_similarity(bought.T.toarray())
     np.fill_diagonal(expected, 0)
-    assert recommend.similar_buyers(bought).pull == pytest.approx(expected)
+    assert item_rules.similar_buyers(bought).pull == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("shrink", [0.03, 0.3])
 def test_regression_is_ridge_of_each_item_on_the_others(shrink):
     """The closed form against one ridge regression with an intercept for each item (sklearn)."""
     bought = random_purchases(2)
-    rule, dense = recommend.regression(bought, shrink), bought.toarray()
+    rule, dense = item_rules.regression(bought, shrink), bought.toarray()
     for item in range(dense.shape[1]):
         others = np.delete(np.arange(dense.shape[1]), item)
         fitted = Ridge(alpha=shrink * len(dense)).fit(dense[:, others], dense[:, item])
@@ -371,10 +359,10 @@ def test_regression_is_ridge_of_each_item_on_the_others(shrink):
 
 def test_the_most_bought_are_alike_for_all():
     bought = sparse.csr_matrix([[1.0, 0], [1, 1], [0, 0], [0, 0]])
-    assert recommend.most_bought(bought).scores(bought).tolist() == [[0.5, 0.25]] * 4
+    assert item_rules.most_bought(bought).scores(bought).tolist() == [[0.5, 0.25]] * 4
 
 
-@pytest.mark.parametrize("champion", list(recommend.RULES)[1:])
+@pytest.mark.parametrize("champion", list(item_rules.RULES)[1:])
 def test_planted_pairs_are_found(champion):
     """300 customers: who has a1 has b1 in four of five cases, and so on for five pairs, among ten
     goods that go with nothing. To each of 20 who have only the first of a pair, the second is
@@ -387,11 +375,11 @@ def test_planted_pairs_are_found(champion):
     for who, pair, both in people:
         chance = [f"x{n}" for n in np.flatnonzero(random.random(10) < 0.15)]
         log += basket(who, f"a{pair}", *chance, *([f"b{pair}"] if both else []))
-    table = offers(lines(log), champion)
+    table = offered(lines(log), champion)
     first = table[table.customer_id.str.startswith("z") & (table["rank"] == 1)]
     assert first["item"].tolist() == [f"b{n % 5}" for n in range(20)]
     assert first.reason.tolist() == [f"often bought with a{n % 5}" for n in range(20)]
-    most = offers(lines(log), "most_bought")
+    most = offered(lines(log), "most_bought")
     assert (
         not most[most.customer_id.str.startswith("z") & (most["rank"] == 1)]["item"]
         .str.startswith("b")
@@ -414,7 +402,7 @@ def test_what_is_left_out_is_never_proposed(log, talk, flags, champion, never):
         )
     )
     people = [*"uvwxyzp"]
-    table = offers(
+    table = offered(
         lines(log), champion, people, interactions=contacts(talk), products=products, never=never
     )
     schema.conform("recommendations", table)
@@ -423,7 +411,7 @@ def test_what_is_left_out_is_never_proposed(log, talk, flags, champion, never):
     )
     lasting = {name for name, lasts in zip(GOODS, durable, strict=True) if lasts}
     assert not gone & set(table["item"])
-    assert set(table.kind) <= set(recommend.KINDS)
+    assert set(table.kind) <= set(offers.KINDS)
     assert not table.duplicated(["customer_id", "item"]).any()
     for customer, own in table.groupby("customer_id"):
         mine = [(item, amount) for who, _, item, amount in log if who == customer and item]
@@ -432,17 +420,17 @@ def test_what_is_left_out_is_never_proposed(log, talk, flags, champion, never):
             {item for item, a in mine if (a or 0) < 0},
         )
         assert own["rank"].tolist() == list(range(1, len(own) + 1))
-        assert len(own) <= recommend.PLACES
+        assert len(own) <= offers.PLACES
         again = set(own[own.kind == "again"]["item"])
         assert not (bought | back) & (set(own["item"]) - again)
         assert again <= bought - back - lasting
-        assert len(again) <= recommend.AGAIN_PLACES
+        assert len(again) <= offers.AGAIN_PLACES
         assert (own.reason != "").all()
         assert own.score.gt(0).all()
     sold = {item for who, _, item, amount in log if item and (amount or 0) >= 0}
     for customer in people:  # nobody is left without while there is something that others buy
         mine = {item for who, _, item, _ in log if who == customer and item}
-        assert len(items_of(table, customer)) >= min(recommend.PLACES, len(sold - gone - mine))
+        assert len(items_of(table, customer)) >= min(offers.PLACES, len(sold - gone - mine))
 
 
 @given(LOG, st.lists(LINE, max_size=10), CONTACTS, CONTACTS, st.sampled_from([0, 40]), RULE)
@@ -452,8 +440,8 @@ def test_nothing_after_the_day_matters(log, more, talk, later, shift, champion):
     more = [(who, day + after, item, amount) for who, day, item, amount in more]
     later = [(who, day + after, item) for who, day, item in later]
     people, as_of = [*"uvwxyzp"], AS_OF + dt.timedelta(days=shift)
-    known = offers(lines(log), champion, people, as_of, interactions=contacts(talk))
-    told = offers(lines(log + more), champion, people, as_of, interactions=contacts(talk + later))
+    known = offered(lines(log), champion, people, as_of, interactions=contacts(talk))
+    told = offered(lines(log + more), champion, people, as_of, interactions=contacts(talk + later))
     pd.testing.assert_frame_equal(known, told)
 
 
@@ -461,11 +449,11 @@ def test_nothing_after_the_day_matters(log, more, talk, later, shift, champion):
 @settings(max_examples=5)
 def test_the_order_of_rows_does_not_matter(log, talk, champion, random):
     people = [*"uvwxyzp"]
-    one = offers(lines(log), champion, people, interactions=contacts(talk))
+    one = offered(lines(log), champion, people, interactions=contacts(talk))
     mixed, spoken = random.sample(log, len(log)), random.sample(talk, len(talk))
     random.shuffle(people)
     pd.testing.assert_frame_equal(
-        one, offers(lines(mixed), champion, people, interactions=contacts(spoken))
+        one, offered(lines(mixed), champion, people, interactions=contacts(spoken))
     )
 
 
@@ -475,25 +463,25 @@ def test_blocks_do_not_matter(monkeypatch):
         (f"c{random.integers(30)}", ago(int(random.integers(99))), f"i{random.integers(9)}", 5)
         for _ in range(300)
     ]
-    whole = offers(lines(log), "regression")
-    monkeypatch.setattr(recommend, "CELLS", 20)
-    pd.testing.assert_frame_equal(whole, offers(lines(log), "regression"))
+    whole = offered(lines(log), "regression")
+    monkeypatch.setattr(offers, "CELLS", 20)
+    pd.testing.assert_frame_equal(whole, offered(lines(log), "regression"))
 
 
 def test_only_so_many_items_are_learned_the_most_bought(monkeypatch):
-    monkeypatch.setattr(recommend, "MOST_ITEMS", 2)
+    monkeypatch.setattr(purchases, "MOST_ITEMS", 2)
     log = [
         *basket("a", "anvil", "bolt", "drill"),
         *basket("b", "bolt", "drill"),
         *basket("z", "bolt"),
     ]
-    assert list(recommend.gather(lines(log), AS_OF).items) == ["bolt", "drill"]
-    assert items_of(offers(lines(log)), "z") == ["drill"]
+    assert list(purchases.gather(lines(log), AS_OF).items) == ["bolt", "drill"]
+    assert items_of(offered(lines(log)), "z") == ["drill"]
 
 
 def test_text_of_the_data_stays_text():
     log = [*basket("a", "<b>clamp</b>", "{x}"), *basket("z", "<b>clamp</b>"), *basket("y", "{x}")]
-    table = offers(lines(log))
+    table = offered(lines(log))
     assert table.set_index("customer_id").reason[["y", "z"]].tolist() == [
         "often bought with {x}",
         "often bought with <b>clamp</b>",
@@ -502,44 +490,44 @@ def test_text_of_the_data_stays_text():
 
 # Little to go by
 def test_without_items_or_customers_there_is_nothing():
-    champion = recommend.DEFAULT
+    champion = item_rules.DEFAULT
     bare = lines(basket("a", "anvil"), item="")
     for table in (
-        offers(bare, champion),
-        offers(bare, champion, products=catalogue()),
-        offers(lines(basket("a", None)), champion),
-        offers(lines([]), champion),
-        offers(lines(basket("a", "anvil") + basket("b", "bolt")), champion, people=[]),
+        offered(bare, champion),
+        offered(bare, champion, products=catalogue()),
+        offered(lines(basket("a", None)), champion),
+        offered(lines([]), champion),
+        offered(lines(basket("a", "anvil") + basket("b", "bolt")), champion, people=[]),
     ):
         assert table.empty
-        assert list(table) == recommend.COLUMNS
+        assert list(table) == offers.COLUMNS
         schema.conform("recommendations", table)
-    assert offers(bare, champion, interactions=contacts([("a", AS_OF, "bolt")])).empty
-    assert recommend.trial(bare, AS_OF, 30).measured is None
+    assert offered(bare, champion, interactions=contacts([("a", AS_OF, "bolt")])).empty
+    assert offer_trial.run(bare, AS_OF, 30).measured is None
 
 
-@pytest.mark.parametrize("champion", ["most_bought", recommend.DEFAULT])
+@pytest.mark.parametrize("champion", ["most_bought", item_rules.DEFAULT])
 def test_one_customer_and_all_alike_have_nothing_new_to_be_offered(champion):
-    assert offers(lines(basket("a", "anvil")), champion).empty
+    assert offered(lines(basket("a", "anvil")), champion).empty
     everything = [row for who in "abc" for row in basket(who, "anvil", "bolt")]
-    assert offers(lines(everything), champion).empty
-    once = offers(lines(everything), champion, people=["a", "prospect"])
+    assert offered(lines(everything), champion).empty
+    once = offered(lines(everything), champion, people=["a", "prospect"])
     assert items_of(once, "a") == []
     assert items_of(once, "prospect") == ["anvil", "bolt"]
 
 
 def test_everything_gone_is_nothing():
     goods = catalogue([], ["anvil", "bolt"], ["anvil", "bolt"])
-    assert offers(
+    assert offered(
         lines([*basket("a", "anvil", "bolt"), *basket("z", "bolt")]), products=goods
     ).empty
 
 
 def test_a_log_of_returns_offers_nothing_of_them():
     log = lines([("a", AS_OF, "anvil", -5), ("b", AS_OF, "anvil", None), ("b", AS_OF, "bolt", 0)])
-    assert items_of(offers(log), "a") == ["bolt"]
+    assert items_of(offered(log), "a") == ["bolt"]
     pieces = lines([("a", AS_OF, "anvil", None), ("b", AS_OF, "bolt", None)], quantity=[-1.0, 1.0])
-    assert items_of(offers(pieces), "b") == []  # nobody bought the anvil
+    assert items_of(offered(pieces), "b") == []  # nobody bought the anvil
 
 
 # Measured
@@ -558,7 +546,7 @@ def after(customer, *items):
 @pytest.fixture
 def few(monkeypatch):
     """Measures however few there are."""
-    monkeypatch.setattr(recommend, "MIN_JUDGED", 1)
+    monkeypatch.setattr(offer_trial, "MIN_JUDGED", 1)
 
 
 # The most bought of seven goods: e (5 of the 6 buyers), then d, c (4), b (3), a (2), f and g (1)
@@ -587,7 +575,7 @@ def test_hit_rates_of_the_most_bought_by_hand(few):
         *after("7", "e"),
     ]
     late = [("5", AS_OF + dt.timedelta(days=1), "c", 5), ("3", AS_OF, "b", -5)]
-    board, again, count = recommend.judged(
+    board, again, count = offer_trial.judged(
         lines(PAST + new + late), ORIGIN, HORIZON, item="product"
     )
     figures = board.set_index("model").loc["most_bought"]
@@ -596,7 +584,7 @@ def test_hit_rates_of_the_most_bought_by_hand(few):
     assert figures.mrr == pytest.approx((1 / 3 + 1) / 4)
     assert figures.coverage == pytest.approx(7 / 7)  # 1: a f g, 4: b c f, 5: b c d, 6: a d e
     assert (figures.low, figures.high) == pytest.approx(statistics.wilson(0.5, 4))
-    assert list(board.model) == list(recommend.RULES)
+    assert list(board.model) == list(item_rules.RULES)
     assert np.isnan(again)
     assert count == 0
 
@@ -638,9 +626,9 @@ def plain(log, origin, horizon):
 @settings(max_examples=10)
 def test_measures_are_what_they_promise(log):
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(recommend, "MIN_JUDGED", 1)
+        patched.setattr(offer_trial, "MIN_JUDGED", 1)
         origin = dt.date(2024, 4, 15)
-        board = recommend.judged(lines(log), origin, 60, item="product")[0].set_index("model")
+        board = offer_trial.judged(lines(log), origin, 60, item="product")[0].set_index("model")
     expected = plain(log, origin, 60)
     found = (
         tuple(board.loc["most_bought", ["customers", "hit", "mrr", "coverage"]])
@@ -663,7 +651,7 @@ def test_what_is_due_again_is_measured_by_hand(few):
         *after("x", "bolt"),
         ("y", AS_OF + dt.timedelta(days=1), "bolt", 5),
     ]
-    found = recommend.trial(lines(log), AS_OF, HORIZON)
+    found = offer_trial.run(lines(log), AS_OF, HORIZON)
     assert (found.again, found.again_count) == (0.5, 2)
 
 
@@ -695,15 +683,15 @@ def pairs_company(random, customers=200):
 
 def test_a_trial_finds_what_was_planted_and_nothing_after_the_day():
     log = pairs_company(np.random.default_rng(6))
-    found = recommend.trial(lines(log), AS_OF, HORIZON)
-    key, values = recommend.verdict(found)
+    found = offer_trial.run(lines(log), AS_OF, HORIZON)
+    key, values = offer_trial.verdict(found)
     assert key == "offers_hit"
     assert values["low"] > values["popular"]
     assert (found.chosen, found.measured) == (AS_OF - dt.timedelta(days=60), ORIGIN)
     assert found.champion == found.choice.model[found.choice.hit.argmax()] != "most_bought"
-    assert found.board.model.tolist() == ["proposed", *recommend.RULES]
+    assert found.board.model.tolist() == ["proposed", *item_rules.RULES]
     more = [*log, *((f"c{n}", AS_OF + dt.timedelta(days=1 + n), f"x{n}", 5) for n in range(12))]
-    again = recommend.trial(lines(more[::-1]), AS_OF, HORIZON)
+    again = offer_trial.run(lines(more[::-1]), AS_OF, HORIZON)
     pd.testing.assert_frame_equal(found.board, again.board)
     pd.testing.assert_frame_equal(found.choice, again.choice)
 
@@ -716,8 +704,8 @@ def test_the_choice_does_not_see_the_measured_time():
         for n, (who, day, item, amount) in enumerate(log)
     ]
     one, two = (
-        recommend.trial(lines(log), AS_OF, HORIZON),
-        recommend.trial(lines(other), AS_OF, HORIZON),
+        offer_trial.run(lines(log), AS_OF, HORIZON),
+        offer_trial.run(lines(other), AS_OF, HORIZON),
     )
     pd.testing.assert_frame_equal(one.choice, two.choice)
     assert one.champion == two.champion
@@ -735,24 +723,24 @@ def test_where_nothing_goes_together_the_most_bought_are_hit_as_often(few):
             random.integers(0, 120, 8), random.choice(20, 8, p=chance), strict=True
         )
     ]
-    board = recommend.judged(lines(log), ORIGIN, HORIZON, item="product")[0].set_index("model")
+    board = offer_trial.judged(lines(log), ORIGIN, HORIZON, item="product")[0].set_index("model")
     assert board.loc["regression_strong", "low"] < board.hit["most_bought"]
     assert board.loc["most_bought", "high"] > board.hit["regression_light"]
 
 
 def test_only_so_many_are_judged_drawn_by_lot(few, monkeypatch):
-    monkeypatch.setattr(recommend, "MOST_JUDGED", 2)
+    monkeypatch.setattr(offer_trial, "MOST_JUDGED", 2)
     names = [f"c{n}" for n in range(6)]
     log = [row for n in names for row in before(n, "anvil")] + [
         row for n in names for row in after(n, "bolt")
     ]
-    history = recommend.gather(lines(log), ORIGIN, item="product")
-    later = recommend._later(lines(log), ORIGIN, HORIZON, "product")
-    drawn = history.customers[recommend._drawn(history, later, seed=7)]
+    history = purchases.gather(lines(log), ORIGIN, item="product")
+    later = offer_trial.bought_later(lines(log), ORIGIN, HORIZON, "product")
+    drawn = history.customers[offer_trial.drawn(history, later, seed=7)]
     lot = dict(zip(names, draws.lots(pd.Series(names), 7), strict=True))
     assert set(drawn) == set(sorted(names, key=lot.__getitem__)[:2])
     assert (
-        recommend.judged(lines(log), ORIGIN, HORIZON, item="product", seed=7)[0]
+        offer_trial.judged(lines(log), ORIGIN, HORIZON, item="product", seed=7)[0]
         .customers.eq(2)
         .all()
     )
@@ -760,12 +748,12 @@ def test_only_so_many_are_judged_drawn_by_lot(few, monkeypatch):
 
 def test_too_few_are_not_measured():
     log = lines([*before("1", "a", "b"), *before("2", "a"), *after("2", "b")])
-    found = recommend.trial(log, AS_OF, HORIZON)
-    assert (found.champion, found.chosen, found.measured) == (recommend.DEFAULT, None, None)
-    assert recommend.verdict(found) == ("offers_unmeasured", {"least": recommend.MIN_JUDGED})
-    assert recommend.choice(found) == ("offers_rule_default", {"model": recommend.DEFAULT})
+    found = offer_trial.run(log, AS_OF, HORIZON)
+    assert (found.champion, found.chosen, found.measured) == (item_rules.DEFAULT, None, None)
+    assert offer_trial.verdict(found) == ("offers_unmeasured", {"least": offer_trial.MIN_JUDGED})
+    assert offer_trial.choice(found) == ("offers_rule_default", {"model": item_rules.DEFAULT})
     assert found.board.empty
-    proof = recommend.again_proof(found)
+    proof = offer_trial.again_proof(found)
     assert proof["count"] == 0
     assert np.isnan(proof["share"])
 
@@ -781,37 +769,37 @@ def test_counts_and_items_by_hand():
     table = pd.DataFrame(rows, columns=["customer_id", "rank", "item", "kind"]).assign(
         reason="x", score=1.0
     )
-    assert recommend.counts(table) == {
+    assert offers.counts(table) == {
         "customers": 3,
         "new": 1,
         "again": 1,
         "asked": 1,
         "popular": 1,
     }
-    found = recommend.by_item(table, pd.Series({"bolt": "Bolt"}))
+    found = offers.by_item(table, pd.Series({"bolt": "Bolt"}))
     assert found["item"].tolist() == ["Bolt", "anvil", "drill"]
     assert found.customers.tolist() == [2, 1, 1]
     assert found.iloc[0].tolist() == ["Bolt", 2, 1, 0, 1, 0]
-    assert recommend.counts(recommend.nobody())["customers"] == 0
-    assert recommend.by_item(recommend.nobody()).empty
+    assert offers.counts(offers.nobody())["customers"] == 0
+    assert offers.by_item(offers.nobody()).empty
 
 
 def test_every_kind_rule_and_reason_has_words():
-    words = {*recommend.KINDS, *recommend.RULES, "proposed"}
+    words = {*offers.KINDS, *item_rules.RULES, "proposed"}
     assert words - SAY.catalogue["words"].keys() == set()
     assert {"new", "again", "asked", "popular", "popular_group"} == SAY.catalogue["offers"].keys()
     given = {"days": 30, "as_of": AS_OF}
     log = lines([*before("1", "a", "b"), *before("2", "a"), *after("2", "b")])
     for key, values in (
-        recommend.verdict(found := recommend.trial(log, AS_OF, HORIZON)),
-        recommend.choice(found),
+        offer_trial.verdict(found := offer_trial.run(log, AS_OF, HORIZON)),
+        offer_trial.choice(found),
     ):
         assert "{" not in SAY(f"findings.{key}", **values, **given)
-    found = recommend.trial(lines(pairs_company(np.random.default_rng(6))), AS_OF, HORIZON)
+    found = offer_trial.run(lines(pairs_company(np.random.default_rng(6))), AS_OF, HORIZON)
     for key, values in (
-        recommend.verdict(found),
-        recommend.choice(found),
-        ("offers_again", recommend.again_proof(found)),
+        offer_trial.verdict(found),
+        offer_trial.choice(found),
+        ("offers_again", offer_trial.again_proof(found)),
     ):
         assert "{" not in SAY(f"findings.{key}", **values, **given)
 
@@ -823,8 +811,8 @@ def test_the_invented_company_is_offered_what_it_may_be(crm_demo):
     sold, as_of = crm_demo.transactions, crm_demo.dataset.as_of
     products = cleaning.records(crm_demo.judged["products"])
     asked = cleaning.categorised(cleaning.records(crm_demo.judged["interactions"]), products)
-    history = recommend.gather(sold, as_of, asked, products)
-    table = recommend.recommend(history, recommend.DEFAULT, list(history.customers), SAY)
+    history = purchases.gather(sold, as_of, asked, products)
+    table = offers.recommend(history, item_rules.DEFAULT, list(history.customers))
     goods = products.to_pandas().set_index("product")
     assert goods.available[table["item"]].all()
     log = sold.select("customer_id", "product", "amount").to_pandas()
@@ -836,10 +824,10 @@ def test_the_invented_company_is_offered_what_it_may_be(crm_demo):
     again = {(who, what) for who, what, kind in told if kind == "again"}
     assert again <= pairs - returned
     assert not goods.durable[[what for _, what in again]].any()
-    assert (table.groupby("customer_id").size() == recommend.PLACES).mean() > 0.95
-    board, _, _ = recommend.judged(
-        sold, as_of - dt.timedelta(days=91), 91, asked, "product", champion=recommend.DEFAULT
+    assert (table.groupby("customer_id").size() == offers.PLACES).mean() > 0.95
+    board, _, _ = offer_trial.judged(
+        sold, as_of - dt.timedelta(days=91), 91, asked, "product", champion=item_rules.DEFAULT
     )
     by = board.set_index("model")
     assert by.low["proposed"] > by.high["most_bought"]
-    assert set(itertools.chain(recommend.RULES, ["proposed"])) == set(by.index)
+    assert set(itertools.chain(item_rules.RULES, ["proposed"])) == set(by.index)
