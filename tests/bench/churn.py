@@ -21,7 +21,7 @@ from btyd_speed import AS_OF, write_log
 from analysis.customers import open_transactions
 from analysis.files import ROOT
 from analysis.intake import dataset
-from analysis.models import btyd, churn, churn_features, early_warning, metrics, reasons
+from analysis.models import btyd, churn, early_warning, metrics, reasons
 from analysis.models.history import Records
 
 
@@ -79,20 +79,15 @@ def speed(count: int) -> None:
             time.perf_counter(),
         )
         trial = churn.trial(records, AS_OF, settings)
-        risk, known = trial.risk, churn.everybody(trial, records, settings)
+        risk, known = trial.risk, trial.known
         print(
             f"learned, calibrated, measured: {time.perf_counter() - began:.0f} s; champion"
             f" {trial.champion}",
             flush=True,
         )
-        told = churn_features.features(known)
-        scored = early_warning.scored(
-            known,
-            churn.risk_of(risk, told),
-            early_warning.before(records, risk, AS_OF, 30, settings),
-            settings,
-        )
-        effects = reasons.effects(risk, told, trial.usual)
+        before = early_warning.before(trial.everyone, risk, AS_OF, 30)
+        scored = early_warning.scored(known, trial.risks, before, settings)
+        effects = reasons.effects(risk, trial.features, trial.usual)
         seconds, peak = (
             time.perf_counter() - began,
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2,

@@ -14,8 +14,10 @@ from analysis import schema
 from analysis.intake.dataset import Dataset
 from analysis.intake.settings import Contact
 from analysis.models import churn, churn_features, early_warning
+from analysis.models.churn_models import Risk
 from analysis.models.early_warning import BANDS, EDGES, WITHOUT_MONEY
 from analysis.models.history import Records
+from analysis.models.leaving import Past
 
 NOTHING = float("nan")
 START, AS_OF = dt.date(2024, 1, 1), dt.date(2024, 12, 31)
@@ -93,7 +95,7 @@ def test_stakes_by_hand(facts, more, stake):
 
 def test_profit_counts_where_it_is_known_and_revenue_where_not():
     known = people(window_profit=[73.0, NOTHING], age_days=[499, 499])
-    assert early_warning.stakes(known, of()).tolist() == [pytest.approx(20), pytest.approx(100)]
+    assert early_warning.stakes(known, of()).tolist() == [pytest.approx(20), pytest.approx(20)]
 
 
 # Bands
@@ -122,11 +124,11 @@ def test_a_contact_costs_what_is_said_or_a_share_of_what_the_average_brings():
 )
 def test_bands_begin_where_a_message_and_a_call_pay_for_the_average(message, call, limits):
     settings = of(retention={"message": message, "call": call})
-    assert early_warning.limits(pd.Series([150.0, 50.0]), settings) == pytest.approx(limits)
+    assert early_warning.limits(100.0, settings) == pytest.approx(limits)
 
 
 def test_shares_give_the_same_bands_whatever_the_average():
-    poor, rich = (early_warning.limits(pd.Series([stake]), of()) for stake in (1.0, 1e6))
+    poor, rich = (early_warning.limits(stake, of()) for stake in (1.0, 1e6))
     assert poor == pytest.approx(rich)
     assert 0 < poor[0] < poor[1] < 1
 
@@ -134,7 +136,8 @@ def test_shares_give_the_same_bands_whatever_the_average():
 @pytest.mark.parametrize("at_stake", [[NOTHING, NOTHING], [], [0.0, 0.0]])
 def test_without_money_the_bands_are_fixed(at_stake):
     assert (
-        early_warning.limits(pd.Series(at_stake, dtype=float), of(retention=WAYS)) == WITHOUT_MONEY
+        early_warning.limits(pd.Series(at_stake, dtype=float).mean(), of(retention=WAYS))
+        == WITHOUT_MONEY
     )
 
 
@@ -176,7 +179,6 @@ def test_bands_are_set_by_those_not_lost_and_the_expected_loss_is_risk_times_sta
     assert table.value_at_stake.tolist() == pytest.approx([100, 100, 0])
     assert table.expected_loss.tolist() == pytest.approx([3, 50, 0])
     assert table.lost.tolist() == [False, False, True]
-    assert early_warning.limits_of(table, of(retention=WAYS)) == pytest.approx((0.04, 0.6))
     assert early_warning.average_stake(table) == pytest.approx(100)
 
 
@@ -264,9 +266,9 @@ def test_warnings_begin_with_the_largest_loss_and_without_money_with_the_highest
 
 def test_without_a_model_all_is_unknown_and_nobody_is_warned_of():
     known = people(customer_id=["a", "b"], stage=["lost", "new"])
-    unknown = churn.risk_of(None, pd.DataFrame(index=known.index))
+    unknown = np.full(len(known), np.nan)
     table = early_warning.scored(
-        known, unknown, early_warning.before(Records(None), None, AS_OF, 30, of()), of()
+        known, unknown, early_warning.before(None, None, AS_OF, 30), of()
     ).assign(reasons="")
     assert table.risk_band.tolist() == ["unknown", "unknown"]
     assert not table.warned.any() and early_warning.warnings(table).empty
@@ -315,7 +317,7 @@ def test_the_risk_before_is_the_same_models_and_knows_nothing_of_later_lines(led
     }
     model = Remembering()
     whole, cut = (
-        early_warning.before(Records(ledger(lines)), churn.Risk(model), AS_OF, 30, of())
+        early_warning.before(Past(Records(ledger(lines)), of()), Risk(model), AS_OF, 30)
         for lines in (log, known_then)
     )
     pd.testing.assert_series_equal(whole, cut)
@@ -327,9 +329,10 @@ def test_the_risk_before_is_the_same_models_and_knows_nothing_of_later_lines(led
 
 
 def test_the_risk_before_is_what_today_would_have_told_on_that_day(ledger):
-    log, model = Records(ledger(generated())), churn.Risk(Remembering(), 0.7, 0.2)
-    then = churn.describe(log, AS_OF - dt.timedelta(days=45), of())
-    before = early_warning.before(log, model, AS_OF, 45, of())
+    past = Past(Records(ledger(generated())), of())
+    model = Risk(Remembering(), 0.7, 0.2)
+    then = past.known(AS_OF - dt.timedelta(days=45))
+    before = early_warning.before(past, model, AS_OF, 45)
     np.testing.assert_array_equal(
         before[then.customer_id], model.predict(churn_features.features(then))
     )
@@ -337,7 +340,7 @@ def test_the_risk_before_is_what_today_would_have_told_on_that_day(ledger):
 
 def test_before_the_log_begins_nobody_had_a_risk(ledger):
     before = early_warning.before(
-        Records(ledger(generated())), churn.Risk(Remembering()), AS_OF, 4_000, of()
+        Past(Records(ledger(generated())), of()), Risk(Remembering()), AS_OF, 4_000
     )
     assert before.empty
     assert scored([0.9], before).warned.tolist() == [False]
@@ -355,7 +358,7 @@ def trial(risk, gone, **facts):
         calibrated={"m": "the champion then"},
     )
     origin.active = (held.stage != "lost").to_numpy()
-    return SimpleNamespace(measured=origin, champion="m")
+    return SimpleNamespace(measured=origin, champion="m", past="past")
 
 
 def test_proof_by_hand(monkeypatch):
@@ -377,9 +380,9 @@ def test_proof_by_hand(monkeypatch):
         stage=stages,
     )
     settings = of(retention=WAYS)
-    proof = early_warning.proof(found, "records", 30, settings)
+    proof = early_warning.proof(found, 30, settings)
     interval = binomtest(3, 4).proportion_ci(method="wilson")
-    assert asked == [("records", "the champion then", AS_OF, 30, settings)]
+    assert asked == [("past", "the champion then", AS_OF, 30)]
     assert proof == {
         "origin": AS_OF,
         "warned": 4,
@@ -391,6 +394,7 @@ def test_proof_by_hand(monkeypatch):
     }
 
 
+@pytest.mark.slow
 def test_proof_of_a_generated_log_counts_the_same_by_another_way(ledger):
     """The warned at the origin are told from two risks of the origin's model, and who left from the
     log itself.
@@ -411,7 +415,7 @@ def test_proof_of_a_generated_log_counts_the_same_by_another_way(ledger):
         START + dt.timedelta(days=700),
     )
     found = churn.trial(records, as_of, settings, "recency_rule")
-    proof = early_warning.proof(found, records, 30, settings)
+    proof = early_warning.proof(found, 30, settings)
     origin = as_of - dt.timedelta(days=60)
     model = found.measured.models["recency_rule"]
     risks = [
@@ -419,17 +423,14 @@ def test_proof_of_a_generated_log_counts_the_same_by_another_way(ledger):
             found.measured.calibrated["recency_rule"].predict(churn_features.features(held)),
             held.customer_id,
         )
-        for held in (
-            churn.describe(records, day, settings)
-            for day in (origin, origin - dt.timedelta(days=30))
-        )
+        for held in (found.past.known(day) for day in (origin, origin - dt.timedelta(days=30)))
     ]
     assert found.measured.calibrated["recency_rule"].model is model
     held = found.measured.held.set_index("customer_id")
     both = pd.DataFrame({"now": risks[0], "then": risks[1]}).dropna()
     both = both[held.stage[both.index] != "lost"]
     low, high = early_warning.limits(
-        early_warning.stakes(found.measured.held, settings)[(held.stage != "lost").to_numpy()],
+        early_warning.stakes(found.measured.held, settings)[found.measured.active].mean(),
         settings,
     )
     ranks = [(risk >= low).astype(int) + (risk >= high) for risk in (both.now, both.then)]
@@ -445,9 +446,9 @@ def test_proof_of_a_generated_log_counts_the_same_by_another_way(ledger):
 
 def test_what_cannot_be_proved_is_unknown(monkeypatch):
     monkeypatch.setattr(early_warning, "before", lambda *_: pd.Series({"c0": 0.9}))
-    nobody = early_warning.proof(trial([0.8], [True]), None, 30, of())
+    nobody = early_warning.proof(trial([0.8], [True]), 30, of())
     assert (nobody["origin"], nobody["warned"]) == (AS_OF, 0)
-    never = early_warning.proof(SimpleNamespace(measured=None), None, 30, of())
+    never = early_warning.proof(SimpleNamespace(measured=None), 30, of())
     assert (never["origin"], never["warned"]) == (None, 0)
     for told in (nobody, never):
         assert np.isnan([told[name] for name in ("left", "low", "high", "said", "before")]).all()

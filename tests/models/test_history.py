@@ -15,9 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.intake import cleaning
 from analysis import customers
-from analysis.intake import dataset
+from analysis.intake import cleaning, dataset
 from analysis.models import history
 from analysis.models.history import Records
 

@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 
 from analysis import schema
 from analysis.intake.dataset import Dataset
-from analysis.models.history import Records
-from analysis.report.text import Language
 from analysis.strategy import winback
 
 NOTHING = float("nan")
@@ -243,18 +241,6 @@ def test_without_records_of_opinions_the_way_decides():
     ]
 
 
-def test_every_approach_has_its_word():
-    facts = {
-        "open_tickets": [1.0, 0, 0, 0, 0],
-        "complaints": [0.0, 1, 0, 0, 0],
-        "returns": [0.0, 0, 1, 0, 0],
-    }
-    made = winback.approach(people(**facts), pd.Series(["call", "call", "call", "call", "message"]))
-    assert made.nunique() == 5
-    say = Language("en")
-    assert all(say.word(approach) != approach for approach in made)
-
-
 # The list
 NO_ITEMS = pd.DataFrame(
     {"customer_id": pd.Series(dtype="str"), "last_items": pd.Series(dtype="str")}
@@ -262,7 +248,12 @@ NO_ITEMS = pd.DataFrame(
 
 
 def listed(known, items=NO_ITEMS, consent=None, orders=2.0, settings=None, **told):
-    return winback.listed(known, scores(known, **told), items, consent, orders, settings or of())
+    table = scores(known, **told)
+    worth = winback.expected_return(known, table, orders, settings or of())
+    profiles = pd.DataFrame({"customer_id": known.customer_id[:0]})
+    if consent is not None:
+        profiles = consent.rename("consent").rename_axis("customer_id").reset_index()
+    return winback.listed(known, table, worth, items, profiles)
 
 
 def test_listed_by_hand():
@@ -329,19 +320,6 @@ def test_nobody_has_agreed():
     schema.conform("winback", chosen)
 
 
-def test_consent_is_read_from_profiles_that_say_it():
-    profiles = pa.table(
-        {"customer_id": ["a", "b", "c"], "consent": pa.array([True, None, False], pa.bool_())}
-    )
-    read = winback.consent(Records(None, profiles=ibis.memtable(profiles)))
-    chosen, refused = listed(people(customer_id=["a", "b", "c", "d"]), consent=read)
-    assert chosen.customer_id.tolist() == ["a"] and refused == 3
-    assert (
-        winback.consent(Records(None, profiles=ibis.memtable(profiles.drop(["consent"])))) is None
-    )
-    assert winback.consent(Records(None)) is None
-
-
 VALUES, SHARES = (st.one_of(st.just(NOTHING), st.floats(0, most)) for most in (1e5, 1))
 AWAY_OR_NOT = st.tuples(
     st.sampled_from(["silent", "lost", "loyal"]),
@@ -387,7 +365,7 @@ def test_the_frames_are_left_as_they_were():
     known = people(stage=["silent", "lost"])
     before, table = known.copy(), scores(known)
     told = table.copy()
-    winback.listed(known, table, NO_ITEMS, None, 2.0, of())
+    winback.listed(known, table, worth(known), NO_ITEMS, known[["customer_id"]])
     pd.testing.assert_frame_equal(known, before)
     pd.testing.assert_frame_equal(table, told)
     assert np.isfinite(worth(known).expected_return).all()

@@ -1,56 +1,166 @@
-"""The features that models of leaving learn from, in groups that a person has a word for."""
+"""The features that models of leaving learn from, in groups (concepts) that a person has a word and
+a sentence for.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from analysis.models import clv
 from analysis.models.history import LATELY_DAYS
+from analysis.report.text import N_, say
 
-# What a reason speaks of: the features that say it. A feature that a company's records do not give
-# is left out.
-CONCEPTS: dict[str, tuple[str, ...]] = {
-    "silence": ("recency", "overdue", "expected", "orders_14", "orders_28"),
-    "pace": ("orders_56", "orders_91", "orders_182", "slowing", "pause_change", "irregular"),
-    "orders": ("frequency", "usual_pause"),
-    "spend": ("order_value", "revenue_28", "revenue_91"),
-    "time": ("age",),
-    "returns": ("returns",),
-    "breadth": ("items", "items_lately"),
-    "contacts": ("contacts", "contact_days_ago"),
-    "visits": ("visits",),
-    "complaints": ("complaints", "open_tickets"),
-    "satisfaction": ("satisfaction",),
-    "campaigns": ("treated", "answered"),
-    "profile": (),  # the features that begin with is_
+CHANGED = 0.1  # of the spend, for it to be called up or down
+ONCE = N_("has ordered once, {recency_days:int} days ago")
+
+
+def facts(known: pd.DataFrame) -> pd.DataFrame:
+    """What the sentences of concepts say, by row of customers as from leaving.Past.describe."""
+    lately, twice = (known[f"revenue_{n * LATELY_DAYS}"] for n in (1, 2))
+    before = (twice - lately).where(twice > lately)
+    orders = known[f"orders_{LATELY_DAYS}"]
+    return known.assign(
+        days=LATELY_DAYS,
+        pause=known.usual_pause.round(),
+        lately=orders,
+        before=known[f"orders_{2 * LATELY_DAYS}"] - orders,
+        spend_change=(lately / before - 1).round(2),
+        spend_share=(lately / before - 1).round(2).abs(),
+        value=known.order_value.round(),
+    )
+
+
+def unless_once(sentence: str) -> Callable[[pd.DataFrame], np.ndarray]:
+    """The sentence for those who have ordered again, ONCE for the others."""
+    return lambda told: np.where(told.frequency > 0, sentence, ONCE)
+
+
+def unless_unknown(
+    column: str, sentence: str, unknown: str
+) -> Callable[[pd.DataFrame], np.ndarray]:
+    """The sentence where the column is known, else the other one."""
+    return lambda told: np.where(told[column].isna(), unknown, sentence)
+
+
+def of_spend(told: pd.DataFrame) -> np.ndarray:
+    return np.select(
+        [told.spend_change <= -CHANGED, told.spend_change >= CHANGED],
+        [
+            N_("spend of the last {days:int} days down {spend_share:whole_percent}"),
+            N_("spend of the last {days:int} days up {spend_share:whole_percent}"),
+        ],
+        N_("an order is worth {value:money}"),
+    )
+
+
+@dataclass(frozen=True)
+class Concept:
+    """What is said of it in general, its features, and its sentence (or which one of each
+    customer), whose values are columns of `facts`.
+    """
+
+    label: str
+    features: tuple[str, ...]
+    sentence: str | Callable[[pd.DataFrame], np.ndarray]
+
+
+# A feature that a company's records do not give is left out.
+CONCEPTS = {
+    "silence": Concept(
+        N_("how long the customer has been silent"),
+        ("recency", "overdue", "expected", "orders_14", "orders_28"),
+        unless_once(
+            N_("usually orders every {pause:int} days, last order {recency_days:int} days ago")
+        ),
+    ),
+    "pace": Concept(
+        N_("orders lately against before"),
+        ("orders_56", "orders_91", "orders_182", "slowing", "pause_change", "irregular"),
+        N_(
+            "orders of the last {days:int} days: {lately:int}, of the {days:int} before:"
+            " {before:int}"
+        ),
+    ),
+    "orders": Concept(
+        N_("number of orders and usual pause"),
+        ("frequency", "usual_pause"),
+        unless_once(N_("{orders:int} order days in {age_days:int} days")),
+    ),
+    "spend": Concept(N_("spend"), ("order_value", "revenue_28", "revenue_91"), of_spend),
+    "time": Concept(
+        N_("time as a customer"), ("age",), unless_once(N_("customer for {age_days:int} days"))
+    ),
+    "returns": Concept(
+        N_("returns"), ("returns",), N_("lines returned within a year: {returns:int}")
+    ),
+    "breadth": Concept(
+        N_("kinds of products bought"),
+        ("items", "items_lately"),
+        N_("kinds of products bought: {items:int}"),
+    ),
+    "contacts": Concept(
+        N_("contacts with us"),
+        ("contacts", "contact_days_ago"),
+        unless_unknown(
+            "contact_days_ago",
+            N_(
+                "days with contact in the last {days:int}: {contacts:int}, the last"
+                " {contact_days_ago:int} days ago"
+            ),
+            N_("no contact on record"),
+        ),
+    ),
+    "visits": Concept(
+        N_("visits to the web site"),
+        ("visits",),
+        N_("days on the web site in the last {days:int}: {visits:int}"),
+    ),
+    "complaints": Concept(
+        N_("complaints and open tickets"),
+        ("complaints", "open_tickets"),
+        N_(
+            "complaints in the last {days:int} days: {complaints:int}, still open:"
+            " {open_tickets:int}"
+        ),
+    ),
+    "satisfaction": Concept(
+        N_("satisfaction"),
+        ("satisfaction",),
+        unless_unknown(
+            "satisfaction",
+            N_("last satisfaction {satisfaction:whole_percent} of the scale"),
+            N_("has never said how satisfied"),
+        ),
+    ),
+    "campaigns": Concept(
+        N_("campaigns reached"),
+        ("treated", "answered"),
+        N_("reached by campaigns within a year: {treated:int}"),
+    ),
+    # the features that begin with is_
+    "profile": Concept(N_("the profile"), (), N_("like others of the same profile")),
 }
+say.labels.update({name: concept.label for name, concept in CONCEPTS.items()})
 # Features that take few values, or are 0 for nearly everybody: a curve cannot be fitted to them.
 FLAT = (
-    "returns",
-    "items",
-    "items_lately",
-    "contacts",
-    "visits",
-    "complaints",
-    "open_tickets",
-    "treated",
-    "answered",
-)
+    "returns", "items", "items_lately", "contacts", "visits", "complaints", "open_tickets",
+    "treated", "answered",
+)  # fmt: skip
 
 
 def features(known: pd.DataFrame) -> pd.DataFrame:
-    """Features of customers as from signals.at, with the `expected` orders of a probabilistic
-    model. Logs, because all are skewed; money over its median, so that the currency does not
-    matter; empty where unknown (the pause of one order).
+    """Features of customers as from leaving.Past.describe. Logs, because all are skewed; money over
+    its median, so that the currency does not matter; empty where unknown (the pause of one order).
     """
-    pause = known.usual_pause.clip(lower=1)
+    pause, age = known.usual_pause.clip(lower=1), known.age_days + 1
     typical = known.order_value[known.order_value > 0].median()
     typical = typical if typical > 0 else 1.0
-    age = known.age_days + 1
-    rates = {f"orders_{n}": known[f"orders_{n}"] / np.minimum(n, age) * n for n in clv.TRAILING}
     told = {
         "recency": known.recency_days,
         "overdue": known.recency_days / pause,
-        **rates,
+        **{f"orders_{n}": known[f"orders_{n}"] / np.minimum(n, age) * n for n in clv.TRAILING},
         "pause_change": known.recent_pause / pause,
         "irregular": known.pause_deviation / pause,
         "frequency": known.frequency,
@@ -60,23 +170,15 @@ def features(known: pd.DataFrame) -> pd.DataFrame:
         "revenue_91": known.revenue_91 / typical,
         "age": known.age_days,
     }
-    more = [
-        name
-        for names in CONCEPTS.values()
-        for name in names
-        if name in known and name not in (*told, "expected")
-    ]
-    logs = {
-        name: np.log1p(column.astype(float).clip(lower=0))
-        for name, column in (told | dict(known[more])).items()
-    }
+    named = [name for concept in CONCEPTS.values() for name in concept.features]
+    told |= {name: known[name] for name in named if name in known and name not in told}
+    told.pop("expected", None)
+    logs = {name: np.log1p(column.astype(float).clip(lower=0)) for name, column in told.items()}
     lately, before = known[f"orders_{LATELY_DAYS}"], known.orders / age * LATELY_DAYS
-    own = {
-        "expected": np.log(known.expected.clip(lower=clv.LEAST)),
-        "slowing": np.log1p(lately) - np.log1p(before),
-    }
+    logs["expected"] = np.log(known.expected.clip(lower=clv.LEAST))
+    logs["slowing"] = np.log1p(lately) - np.log1p(before)
     flags = {name: known[name].astype(float) for name in known if name.startswith("is_")}
-    return pd.DataFrame(logs | own | flags, index=known.index)
+    return pd.DataFrame(logs | flags, index=known.index)
 
 
 def concept_features(names: pd.Index) -> dict[str, list[str]]:
@@ -84,8 +186,7 @@ def concept_features(names: pd.Index) -> dict[str, list[str]]:
     out.
     """
     found = {
-        concept: [name for name in names if name in members]
-        for concept, members in CONCEPTS.items()
+        name: [f for f in names if f in concept.features] for name, concept in CONCEPTS.items()
     }
     found["profile"] = [name for name in names if name.startswith("is_")]
     return {concept: members for concept, members in found.items() if members}

@@ -21,7 +21,6 @@ from analysis import customers, schema
 from analysis.intake.dataset import Dataset
 from analysis.segments import interests
 
-RECENT_PAUSES = 3  # the last pauses between orders, against all of them
 LATELY_DAYS = 91  # a quarter
 LONG_DAYS = 365  # in which what happens seldom is counted: returns, complaints, campaigns
 MOST_CLASSES = 8  # of a static column, the most frequent; the others are alike to a model
@@ -144,23 +143,21 @@ def answers(feedback: Table, as_of: dt.date) -> Table:
 def at(
     records: Records, as_of: dt.date, trailing: Sequence[int], window_days: int = 0
 ) -> pd.DataFrame:
-    """The table `customers` as of a day, sorted by customer_id, and beside it what `rhythm`,
-    `baskets`, `contacts`, `opinions`, `campaigns` and `profile` tell, as far as there are such
-    records. `trailing` as for customers.customers.
+    """The table `customers` as of a day, sorted by customer_id, and beside it what
+    customers.rhythm, `baskets`, `contacts`, `opinions`, `campaigns` and `profile` tell, as far as
+    there are such records. `trailing` as for customers.customers.
     """
     known = customers.customers(records.transactions, as_of, window_days, trailing)
-    parts = [rhythm(records.transactions, as_of), baskets(records.transactions, as_of)]
+    rhythm = customers.rhythm(records.transactions, as_of).drop("pauses")
+    parts = [rhythm, baskets(records.transactions, as_of)]
     if records.interactions is not None:
         parts.append(contacts(records.interactions, as_of))
     if records.feedback is not None:
         parts.append(opinions(records.feedback, as_of))
     if records.campaigns is not None:
         parts.append(campaigns(records.campaigns, as_of))
-    if (
-        records.profiles is not None
-        and (said := profile(records.profiles, records.static)) is not None
-    ):
-        parts.append(said)
+    if records.profiles is not None and records.static:
+        parts.append(profile(records.profiles, records.static))
     for part in parts:
         known = known.left_join(part, "customer_id").drop("customer_id_right")
     found = schema.conform("customers", known.order_by("customer_id").to_pyarrow()).to_pandas(
@@ -174,39 +171,13 @@ def at(
 COUNTS = ("returns", "contacts", "visits", "complaints", "open_tickets", "treated", "answered")
 
 
-def rhythm(transactions: Table, as_of: dt.date) -> Table:
-    """customer_id; usual_pause, pause_deviation, recent_pause: mean and standard deviation of the
-    days between order days, and the mean of the last RECENT_PAUSES; empty without a pause.
-    """
-    before = ibis.window(group_by="customer_id", order_by=_.day)
-    bought = (
-        customers.order_days(transactions, as_of)
-        .filter(_.bought.notnull())
-        .select("customer_id", "day")
-    )
-    place = ibis.row_number().over(ibis.window(group_by="customer_id", order_by=_.day.desc()))
-    paused = bought.mutate(
-        pause=_.day.delta(_.day.lag().over(before), unit="day").cast("float64"), place=place
-    )
-    sums = paused.group_by("customer_id").agg(
-        usual_pause=_.pause.mean(),
-        squares=(_.pause * _.pause).mean(),
-        recent_pause=_.pause.mean(where=_.place < RECENT_PAUSES),
-    )
-    spread = ibis.greatest(sums.squares - sums.usual_pause * sums.usual_pause, 0.0).sqrt()
-    deviation = sums.squares.notnull().ifelse(spread, None)
-    return sums.select("customer_id", "usual_pause", "recent_pause", pause_deviation=deviation)
-
-
 def baskets(transactions: Table, as_of: dt.date) -> Table:
     """customer_id; returns (lines that take something back within LONG_DAYS); items, items_lately
     (kinds bought: categories, or products where no categories are known, of all time and of
     LATELY_DAYS), where the log knows any.
     """
     past = transactions.filter(_.day <= as_of)
-    back = past.amount.fill_null(0) < 0
-    if "quantity" in past.columns:
-        back |= past.quantity.fill_null(0) < 0
+    back = customers.is_return(past)
     counts = {"returns": (back & _within(past.day, as_of, LONG_DAYS)).sum()}
     if level := interests.level(transactions):
         counts["items"] = past[level].nunique(where=~back)
@@ -272,22 +243,18 @@ def campaigns(log: Table, as_of: dt.date) -> Table:
     return past.group_by("customer_id").agg(**counts)
 
 
-def profile(profiles: Table, static: Sequence[str]) -> Table | None:
+def profile(profiles: Table, static: Sequence[str]) -> Table:
     """customer_id and, for each of the MOST_CLASSES most frequent classes of a static column,
-    whether it is the customer's: is_<column>_<number>, numbered by frequency. None without static
-    columns.
+    whether it is the customer's: is_<column>_<number>, numbered by frequency.
     """
     flags = {}
-    for column in static:
-        if column in profiles.columns:
-            counts = profiles.filter(_[column].notnull()).group_by(column).agg(n=_.count())
-            for number, name in enumerate(
-                counts.order_by(_.n.desc(), column).limit(MOST_CLASSES)[column].to_list()
-            ):
-                flags[f"is_{column}_{number}"] = (
-                    (profiles[column] == name).fill_null(False).cast("float64")
-                )
-    return profiles.select("customer_id", **flags) if flags else None
+    for column in (name for name in static if name in profiles.columns):
+        counts = profiles.filter(_[column].notnull()).group_by(column).agg(n=_.count())
+        most = counts.order_by(_.n.desc(), column).limit(MOST_CLASSES)[column].to_list()
+        for number, name in enumerate(most):
+            same = (profiles[column] == name).fill_null(False)
+            flags[f"is_{column}_{number}"] = same.cast("float64")
+    return profiles.select("customer_id", **flags)
 
 
 def _within(day: Value, as_of: dt.date, days: int) -> Value:

@@ -5,11 +5,12 @@ of rows decides nothing: customers of equal risk count as alike, wherever a bord
 What cannot be measured (one class, no rows) is nan, or an empty frame. Intervals are 95 %.
 """
 
+import warnings
 from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit
+from scipy.special import logit
 from scipy.stats import rankdata
 
 from analysis.statistics import wilson
@@ -20,29 +21,24 @@ Z = 1.96  # standard errors on either side, as in wilson
 CERTAIN = 1e-6  # risks are no nearer to 0 and 1 than this where their logit is taken
 SIMULATED = 50_000  # customers up to which every outcome is drawn; of more, the totals of groups
 POINTS = 200  # of a profit curve, as many as a chart can show
-STEPS = 100  # of Newton's method, which takes about six; without an end there is no estimate
-STRIDE = 5.0  # longest step: logits further off are certain, and the likelihood is flat there
-WORST_CONDITION = 1e12  # of the information matrix; beyond it rounding tells more than the data
 
 Outcomes: TypeAlias = np.ndarray | pd.Series
 
 
 def measure(risk: np.ndarray, gone: Outcomes) -> dict[str, float]:
     """All figures for the report: keys as in auc, brier and calibration, and ece
-    (expected_calibration_error), ece_limit (calibration_error_limit, seed 0) and base (share that
-    left).
+    (expected_calibration_error), ece_limit (calibration_error_limit, seed 0), mean_risk and base
+    (share that left).
     """
-    ece = {
+    return {
+        **auc(risk, gone),
+        **brier(risk, gone),
+        **calibration(risk, gone),
         "ece": expected_calibration_error(risk, gone),
         "ece_limit": calibration_error_limit(risk, seed=0),
+        "mean_risk": _mean(risk),
+        "base": _mean(_left(gone)),
     }
-    return (
-        auc(risk, gone)
-        | brier(risk, gone)
-        | calibration(risk, gone)
-        | ece
-        | {"base": _mean(_left(gone))}
-    )
 
 
 def stability(frame: pd.DataFrame, by: str) -> pd.DataFrame:
@@ -57,12 +53,10 @@ def stability(frame: pd.DataFrame, by: str) -> pd.DataFrame:
     rows = []
     for name, group in frame.groupby(by, observed=True, dropna=False):
         risk, gone = group.risk.to_numpy(float), _left(group.gone)
-        enough = min(gone.sum(), (~gone).sum()) >= MIN_CASES
-        told = auc(risk, gone) | brier(risk, gone) | calibration(risk, gone) if enough else {}
-        rows.append(
-            {by: name, "customers": len(group), "base": gone.mean(), "mean_risk": risk.mean()}
-            | told
-        )
+        row = {by: name, "customers": len(group), "base": gone.mean(), "mean_risk": risk.mean()}
+        if min(gone.sum(), (~gone).sum()) >= MIN_CASES:
+            row |= auc(risk, gone) | brier(risk, gone) | calibration(risk, gone)
+        rows.append(row)
     return pd.DataFrame(rows, columns=[by, "customers", "base", "mean_risk", *figures])
 
 
@@ -136,36 +130,13 @@ def precision_at(risk: np.ndarray, gone: Outcomes, count: int) -> dict[str, floa
 
 # Calibration
 def brier(risk: np.ndarray, gone: Outcomes) -> dict[str, float]:
-    """Brier score and its parts over BINS groups of equal count (Murphy 1973).
-
-    Keys: brier, brier_base (of giving everyone the base rate), skill (1 - brier / brier_base),
-    reliability, resolution and uncertainty, of which brier = reliability - resolution +
-    uncertainty. For that to hold though risks differ within a group, resolution is the generalised
-    one: less their variance there, plus twice their covariance with the outcome (Stephenson, Coelho
-    & Jolliffe 2008).
+    """Keys: brier (mean squared error), brier_base (of giving everyone the base rate), skill (1 -
+    brier / brier_base).
     """
     left = _left(gone)
-    if not len(left):
-        return dict.fromkeys(
-            ("brier", "brier_base", "skill", "reliability", "resolution", "uncertainty"),
-            float("nan"),
-        )
-    score, base = float(np.mean((risk - left) ** 2)), float(left.mean())
-    groups, uncertainty = _groups(risk, left), base * (1 - base)
-    weight, n = groups.customers / len(left), groups.customers
-    predicted, actual = groups.risk / n, groups.gone / n
-    variance, covariance = (
-        groups.squares / n - predicted**2,
-        groups.of_leavers / n - predicted * actual,
-    )
-    return {
-        "brier": score,
-        "brier_base": uncertainty,
-        "skill": 1 - score / uncertainty if uncertainty else float("nan"),
-        "reliability": float((weight * (predicted - actual) ** 2).sum()),
-        "resolution": float((weight * ((actual - base) ** 2 - variance + 2 * covariance)).sum()),
-        "uncertainty": uncertainty,
-    }
+    score, base = _mean((risk - left) ** 2), _mean(left) * (1 - _mean(left))
+    skill = 1 - score / base if base else float("nan")
+    return {"brier": score, "brier_base": base, "skill": skill}
 
 
 def brier_difference(risk: np.ndarray, other: np.ndarray, gone: Outcomes) -> dict[str, float]:
@@ -181,50 +152,36 @@ def brier_difference(risk: np.ndarray, other: np.ndarray, gone: Outcomes) -> dic
 
 
 def calibration(risk: np.ndarray, gone: Outcomes) -> dict[str, float]:
-    """Whether risks are too extreme or too high as a whole: the outcome regressed on their logits
-    (Cox 1958).
+    """Whether risks are too extreme: the outcome regressed on their logits (Cox 1958).
 
-    Keys: slope (1 is right; below, risks are too extreme), slope_low, slope_high; intercept (0 is
-    right; below, risks are too high; fitted with the slope held at 1), intercept_low,
-    intercept_high (Wald intervals). The slope is nan where risks are all equal or tell leavers from
-    stayers without a fault, both are with one class.
+    Keys: slope (1 is right; below, risks are too extreme), slope_low, slope_high (Wald interval).
+    nan where risks are all equal or tell leavers from stayers without a fault.
     """
     left, logits = _left(gone), logit(np.clip(risk, CERTAIN, 1 - CERTAIN))
-    figures: dict[str, float] = {}
-    for name, (estimate, error) in {
-        "slope": _slope(logits, left),
-        "intercept": _intercept(logits, left),
-    }.items():
-        low, high = _around(estimate, error)
-        figures |= {name: estimate, f"{name}_low": low, f"{name}_high": high}
-    return figures
+    slope, error = _slope(logits, left) if _overlap(logits, left) else (float("nan"), float("nan"))
+    low, high = _around(slope, error)
+    return {"slope": slope, "slope_low": low, "slope_high": high}
 
 
 def _slope(logits: np.ndarray, gone: np.ndarray) -> tuple[float, float]:
     """With its standard error, beside an intercept of its own."""
-    if not _overlap(logits, gone):
-        return float("nan"), float("nan")
-    distinct, leavers, customers = _counts(logits, gone)
-    # with mean 0 and variance 1 Newton's method neither knows nor fears the units of the logits
+    # loaded only where a slope is asked for: each notebook waits for its imports
+    from statsmodels.genmod.families import Binomial
+    from statsmodels.genmod.generalized_linear_model import GLM
+
+    distinct, place = np.unique(logits, return_inverse=True)
+    leavers, customers = np.bincount(place, gone), np.bincount(place)
+    # with mean 0 and variance 1 the fit neither knows nor fears the units of the logits
     centred = distinct - np.average(distinct, weights=customers)
     scale = np.sqrt(np.average(centred**2, weights=customers))
-    columns = np.column_stack([np.ones(len(distinct)), centred / scale])
-    slope, error = _last_coefficient(columns, leavers, customers, np.zeros(len(distinct)))
-    return float(slope / scale), float(error / scale)
-
-
-def _intercept(logits: np.ndarray, gone: np.ndarray) -> tuple[float, float]:
-    """With its standard error, the slope held at 1."""
-    if gone.all() or not gone.any():
+    columns = np.column_stack([centred / scale, np.ones(len(distinct))])
+    counts = np.column_stack([leavers, customers - leavers])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what does not converge is nan
+        fit = GLM(counts, columns, family=Binomial()).fit(tol=1e-12)
+    if not fit.converged:
         return float("nan"), float("nan")
-    distinct, leavers, customers = _counts(logits, gone)
-    return _last_coefficient(np.ones((len(distinct), 1)), leavers, customers, distinct)
-
-
-def _counts(logits: np.ndarray, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The different logits in order, and how many left and how many customers there are at each."""
-    distinct, place = np.unique(logits, return_inverse=True)
-    return distinct, np.bincount(place, gone), np.bincount(place)
+    return float(fit.params[0] / scale), float(fit.bse[0] / scale)
 
 
 def _overlap(logits: np.ndarray, gone: np.ndarray) -> bool:
@@ -237,39 +194,11 @@ def _overlap(logits: np.ndarray, gone: np.ndarray) -> bool:
     return bool(leavers.min() < stayers.max() and stayers.min() < leavers.max())
 
 
-def _last_coefficient(
-    columns: np.ndarray, leavers: np.ndarray, customers: np.ndarray, offset: np.ndarray
-) -> tuple[float, float]:
-    """Of a logistic regression of counts on `columns` the last coefficient and its standard error,
-    by Newton's method; nan where it does not converge. A step that lowers the likelihood is halved.
-    """
-
-    def likelihood(b: np.ndarray) -> float:
-        at = offset + columns @ b
-        return float(leavers @ at - customers @ np.logaddexp(0, at))
-
-    b = np.zeros(columns.shape[1])
-    for _ in range(STEPS):
-        chance = expit(offset + columns @ b)
-        information = (columns.T * (customers * chance * (1 - chance))) @ columns
-        if not np.linalg.cond(information) < WORST_CONDITION:
-            break
-        step = np.linalg.solve(information, columns.T @ (leavers - customers * chance))
-        step /= max(1.0, np.abs(step).max() / STRIDE)
-        reached = likelihood(b)
-        while likelihood(b + step) < reached - 1e-12 * abs(reached):  # rounding is no loss
-            step /= 2
-        b = b + step
-        if np.abs(step).max() < 1e-8:
-            return float(b[-1]), float(np.sqrt(np.linalg.inv(information)[-1, -1]))
-    return float("nan"), float("nan")
-
-
-def expected_calibration_error(risk: np.ndarray, gone: Outcomes, bins: int = BINS) -> float:
+def expected_calibration_error(risk: np.ndarray, gone: Outcomes) -> float:
     """How far the mean risk and the share that left are apart, in the mean over groups of equal
     count.
     """
-    groups = _groups(risk, _left(gone), bins)
+    groups = _groups(risk, _left(gone))
     return float((groups.risk - groups.gone).abs().sum() / len(risk)) if len(risk) else float("nan")
 
 
@@ -310,50 +239,33 @@ def deciles(risk: np.ndarray, gone: Outcomes) -> pd.DataFrame:
     predicted = (groups.risk / groups.customers).cummin()  # falls anyway, but for rounding
     actual = (groups.gone / groups.customers).clip(0, 1)
     low, high = wilson(actual, groups.customers)
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "decile": np.arange(1, len(groups) + 1),
             "customers": groups.customers,
             "predicted": predicted,
+            "actual": actual,
+            "low": low,
+            "high": high,
+            "lift": actual / _mean(left),
+            "caught": groups.gone.cumsum() / left.sum(),
         }
     )
-    table = table.assign(actual=actual, low=low, high=high)
-    return table.assign(lift=actual / _mean(left), caught=groups.gone.cumsum() / left.sum())
 
 
-def means(deciles: pd.DataFrame) -> dict[str, float]:
-    """Share of leavers over all deciles. Keys: predicted, actual."""
-    if deciles.empty:
-        return {"predicted": float("nan"), "actual": float("nan")}
-    return {
-        which: float(np.average(deciles[which], weights=deciles.customers))
-        for which in ("predicted", "actual")
-    }
-
-
-def extremes(deciles: pd.DataFrame) -> dict[str, float]:
-    """Share that left in the decile of highest (top) and lowest (bottom) risk."""
-    if deciles.empty:
-        return {"top": float("nan"), "bottom": float("nan")}
-    return {"top": float(deciles.actual.iloc[0]), "bottom": float(deciles.actual.iloc[-1])}
-
-
-def _groups(risk: np.ndarray, gone: np.ndarray, bins: int = BINS) -> pd.DataFrame:
-    """Groups of equal count by risk, the highest first. Columns: customers, and the totals of risk,
-    gone, squares (of risk) and of_leavers (risk of those who left).
+def _groups(risk: np.ndarray, gone: np.ndarray) -> pd.DataFrame:
+    """BINS groups of equal count by risk, the highest first. Columns: customers, and the totals of
+    risk and gone.
     """
-    names = ["risk", "gone", "squares", "of_leavers"]
     if not len(risk):
-        return pd.DataFrame(columns=["customers", *names], dtype=float)
+        return pd.DataFrame(columns=["customers", "risk", "gone"], dtype=float)
     order = np.argsort(-risk)
-    risk, gone = risk[order], gone[order]
-    starts, shares = _sharing(risk, bins)
-    totals = [
-        np.add.reduceat(np.asarray(column, float), starts) @ shares
-        for column in (risk, gone, risk**2, risk * gone)
-    ]
-    edges = _edges(len(risk), bins)
-    return pd.DataFrame({"customers": np.diff(edges)} | dict(zip(names, totals, strict=True)))
+    starts, shares = _sharing(risk[order], BINS)
+    totals = {
+        name: np.add.reduceat(np.asarray(column[order], float), starts) @ shares
+        for name, column in {"risk": risk, "gone": gone}.items()
+    }
+    return pd.DataFrame({"customers": np.diff(_edges(len(risk), BINS))} | totals)
 
 
 def _edges(customers: int, bins: int) -> np.ndarray:
@@ -381,52 +293,29 @@ def _sharing(ordered: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
 
 # What it earns
 def profit_curve(
-    risk: np.ndarray,
-    gone: Outcomes,
-    value: float | np.ndarray | pd.Series,
-    cost: float | np.ndarray | pd.Series,
-    success: float,
+    risk: np.ndarray, gone: Outcomes, value: np.ndarray | pd.Series, cost: float, success: float
 ) -> pd.DataFrame:
     """What contacting the most promising customers earns, for ever more of them, in the money of
     `value` and `cost`.
 
     A contact costs `cost` and keeps one who would leave, and with them `value`, with probability
-    `success`. First come the highest risks; where `value` differs by customer, and with it perhaps
-    `cost`, the highest expected gains. Those who tie count with their mean. Columns, from nobody to
-    all in at most POINTS rows: contacted (customers), share, threshold (lowest risk contacted, or
-    tied with one who is; nan for nobody), profit (with the outcomes that came), expected (with the
-    risks in their place).
+    `success`. First come the highest expected gains; those who tie count with their mean. Columns,
+    from nobody to all in at most POINTS rows: contacted (customers), profit (with the outcomes that
+    came), expected (with the risks in their place).
     """
     if not len(risk):
-        return pd.DataFrame(
-            columns=["contacted", "share", "threshold", "profit", "expected"], dtype=float
-        )
+        return pd.DataFrame(columns=["contacted", "profit", "expected"], dtype=float)
     worth = success * np.asarray(value, float)
-    cost = np.asarray(cost, float)
-    promise = risk * worth - cost if worth.ndim else risk
-    _, place, tied = np.unique(-promise, return_inverse=True, return_counts=True)
-    ends = np.append(0, tied.cumsum())
+    _, place, tied = np.unique(-risk * worth, return_inverse=True, return_counts=True)
     contacted = np.linspace(0, len(risk), min(POINTS, len(risk) + 1)).round().astype(int)
-    lowest = np.full(len(tied), np.inf)
-    np.minimum.at(lowest, place, risk)
-    lowest = np.append(np.nan, np.minimum.accumulate(lowest))
 
     def earned(chance: np.ndarray) -> np.ndarray:
         gains = np.bincount(place, worth * chance - cost)
-        return np.interp(contacted, ends, np.append(0, gains.cumsum()))
+        return np.interp(contacted, np.append(0, tied.cumsum()), np.append(0, gains.cumsum()))
 
-    curve = {
-        "contacted": contacted,
-        "share": contacted / len(risk),
-        "threshold": lowest[np.searchsorted(ends, contacted)],
-    }
-    return pd.DataFrame(curve | {"profit": earned(_left(gone)), "expected": earned(risk)})
-
-
-def best_threshold(cost: float, success: float, value: float) -> float:
-    """The risk above which a contact pays; infinite where none ever does, and never below 0."""
-    worth = success * value
-    return max(cost / worth, 0.0) if worth > 0 else float("inf")
+    return pd.DataFrame(
+        {"contacted": contacted, "profit": earned(_left(gone)), "expected": earned(risk)}
+    )
 
 
 # Figures that may be missing

@@ -1,4 +1,4 @@
-"""How long until the next order: curves by segment that count those who have not ordered yet."""
+"""How long until the next order: curves by group that count those who have not ordered yet."""
 
 import datetime as dt
 
@@ -8,100 +8,42 @@ import pandas as pd
 from ibis import _
 from ibis.expr.types import Table
 
-from analysis.report.text import N_
-from analysis.customers import order_days
+from analysis import customers
+from analysis.report.text import N_, say
 
 MIN_PAUSES = 30  # of a group; the curve of fewer is all interval
 HALF = 0.5
 # of a share: lifelines adds logarithms, by which a half may come out just above it and the median
 # be missed
 DIGITS = 12
+# Groups by the number of the order that a pause follows, which is known when the pause begins: a
+# group that the future decides, as today's stage, bends its curve. From that number on.
 STANDINGS = {
-    "first": 1,
-    "second_to_fourth": 2,
-    "fifth_on": 5,
-}  # from the order of this number on; known when the pause begins
-KEYS = ["group", "days", "ended"]
+    "first": (1, N_("after the first order")),
+    "second_to_fourth": (2, N_("after the second to fourth order")),
+    "fifth_on": (5, N_("after the fifth or a later order")),
+}
+say.labels.update({name: label for name, (_least, label) in STANDINGS.items()})
 
 
-def pauses(transactions: Table, as_of: dt.date, window_days: int = 0) -> pd.DataFrame:
-    """Every pause between consecutive order days up to `as_of`, and each customer's open one since
-    the last of them.
-
-    Columns: customer_id; start (day of the order it begins with); number (of that order: 1 is the
-    first); days, that it lasted, an open one until `as_of`; ended (whether an order ended it).
-    Sorted by customer_id and number. With `window_days` only those that begin within that many days
-    up to `as_of`.
+def pause_counts(transactions: Table, as_of: dt.date) -> pd.DataFrame:
+    """How many pauses (customers.pauses) of each group are alike, for logs of any length. Columns:
+    group (of STANDINGS), days, ended, count; sorted by the first three.
     """
-    found = _pauses(transactions, as_of, window_days).order_by("customer_id", "number").to_pandas()
-    return found.astype(
-        {"start": "datetime64[s]", "number": "int64", "days": "int64", "ended": "bool"}
+    pauses = customers.pauses(transactions, as_of)
+    least = reversed(
+        [(pauses.number >= least, name) for name, (least, _label) in STANDINGS.items()]
     )
-
-
-def pause_counts(transactions: Table, as_of: dt.date, window_days: int = 0) -> pd.DataFrame:
-    """The pauses counted by the engine, for logs of any length: `counted` of `pauses` and their
-    `standing`.
-    """
-    numbered = _pauses(transactions, as_of, window_days)
-    group = ibis.cases(
-        *((numbered.number >= least, name) for name, least in reversed(STANDINGS.items()))
-    )
-    counts = (
-        numbered.group_by(group=group, days=_.days, ended=_.ended).agg(count=_.count()).to_pandas()
-    )
+    counted = pauses.group_by(group=ibis.cases(*least), days=_.days, ended=_.ended)
+    counts = counted.agg(count=_.count()).to_pandas()
     counts["group"] = pd.Categorical(counts.group, list(STANDINGS), ordered=True)
-    counts = counts.sort_values(KEYS, ignore_index=True)
+    counts = counts.sort_values(["group", "days", "ended"], ignore_index=True)
     return counts.astype({"days": "int64", "ended": "bool", "count": "int64"})
 
 
-def _pauses(transactions: Table, as_of: dt.date, window_days: int) -> Table:
-    """What `pauses` promises, in any order."""
-    days = order_days(transactions, as_of).filter(_.bought.notnull())
-    mine = ibis.window(group_by="customer_id", order_by="bought")
-    started = days.mutate(
-        number=ibis.row_number().over(mine) + 1, following=_.bought.lead().over(mine)
-    )
-    # By the day they begin, and not by the day they end: of those that end in a window the long
-    # ones are too many, and the open ones would all be in.
-    if window_days:
-        started = started.filter(_.bought > as_of - dt.timedelta(days=window_days))
-    until = started.following.fill_null(ibis.literal(as_of))
-    return started.select(
-        "customer_id",
-        "number",
-        start=_.bought,
-        days=until.delta(started.bought, unit="day"),
-        ended=_.following.notnull(),
-    ).relocate("start", before="number")
-
-
-def standing(pauses: pd.DataFrame) -> pd.Series:
-    """Which order each pause follows, as far as this log tells: first, second_to_fourth, fifth_on;
-    in this order.
-    """
-    return pd.cut(pauses.number, [*STANDINGS.values(), np.inf], right=False, labels=list(STANDINGS))
-
-
-def counted(pauses: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
-    """How many pauses of each group are alike. Columns: group, days, ended, count; sorted by the
-    first three.
-
-    `groups` has the index of `pauses` and must be known when the pause begins: a group that the
-    future decides, as today's stage, bends its curve. Pauses without a group are left out.
-    """
-    keyed = pauses.assign(group=groups)
-    return keyed.groupby(KEYS, observed=True).size().rename("count").reset_index()
-
-
-def curves(pauses: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
-    """`curves_of` the pauses, whose `groups` are as for `counted`."""
-    return curves_of(counted(pauses, groups))
-
-
 def curves_of(counts: pd.DataFrame) -> pd.DataFrame:
-    """The share that has not ordered again, by group and days since the order, from `counted`
-    (Kaplan & Meier 1958).
+    """The share that has not ordered again, by group and days since the order (Kaplan & Meier
+    1958), from columns as of `pause_counts`.
 
     Columns: group, days, customers (whose pause had not ended or been cut off before that day),
     ended (pauses that ended on it), not_yet (share), low, high (95 % interval, log-log; nan where
@@ -109,20 +51,15 @@ def curves_of(counts: pd.DataFrame) -> pd.DataFrame:
     interval takes pauses as independent; several of one customer are not, so it is somewhat too
     narrow where customers have several in a group. Groups of fewer than MIN_PAUSES are left out.
     """
-    sizes = counts.groupby("group", observed=True)["count"].sum()
     parts = [
         _curve(rows).assign(group=str(name))
         for name, rows in counts.groupby("group", observed=True)
-        if sizes[name] >= MIN_PAUSES
+        if rows["count"].sum() >= MIN_PAUSES
     ]
     columns = ["group", "days", "customers", "ended", "not_yet", "low", "high"]
-    whole = dict.fromkeys(["days", "customers", "ended"], "int64")
-    found = (
-        pd.concat(parts, ignore_index=True)[columns]
-        if parts
-        else pd.DataFrame(columns=columns, dtype="float64")
-    )
-    return found.astype({"group": "str"} | whole)
+    found = pd.concat(parts) if parts else pd.DataFrame(columns=columns, dtype="float64")
+    types = {"group": "str"} | dict.fromkeys(["days", "customers", "ended"], "int64")
+    return found[columns].reset_index(drop=True).astype(types)
 
 
 def _curve(counts: pd.DataFrame) -> pd.DataFrame:
@@ -144,6 +81,13 @@ def _curve(counts: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def median(curve: pd.DataFrame, line: str = "not_yet") -> float:
+    """The day on which a line of one curve (not_yet, low or high) reaches a half; nan where it
+    never does.
+    """
+    return float(curve.days[curve[line] <= HALF].min())
+
+
 def summary(curves: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
     """One row per group of `curves`, in its order.
 
@@ -152,53 +96,33 @@ def summary(curves: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
     again within `horizon_days`), low, high (its 95 % interval); the last three are nan where no
     pause was watched for so long.
     """
-    rows = [
-        {"group": name} | _summed(curve, horizon_days)
-        for name, curve in curves.groupby("group", sort=False)
-    ]
-    columns = ["group", "pauses", "censored", "median_days", "not_yet", "low", "high"]
+    shares, rows = ["not_yet", "low", "high"], []
+    for name, curve in curves.groupby("group", sort=False):
+        number, last = curve.customers.iloc[0], curve.iloc[-1]
+        # after the last order nothing is left to see
+        watched = last.days >= horizon_days or last.not_yet == 0
+        then = curve[curve.days <= horizon_days].iloc[-1][shares] if watched else {}
+        known = {"pauses": number, "censored": 1 - curve.ended.sum() / number}
+        rows.append({"group": name} | known | {"median_days": median(curve)} | dict(then))
+    columns = ["group", "pauses", "censored", "median_days", *shares]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:], "float64"))
 
 
-def _summed(curve: pd.DataFrame, horizon_days: int) -> dict[str, float]:
-    number, half = curve.customers.iloc[0], curve.days[curve.not_yet <= HALF]
-    watched = (
-        curve.days.iloc[-1] >= horizon_days or curve.not_yet.iloc[-1] == 0
-    )  # after the last order nothing is left to see
-    then = curve[curve.days <= horizon_days].iloc[-1]
-    unknown = dict.fromkeys(("not_yet", "low", "high"), float("nan"))
-    return {
-        "pauses": number,
-        "censored": 1 - curve.ended.sum() / number,
-        "median_days": half.iloc[0] if len(half) else float("nan"),
-        **({name: then[name] for name in unknown} if watched else unknown),
-    }
-
-
-def slowest(summary: pd.DataFrame) -> dict[str, object]:
-    """The group of which most have not ordered again. Keys: group, median_days, not_yet, low, high;
+def verdict(summary: pd.DataFrame, horizon_days: int) -> tuple[str, dict[str, object]]:
+    """What is said of the group of which most have not ordered again: a sentence and its values,
     nan where none is known.
     """
-    known = summary.dropna(subset="not_yet")
-    keys = ["group", "median_days", "not_yet", "low", "high"]
-    if known.empty:
-        return dict.fromkeys(keys, float("nan")) | {"group": ""}
-    return dict(known.loc[known.not_yet.idxmax(), keys])
-
-
-def verdict(summary: pd.DataFrame, horizon_days: int) -> tuple[str, dict[str, object]]:
-    """What is said of the slowest group: a message key and its values."""
-    values = slowest(summary) | {"days": horizon_days}
-    return (
-        N_(
+    known = summary.dropna(subset="not_yet").sort_values("not_yet", ascending=False, kind="stable")
+    slowest = known.reindex(known.index[:1] if len(known) else [-1]).iloc[0]
+    values = dict(slowest) | {"group": slowest.group if len(known) else "", "days": horizon_days}
+    if np.isnan(slowest.median_days):
+        return N_(
             "Customers take longest to order again {group:word}: fewer than half ever did in the"
             " time seen; {not_yet:percent} have not after {days:int} days (95 % sure: {low:percent}"
             " to {high:percent})."
-        )
-        if pd.isna(values["median_days"])
-        else N_(
-            "Customers take longest to order again {group:word}: half of them have done so within"
-            " {median_days:int} days; {not_yet:percent} have not after {days:int} days (95 % sure:"
-            " {low:percent} to {high:percent})."
-        )
+        ), values
+    return N_(
+        "Customers take longest to order again {group:word}: half of them have done so within"
+        " {median_days:int} days; {not_yet:percent} have not after {days:int} days (95 % sure:"
+        " {low:percent} to {high:percent})."
     ), values

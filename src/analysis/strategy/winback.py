@@ -10,16 +10,26 @@ import pandas as pd
 from ibis import _
 from ibis.expr.types import Table
 
+from analysis import customers
 from analysis.intake.dataset import Dataset
-from analysis.models import early_warning
+from analysis.models import early_warning, history
 from analysis.models.churn import Trial
-from analysis.models.history import Records
+from analysis.report.text import N_, say
 from analysis.segments import interests
 
 AWAY = ("silent", "lost")
 LAST_ITEMS = 3  # of the last order, those with most money
 UNHAPPY = 0.4  # of the scale of satisfaction; below it the last word was no praise
 FEW_RETURNS = 20  # customers who came back; fewer do not tell how much they order then
+# How to begin: the first that fits.
+APPROACHES = {
+    "settle_complaint": N_("Settle the open complaint first, then ask back"),
+    "ask_what_went_wrong": N_("Call and ask what went wrong, before any offer"),
+    "offer_replacement": N_("Offer a replacement for what was returned"),
+    "call_in_person": N_("Personal call: what is needed today?"),
+    "write_about_last": N_("Write about what goes with the last purchase"),
+}
+say.labels.update(APPROACHES)
 
 
 def last_items(transactions: Table, as_of: dt.date) -> pd.DataFrame:
@@ -28,15 +38,11 @@ def last_items(transactions: Table, as_of: dt.date) -> pd.DataFrame:
     Empty where the log knows neither.
     """
     name = interests.level(transactions)
-    if (
-        "product" in transactions.columns
-        and transactions.product.re_search("[^0-9]").any().execute()
-    ):
-        name = "product"
+    if "product" in transactions.columns:
+        words = transactions.product.re_search("[^0-9]").any().execute()
+        name = "product" if words else name
     if not name:
-        return pd.DataFrame(
-            {"customer_id": pd.Series(dtype="str"), "last_items": pd.Series(dtype="str")}
-        )
+        return pd.DataFrame({"customer_id": [], "last_items": []}, dtype="str")
     sold = interests.sales(transactions, as_of)
     last = sold.group_by("customer_id").agg(last=_.day.max())
     named = sold.join(last, "customer_id").filter(_.day == _.last, _[name].notnull())
@@ -58,22 +64,9 @@ def orders_of_returners(trial: Trial) -> float:
         return 1.0
     back = origin.held[origin.held.stage.isin(AWAY) & origin.held.next_order_days.notna()]
     later = back.customer_id.map(trial.today.held.set_index("customer_id").orders)
-    came = (
-        (later - back.orders).dropna().clip(lower=1)
-    )  # of a contract that ended since, today does not tell
+    # of a contract that ended since, today does not tell
+    came = (later - back.orders).dropna().clip(lower=1)
     return float(came.mean()) if len(came) >= FEW_RETURNS else 1.0
-
-
-def consent(records: Records) -> pd.Series | None:
-    """Who may be contacted, by customer_id; None where the profiles do not say."""
-    if records.profiles is None or "consent" not in records.profiles.columns:
-        return None
-    return (
-        records.profiles.select("customer_id", "consent")
-        .to_pandas()
-        .set_index("customer_id")
-        .consent
-    )
 
 
 def expected_return(
@@ -82,17 +75,16 @@ def expected_return(
     """What reaching each customer is expected to bring within the horizon by the better of the two
     ways: way, value (money, if the customer comes back), cost, expected_return. A way wins a share
     of those who would stay away, as assumed in the dataset file: with silent and lost customers
-    less than with others. `table` as from watch.scored.
+    less than with others. `table` as from early_warning.scored.
     """
     plan, average = settings.retention, early_warning.average_stake(table)
-    value = known.order_value * orders * (settings.margin or 1)
-    left = (
-        known.stage.map({"silent": plan.on_silent, "lost": plan.on_lost}).astype(float).fillna(1.0)
-    )
+    value = known.order_value * orders * customers.margin(known, settings)
+    weaker = known.stage.map({"silent": plan.on_silent, "lost": plan.on_lost}).astype(float)
     ways = {"message": plan.message, "call": plan.call}
     costs = {name: early_warning.cost_of(way, average) for name, way in ways.items()}
+    chance = table.churn_risk * weaker.fillna(1.0)
     gains = pd.DataFrame(
-        {n: table.churn_risk * left * way.success * value - costs[n] for n, way in ways.items()}
+        {name: chance * way.success * value - costs[name] for name, way in ways.items()}
     )
     best = gains.fillna(-np.inf).to_numpy().argmax(axis=1)
     way = pd.Series(np.array(list(ways))[best], known.index)
@@ -102,45 +94,36 @@ def expected_return(
 
 
 def approach(known: pd.DataFrame, way: pd.Series) -> pd.Series:
-    """How to begin: a word of the catalogue."""
+    """How to begin, one of APPROACHES."""
     none = pd.Series(0.0, known.index)
-    tests = {
-        "settle_complaint": known.get("open_tickets", none) > 0,
-        "ask_what_went_wrong": (
-            (known.get("complaints", none) > 0) | (known.get("satisfaction", none + 1) < UNHAPPY)
-        ),
-        "offer_replacement": known.get("returns", none) > 0,
-        "call_in_person": way == "call",
-    }
-    found = np.select(
-        [test.fillna(False).to_numpy(bool) for test in tests.values()],
-        list(tests),
-        default="write_about_last",
-    )
+    unhappy = known.get("satisfaction", none + 1) < UNHAPPY
+    fits = [
+        known.get("open_tickets", none) > 0,
+        (known.get("complaints", none) > 0) | unhappy,
+        known.get("returns", none) > 0,
+        way == "call",
+    ]
+    *first, otherwise = APPROACHES
+    found = np.select([fit.to_numpy(bool) for fit in fits], first, default=otherwise)
     return pd.Series(found, known.index, dtype="str")
 
 
 def listed(
     known: pd.DataFrame,
     table: pd.DataFrame,
+    worth: pd.DataFrame,
     items: pd.DataFrame,
-    consent: pd.Series | None,
-    orders: float,
-    settings: Dataset,
+    profiles: pd.DataFrame,
 ) -> tuple[pd.DataFrame, int]:
     """The list, the highest expected return first, and how many were left out because they may not
-    be contacted.
+    be contacted (history.may_contact).
 
-    `known` as from churn.describe, `table` as from watch.scored with reasons, row by row; `consent`
-    by customer_id where the profiles say it: without a yes nobody is listed. Columns: customer_id,
-    stage, last_order, recency_days, last_items, reasons, approach, value, cost, expected_return
-    (money).
+    `known` as from leaving.Past.describe, `table` as from early_warning.scored with reasons and
+    `worth` as from expected_return, row by row. Columns: customer_id, stage, last_order,
+    recency_days, last_items, reasons, approach, value, cost, expected_return (money).
     """
-    worth = expected_return(known, table, orders, settings)
     away = known.stage.isin(AWAY) & (worth.expected_return > 0)
-    may = known.customer_id.isin(
-        known.customer_id if consent is None else consent.index[consent.eq(True).fillna(False)]
-    )
+    may = history.may_contact(profiles, known.customer_id)
     columns = known[["customer_id", "stage", "last_order", "recency_days"]].assign(
         last_items=known.customer_id.map(items.set_index("customer_id").last_items),
         reasons=table.reasons,

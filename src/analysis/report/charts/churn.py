@@ -27,17 +27,8 @@ def calibration(ax: Axes, table: pd.DataFrame) -> None:
     """Columns: predicted, actual, low, high."""
     spread = np.abs(np.vstack([table.actual - table.low, table.high - table.actual]))
     ax.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":", label=say("perfect forecast"))
-    ax.errorbar(
-        table.predicted,
-        table.actual,
-        spread,
-        color=ACCENT,
-        marker="o",
-        capsize=2,
-        lw=1,
-        ls="none",
-        label=say("counted"),
-    )
+    style = {"color": ACCENT, "marker": "o", "capsize": 2, "lw": 1, "ls": "none"}
+    ax.errorbar(table.predicted, table.actual, spread, label=say("counted"), **style)
     percents(ax, "x")
     percents(ax, "y")
     ax.legend()

@@ -1,0 +1,148 @@
+"""Models that tell the risk of leaving, and how their log odds are calibrated.
+
+Each learns from churn_features and whether customers left. A model is a classifier of scikit-learn
+in the registry CHURN_MODELS, beside its name in words.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+from sklearn.base import ClassifierMixin
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import SplineTransformer, StandardScaler
+
+from analysis.models import metrics
+from analysis.models.churn_features import FLAT
+from analysis.report.text import N_, say
+
+SLOPE_SPREAD = 0.1  # how far the slope of a model that learned well lies from 1, from date to date
+PIECE = 100_000  # customers scored at once, so that memory does not grow with them
+EDGE = 1e-6  # no risk is nearer to 0 or 1
+
+
+def curves() -> Pipeline:
+    """Splines that hold beyond what they have seen the value at the edge: a straight line led a
+    year of groceries astray, where all are older today than ever before.
+    """
+    return make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+        SplineTransformer(n_knots=5, degree=2, extrapolation="constant", knots="quantile"),
+        StandardScaler(),
+    )
+
+
+def regression() -> LogisticRegression:
+    """Newton's steps: a few suffice, and end so near the optimum that the order of rows and the
+    cores do not matter.
+    """
+    return LogisticRegression(C=0.1, solver="newton-cholesky", tol=1e-8)
+
+
+def rule(column: str) -> Pipeline:
+    """Logistic regression on a curve of one feature."""
+    only = make_column_transformer(("passthrough", [column]))
+    return make_pipeline(only, curves(), regression())
+
+
+def logistic() -> Pipeline:
+    """Logistic regression on curves of the features, and on those that take few values as they
+    are.
+    """
+    flat = "|".join((*(f"{name}$" for name in FLAT), "is_"))
+    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+    columns = make_column_transformer(
+        (curves(), make_column_selector(f"^(?!{flat})")),
+        (make_pipeline(imputer, StandardScaler()), make_column_selector(f"^(?:{flat})")),
+    )
+    return make_pipeline(columns, regression())
+
+
+def boosted() -> HistGradientBoostingClassifier:
+    """Boosted trees, small and many, as for orders."""
+    return HistGradientBoostingClassifier(
+        max_iter=80, learning_rate=0.06, max_leaf_nodes=8, min_samples_leaf=40,
+        l2_regularization=5, max_bins=64, early_stopping=False, random_state=0,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ChurnModel:
+    """What a model is called, and how one that has learned nothing is made."""
+
+    label: str
+    make: Callable[[], ClassifierMixin]
+
+
+# The simplest first.
+CHURN_MODELS = {
+    "base_rate": ChurnModel(N_("Average rate for all"), lambda: DummyClassifier(strategy="prior")),
+    "recency_rule": ChurnModel(N_("Days since the last order alone"), lambda: rule("recency")),
+    "expected_rule": ChurnModel(
+        N_("Expected orders (probabilistic model) alone"), lambda: rule("expected")
+    ),
+    "logistic": ChurnModel(N_("Logistic regression"), logistic),
+    "trees": ChurnModel(N_("Boosted trees on all that is known"), boosted),
+}
+DEFAULT = "logistic"  # where the log is too short to choose
+LEVEL = "expected_rule"  # whose mean risk the others are held to: it knows that customers age
+say.labels.update({name: model.label for name, model in CHURN_MODELS.items()})
+
+
+@dataclass
+class Risk:
+    """A classifier whose log odds are stretched and moved: risk = 1 / (1 + exp(-(slope * log odds +
+    shift))).
+    """
+
+    model: ClassifierMixin
+    slope: float = 1.0
+    shift: float = 0.0
+
+    def log_odds(self, facts: pd.DataFrame) -> np.ndarray:
+        """Of features as from churn_features, calibrated."""
+        return self.slope * log_odds(self.model, facts) + self.shift
+
+    def predict(self, facts: pd.DataFrame) -> np.ndarray:
+        """The risk of each customer, within EDGE of 0 and 1."""
+        return bounded(self.log_odds(facts))
+
+
+def bounded(odds: np.ndarray) -> np.ndarray:
+    """The risk of these log odds, within EDGE of 0 and 1."""
+    return np.clip(expit(odds), EDGE, 1 - EDGE)
+
+
+def log_odds(model: ClassifierMixin, facts: pd.DataFrame) -> np.ndarray:
+    """Of leaving, by a fitted model, in pieces."""
+    found = [np.zeros(0)]
+    for first in range(0, len(facts), PIECE):
+        chance = model.predict_proba(facts.iloc[first : first + PIECE])[:, 1]
+        found.append(logit(np.clip(chance, EDGE, 1 - EDGE)))
+    return np.concatenate(found)
+
+
+def stretched(odds: np.ndarray, gone: metrics.Outcomes) -> float:
+    """The slope that makes log odds right at a later date than those learned from (Cox 1958), drawn
+    towards 1 as far as it is unsure; 1 where it cannot be told.
+    """
+    found = metrics.calibration(expit(odds), gone)
+    error = (found["slope_high"] - found["slope_low"]) / (2 * metrics.Z)
+    if not np.isfinite(error):
+        return 1.0
+    return 1 + (found["slope"] - 1) * SLOPE_SPREAD**2 / (SLOPE_SPREAD**2 + error**2)
+
+
+def moved(odds: np.ndarray, level: float) -> float:
+    """The shift of log odds that gives a mean risk of `level`."""
+    if not len(odds) or not 0 < level < 1:
+        return 0.0
+    return float(brentq(lambda shift: expit(odds + shift).mean() - level, -30, 30))

@@ -1,0 +1,168 @@
+"""What leaving is, and customers at past days with whether they left.
+
+Leaving is to order nothing within the horizon; or within the customer's own usual pause; or to end
+a contract, where the profiles say so.
+"""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+
+from analysis import customers
+from analysis.draws import lots
+from analysis.intake.dataset import Dataset
+from analysis.models import clv, history, origins
+from analysis.models.history import Records
+from analysis.report.text import N_
+from analysis.segments.lifecycle import lifecycle
+
+MIN_CASES = 30  # customers who left, and who stayed, that a model needs to be learned
+# to learn from and to measure at, drawn by lot: more of them change the ranking by less than chance
+MOST_CUSTOMERS = 50_000
+
+# What leaving means, by the definition that the dataset file names.
+MEANINGS = {
+    "horizon": N_(
+        "Leaving means: no order in the {days:int} days. Nobody has cancelled anything; some will"
+        " come back later."
+    ),
+    "rhythm": N_(
+        "Leaving means: no order within the pause after which the customer counts as silent by own"
+        " rhythm, at most {days:int} days."
+    ),
+    "contract": N_(
+        "Leaving means: the contract ends within the {days:int} days, as the profiles say."
+    ),
+}
+
+
+def left(held: pd.DataFrame, definition: str, horizon_days: int) -> pd.Series:
+    """Whether each customer left within the horizon: no order in it; (rhythm) none within the pause
+    after which the customer would count as silent, at most the horizon; (contract) the contract
+    ended. Empty where a profile does not say.
+    """
+    if definition == "contract":
+        return held.contract_left
+    if definition == "rhythm":
+        pause = held.silent_after_days.astype(float).clip(upper=horizon_days)
+        return ~(held.next_order_days <= pause)
+    return ~(held.next_order_days <= horizon_days)
+
+
+def learnable(gone: pd.Series) -> bool:
+    """Whether enough customers left and enough stayed."""
+    gone = gone.astype(bool)
+    return int(min(gone.sum(), (~gone).sum())) >= MIN_CASES
+
+
+class Past(origins.Past):
+    """Customers at past days, described by all records, with whether they left."""
+
+    choosing = 2
+    horizons_before = 1
+
+    def __init__(self, records: Records, settings: Dataset) -> None:
+        super().__init__(records.transactions, settings.horizon_days, clv.TRAILING)
+        self.records, self.settings = records, settings
+
+    def describe(self, day: dt.date) -> pd.DataFrame:
+        """Who has ordered by a day: the columns of history.at, `expected` orders within the
+        horizon, and lifecycle's stage and pauses. With contracts those whose contract runs.
+        """
+        told = self.settings
+        found = customers.buyers(
+            history.at(self.records, day, self.trailing, told.value_window_days)
+        )
+        if told.churn == "contract":
+            found = with_contracts(found, self.records, day)
+        stages = lifecycle(found, silent_days=told.silent_days, lost_days=told.lost_days)
+        expected = expected_orders(found, self.horizon_days, told.seed)
+        return found.assign(**stages.reset_index(drop=True), expected=expected)
+
+    def outcome(self, day: dt.date) -> pd.DataFrame:
+        """`known` with next_order_days (empty without one in the horizon) and `left`; without those
+        of whom a profile does not say.
+        """
+        known = self.known(day)
+        nexts = customers.next_orders(self.transactions, day, self.horizon_days)
+        days = nexts.set_index("customer_id").next_order_days
+        held = known.assign(next_order_days=known.customer_id.map(days))
+        if self.settings.churn == "contract":
+            held["contract_left"] = contract_left(held, day, self.horizon_days)
+        held["left"] = left(held, self.settings.churn, self.horizon_days)
+        return held[held.left.notna()].astype({"left": bool}).reset_index(drop=True)
+
+    def taught(self, day: dt.date) -> pd.DataFrame:
+        """Outcomes complete by a day, of several earlier days, one below the other; empty where too
+        few left or stayed.
+        """
+        lessons = [self.at(earlier) for earlier in self.lesson_days(day)]
+        every = pd.concat(lessons, ignore_index=True) if lessons else pd.DataFrame({"left": []})
+        return every if learnable(every.left) else every.head(0)
+
+
+def with_contracts(found: pd.DataFrame, records: Records, day: dt.date) -> pd.DataFrame:
+    """With contract_end and churned as far as profiles have them; without those whose contract had
+    ended by the day.
+    """
+    profiles = records.profile_columns("contract_end", "churned")
+    found = found.merge(profiles, "left", "customer_id")
+    if "contract_end" not in found:
+        return found
+    found["contract_end"] = pd.to_datetime(found.contract_end)
+    over = found.contract_end <= pd.Timestamp(day)
+    if "churned" in found:
+        over &= found.churned.eq(True)
+    return found[~over].reset_index(drop=True)
+
+
+def contract_left(held: pd.DataFrame, day: dt.date, horizon_days: int) -> pd.Series:
+    """Whether the contract ended within the horizon. With a flag only a contract that is flagged
+    did; with a flag alone, which has no date, the flag itself. Empty where the flag is, or where
+    who is flagged has no date.
+    """
+    always = pd.Series(True, held.index, dtype="boolean")
+    flag = held.churned.astype("boolean") if "churned" in held else always
+    if "contract_end" not in held:
+        return flag
+    start = pd.Timestamp(day)
+    end = start + pd.Timedelta(days=horizon_days)
+    within = held.contract_end.between(start, end, inclusive="right").astype("boolean")
+    undated = flag & held.contract_end.isna() & ("churned" in held)
+    return (flag & within).mask(flag.isna() | undated)
+
+
+def expected_orders(known: pd.DataFrame, horizon_days: int, seed: int) -> np.ndarray:
+    """Orders expected within the horizon by the first of these models that can be estimated; fitted
+    to at most MOST_CUSTOMERS.
+    """
+    if not len(known):
+        return np.zeros(0)
+    some = known[drawn(known.customer_id, seed, MOST_CUSTOMERS)]
+    for name in ("pareto_nbd", "mbg_nbd", "bg_nbd"):
+        try:
+            model = clv.BuyTillYouDie(clv.BTYD[name]).fit(some)
+        except clv.NotEstimable:
+            continue
+        return model.predict(known, horizon_days).to_numpy()
+    return clv.AverageRate().fit(some).predict(known, horizon_days).to_numpy()
+
+
+def drawn(customer_ids: pd.Series, seed: int, most: int) -> np.ndarray:
+    """Whether each customer is among the `most` of the lowest lots: all where there are no more."""
+    if len(customer_ids) <= most:
+        return np.ones(len(customer_ids), bool)
+    found = lots(customer_ids, seed)
+    return found <= np.partition(found, most - 1)[most - 1]
+
+
+def sample(records: Records, seed: int) -> Records:
+    """The records of at most MOST_CUSTOMERS customers, drawn by lot; the records themselves where
+    there are no more.
+    """
+    found = records.transactions.select("customer_id").distinct().to_pandas()
+    ids = found.customer_id.astype("str").sort_values()
+    if len(ids) <= MOST_CUSTOMERS:
+        return records
+    return records.of(ids[drawn(ids, seed, MOST_CUSTOMERS)].tolist())
