@@ -349,7 +349,7 @@ def with_profiles(*static, rows=REGIONS, columns="region city"):
 
 
 def test_classes_of_a_static_column_are_flags_by_frequency_and_name():
-    """North and South are both of two customers, so the alphabet decides; of g there is no profile."""
+    """North and South are of two customers each: the alphabet decides. Of g there is no profile."""
     found = at(with_profiles("region"))
     assert found.is_region_0.fillna(-1).tolist() == [0, 1, 1, 0, 0, 0, -1]
     assert found.is_region_1.fillna(-1).tolist() == [1, 0, 0, 0, 0, 1, -1]

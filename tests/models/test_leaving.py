@@ -53,7 +53,8 @@ def test_the_days_of_the_horizon_are_those_after_the_origin():
     ]
     held = Past(log(rows), SHOP).at(MEASURED).set_index("customer_id")
     assert held.left.to_dict() == {
-        "on the day": True, "next day": False, "last day": False, "too late": True, "returned": True,
+        "on the day": True, "next day": False, "last day": False, "too late": True,
+        "returned": True,
         "never": True,
     }  # fmt: skip
     assert held.next_order_days.dropna().to_dict() == {"next day": 1, "last day": 91}
