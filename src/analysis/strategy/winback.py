@@ -43,7 +43,7 @@ def last_items(transactions: Table, as_of: dt.date) -> pd.DataFrame:
         name = "product" if words else name
     if not name:
         return pd.DataFrame({"customer_id": [], "last_items": []}, dtype="str")
-    sold = interests.sales(transactions, as_of)
+    sold = customers.sales(transactions, as_of)
     last = sold.group_by("customer_id").agg(last=_.day.max())
     named = sold.join(last, "customer_id").filter(_.day == _.last, _[name].notnull())
     items = named.group_by("customer_id", name).agg(money=_.amount.sum())
