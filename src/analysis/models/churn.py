@@ -17,7 +17,7 @@ from sklearn.base import ClassifierMixin
 
 from analysis.draws import lots
 from analysis.intake.dataset import Dataset
-from analysis.models import backtest, metrics, origins
+from analysis.models import intervals, metrics, origins
 from analysis.models.churn_features import features
 from analysis.models.churn_models import (
     CHURN_MODELS,
@@ -222,7 +222,7 @@ def level(found: Trial, risk: pd.Series) -> dict[str, float]:
     errors, share, reach = found.level_errors, float(risk.mean()), float("nan")
     if len(errors):
         spread = np.sqrt(np.mean(errors**2))
-        reach = student.ppf((1 + backtest.LEVEL) / 2, len(errors)) * spread
+        reach = student.ppf((1 + intervals.LEVEL) / 2, len(errors)) * spread
     low, high = np.clip([share - reach, share + reach], 0, 1).tolist()
     leavers = float(risk.sum(min_count=1))
     return {"leavers": leavers, "customers": len(risk), "share": share, "low": low, "high": high}
