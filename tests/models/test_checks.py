@@ -1,6 +1,5 @@
 """Pictures of a fitted model beside what was counted."""
 
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -45,7 +45,7 @@ class BetaGeoBetaBinomFitter(Fitter, lifetimes.BetaGeoBetaBinomFitter):
 
     def generate_new_data(self, size: int = 1) -> pd.DataFrame:
         """Customers drawn from the model, of the opportunities that were fitted."""
-        chances = np.repeat(self.data.n_periods, self.data.weights).to_numpy()
+        chances = np.repeat(self.data.n_periods.to_numpy(), self.data.weights.to_numpy())
         return beta_geometric_beta_binom_model(chances, *self._params(), size=size)
 
     def _unit(self, rows: tuple[Floats, ...]) -> tuple[float, Floats]:

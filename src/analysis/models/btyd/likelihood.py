@@ -331,7 +331,7 @@ class Fitter:
 class Timed(Fitter):
     """A model of orders in time: x, t_x and T in one unit of time."""
 
-    timed = ("alpha", "beta")
+    timed: ClassVar[tuple[str, ...]] = ("alpha", "beta")
     columns = ("frequency", "recency", "T")
     conditional_expected_number_of_purchases_up_to_time: Any
 

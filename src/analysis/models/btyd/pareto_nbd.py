@@ -37,7 +37,7 @@ class ParetoNBDFitter(Timed, lifetimes.ParetoNBDFitter):
     nodes, node_weights = np.polynomial.legendre.leggauss(32)
     few_nodes, few_weights = np.polynomial.legendre.leggauss(8)
 
-    def fit(
+    def fit(  # type: ignore[override]
         self,
         frequency: ArrayLike,
         recency: ArrayLike,
