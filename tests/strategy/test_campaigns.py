@@ -54,7 +54,7 @@ def test_profit_by_hand():
     ],
 )
 def test_verdicts(proof, low, high, profit_high, word):
-    assert campaigns.verdict(proof, low, high, {"profit_high": profit_high}) == word
+    assert campaigns.verdict(proof, low, high, profit_high) == word
 
 
 def test_each_campaign_is_measured_as_far_as_it_can_be(ledger):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import linalg, stats
 from statsmodels.regression.linear_model import OLS
 
-from analysis.strategy.regression import UNKNOWN, cr2, hc2, independent
+from analysis.strategy.regression import UNTOLD, cr2, hc2, independent
 
 RANDOM = np.random.default_rng(7)
 
@@ -59,10 +59,15 @@ def test_errors_and_degrees_are_those_of_the_formula_written_out():
     error, df = literally(y, columns, 1, clusters)
     assert told.value == pytest.approx(np.linalg.lstsq(columns, y, rcond=None)[0][1])
     assert (told.error, told.df) == (pytest.approx(error), pytest.approx(df))
-    assert told.interval(0.9) == pytest.approx(
-        (told.value + error * stats.t.ppf(0.05, df), told.value + error * stats.t.ppf(0.95, df))
+    assert told.told(0.9) == pytest.approx(
+        {
+            "effect": told.value,
+            "error": error,
+            "low": told.value + error * stats.t.ppf(0.05, df),
+            "high": told.value + error * stats.t.ppf(0.95, df),
+            "p": 2 * stats.t.sf(abs(told.value) / error, df),
+        }
     )
-    assert told.p == pytest.approx(2 * stats.t.sf(abs(told.value) / error, df))
 
 
 def test_hc2_is_that_of_statsmodels_and_bears_dependent_columns():
@@ -91,7 +96,7 @@ def test_customers_that_repeat_each_other_are_no_new_evidence():
 def test_what_cannot_be_told_is_unknown():
     assert np.isnan(cr2(np.zeros(9), arms(5, 4), 1, np.arange(9)).error)
     assert np.isnan(cr2(np.array([1.0, 2.0]), arms(1, 1), 1, np.arange(2)).error)
-    assert np.isnan([UNKNOWN.p, *UNKNOWN.interval()]).all()
+    assert np.isnan(list(UNTOLD.values())).all()
     assert hc2(np.zeros(9), arms(5, 4), 1)[1] == hc2(np.r_[np.ones(5), 0, 0], arms(5, 2), 1)[1] == 0
 
 

@@ -17,6 +17,13 @@ COVARIATES = ("orders_before", "money_before", "orders_year", "money_year", "rec
 YEAR = 365  # days
 WINDOW_DAYS = 45  # after the treatment that count, where the campaign does not say when it ends
 MOST_COMPARED = 20_000  # untreated customers, drawn by lot
+OPTIONAL = {
+    "arm": "string",
+    "end": "date",
+    "kind": "string",
+    "channel": "string",
+    "cost": "float64",
+}
 
 
 def members(campaigns: Table, as_of: dt.date) -> pd.DataFrame:
@@ -25,23 +32,16 @@ def members(campaigns: Table, as_of: dt.date) -> pd.DataFrame:
     is in neither; who is exempt is left out.
     """
     past = campaigns.filter(_.day <= as_of)
-    types = {
-        "arm": "string", "end": "date", "kind": "string", "channel": "string", "cost": "float64"
-    }  # fmt: skip
-    absent = {name: ibis.null(kind) for name, kind in types.items() if name not in past.columns}
-    past = past.mutate(**absent)
-    once = (
-        past.mutate(arm=_.arm.lower().strip().fill_null("treat"))
-        .group_by("campaign_id", "customer_id")
-        .agg(
-            day=_.day.min(),
-            end=_.end.max(),
-            kind=_.kind.max(),
-            channel=_.channel.max(),
-            cost=_.cost.sum().cast("float64"),
-            arm=_.arm.max(),
-            arms=_.arm.nunique(),
-        )
+    absent = {name: ibis.null(kind) for name, kind in OPTIONAL.items() if name not in past.columns}
+    each = past.mutate(**absent).mutate(arm=_.arm.lower().strip().fill_null("treat"))
+    once = each.group_by("campaign_id", "customer_id").agg(
+        day=_.day.min(),
+        end=_.end.max(),
+        kind=_.kind.max(),
+        channel=_.channel.max(),
+        cost=_.cost.sum().cast("float64"),
+        arm=_.arm.max(),
+        arms=_.arm.nunique(),
     )
     kept = once.filter(_.arms == 1, _.arm != "exempt").drop("arms")
     found = kept.to_pyarrow().to_pandas(date_as_object=False)
@@ -87,27 +87,24 @@ def reached_by_others(
     after its day, by row.
     """
     keys = ["customer_id", "campaign_id", "day"]
+    treated = people.loc[people.arm == "treat", keys]
     keyed = rows[keys].reset_index(names="place")
-    pairs = keyed.merge(
-        people.loc[people.arm == "treat", keys], on="customer_id", suffixes=("", "_other")
-    )
+    pairs = keyed.merge(treated, on="customer_id", suffixes=("", "_other"))
     days = (pairs.day_other - pairs.day).dt.days
     others = (pairs.campaign_id != pairs.campaign_id_other) & (days >= first) & (days < until)
-    return pairs[others].groupby("place").size().reindex(rows.index).fillna(0).astype(float)
+    return pairs[others].groupby("place").size().reindex(rows.index, fill_value=0).astype(float)
 
 
 def outcomes(
     transactions: Table, people: pd.DataFrame, window_days: int | Mapping[str, int], as_of: dt.date
 ) -> pd.DataFrame:
     """What each member (campaign_id, customer_id, day, arm, any other columns) did in the
-    `window_days` days after its day, and before it. `window_days` may differ by campaign_id.
-    Members whose window reaches beyond `as_of`, or who were treated before the log begins, are left
-    out.
+    `window_days` days after its day, and before it; they may differ by campaign_id. Members whose
+    window reaches beyond `as_of`, or who were treated before the log begins, are left out.
 
     Adds orders, money (net) of the window; from strictly before the day orders_before, money_before
     (as many days), orders_year, money_year (365 days), recency_days (since the last order; empty
-    without one). Money is empty where the log has none. What happens on the day itself is on
-    neither side. Sorted by campaign_id, customer_id.
+    without one). Money is empty where the log has none. Sorted by campaign_id, customer_id.
     """
     mapped = isinstance(window_days, Mapping)
     dated = people.assign(
@@ -121,39 +118,24 @@ def outcomes(
     sums = ["orders", "orders_before", "orders_year"]
     if transactions.amount.notnull().any().execute():
         sums += ["money", "money_before", "money_year"]
-    else:
-        counted[["money", "money_before", "money_year"]] = np.nan
     counted[sums] = counted[sums].fillna(0)
-    return pd.concat([dated, counted[["orders", "money", *COVARIATES]].astype(float)], axis=1)
+    return pd.concat([dated, counted[["orders", "money", *COVARIATES]]], axis=1)
 
 
 def _counted(transactions: Table, people: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
     """The sums of `outcomes`, by the row of `people` (index), of those with any line."""
-    spans = pd.DataFrame(
-        {
-            "customer_id": people.customer_id,
-            "place": people.index,
-            "treated_on": people.day,
-            "until": people.day + pd.to_timedelta(people.window_days, unit="D"),
-            "since": people.day - pd.to_timedelta(people.window_days, unit="D"),
-            "since_year": people.day - pd.Timedelta(days=YEAR),
-        }
-    )
-    dates = {name: _[name].cast("date") for name in ("treated_on", "until", "since", "since_year")}
-    days = order_days(transactions, as_of).join(ibis.memtable(spans).mutate(**dates), "customer_id")
-    after = (days.day > days.treated_on) & (days.day <= days.until)
-    before, year = (
-        (days.day < days.treated_on) & (days.day >= days[name]) for name in ("since", "since_year")
-    )
-    sums = days.group_by("place").agg(
-        orders=_.bought.count(where=after),
-        money=_.net.sum(where=after).cast("float64"),
-        orders_before=_.bought.count(where=before),
-        money_before=_.net.sum(where=before).cast("float64"),
-        orders_year=_.bought.count(where=year),
-        money_year=_.net.sum(where=year).cast("float64"),
-        treated_on=_.treated_on.max(),
-        last=_.bought.max(where=_.bought < _.treated_on),
-    )
-    recency = sums.mutate(recency_days=_.treated_on.delta(_.last, unit="day"))
-    return recency.drop("treated_on", "last").to_pandas().set_index("place").astype(float)
+    spans = people[["customer_id", "day", "window_days"]].reset_index(names="place")
+    treated = ibis.memtable(spans.rename(columns={"day": "treated_on"}))
+    days = order_days(transactions, as_of).join(treated, "customer_id")
+    after = days.day.delta(days.treated_on.cast("date"), unit="day")
+    known = days.mutate(after=after)
+    within = {
+        "": known.after.between(1, known.window_days),
+        "_before": known.after.between(-known.window_days, -1),
+        "_year": known.after.between(-YEAR, -1),
+    }
+    orders = {f"orders{name}": _.bought.count(where=span) for name, span in within.items()}
+    money = {f"money{name}": _.net.sum(where=span) for name, span in within.items()}
+    recency = (-known.after).min(where=(known.after < 0) & known.bought.notnull())
+    sums = known.group_by("place").agg(**orders, **money, recency_days=recency)
+    return sums.to_pandas().set_index("place").astype(float)

@@ -44,8 +44,7 @@ def measured(
     """
     if records.campaigns is None or (people := members(records.campaigns, as_of)).empty:
         return pd.DataFrame(columns=COLUMNS)
-    owners = records.profile_columns("owner").set_index("customer_id")
-    everybody = people.join(owners, "customer_id")
+    everybody = people.merge(records.profile_columns("owner"), "left", "customer_id")
     if design is not None:
         frozen = design[["campaign_id", "customer_id", "stratum", "forecast"]]
         everybody = everybody.merge(frozen, "left", ["campaign_id", "customer_id"])
@@ -53,32 +52,25 @@ def measured(
     everybody["campaigns_before"] = reached_by_others(everybody, people, -YEAR, 0)
     days = windows(people, settings)
     known = outcomes(records.transactions, everybody, days, as_of)
-    of = dict(tuple(known.groupby("campaign_id")))
     rows = []
     for name, own in people.groupby("campaign_id"):
-        others = reached_by_others(own[own.arm == "treat"], people, 0, days[str(name)] + 1)
-        facts = _facts(own, days[str(name)]) | {"also_reached": float((others > 0).mean())}
-        over = facts["day"] + pd.Timedelta(days=facts["window_days"]) <= pd.Timestamp(as_of)
-        seen = of.get(name, known.iloc[:0])
-        rows.append(facts | _judged(seen, own, bool(over), facts["cost"], margin, settings.seed))
+        window, treated = days[str(name)], own[own.arm == "treat"]
+        facts = {
+            "campaign_id": name,
+            "kind": own.kind.dropna().max(),
+            "channel": own.channel.dropna().max(),
+            "day": own.day.min(),
+            "end": own.end.max(),
+            "window_days": window,
+            "cost": treated.cost.sum(min_count=1),
+            "also_reached": float((reached_by_others(treated, people, 0, window + 1) > 0).mean()),
+        }
+        over = facts["day"] + pd.Timedelta(days=window) <= pd.Timestamp(as_of)
+        mine = known[known.campaign_id == name]
+        rows.append(facts | _judged(mine, own, over, facts["cost"], margin, settings.seed))
     table = pd.DataFrame(rows).reindex(columns=COLUMNS)
     table["p_holm"] = holm(table.p.where(table.proof == "random").astype(float))
     return table.sort_values(["day", "campaign_id"], ignore_index=True)
-
-
-def _facts(own: pd.DataFrame, window_days: int) -> dict[str, Any]:
-    """What is known of a campaign before it is measured."""
-    said = {
-        name: own[name].dropna().max() if own[name].notna().any() else np.nan
-        for name in ("kind", "channel")
-    }
-    return said | {
-        "campaign_id": own.campaign_id.iloc[0],
-        "day": own.day.min(),
-        "end": own.end.max(),
-        "window_days": window_days,
-        "cost": own.cost[own.arm == "treat"].sum(min_count=1),
-    }
 
 
 def _judged(
@@ -89,36 +81,33 @@ def _judged(
     """
     drawn = known[~known.compared.astype(bool)]
     treated, control = (int((drawn.arm == arm).sum()) for arm in ("treat", "control"))
-    row: dict[str, Any] = {
-        "treated": treated, "control": control, "incomplete": len(own) - len(drawn)
-    }  # fmt: skip
+    row = {"treated": treated, "control": control, "incomplete": len(own) - len(drawn)}
     held_back = (own.arm == "control").any()
-    against = control if held_back else int((known.arm == "control").sum())
-    if not len(drawn):
+    if drawn.empty:
         return row | {"proof": "before_log" if over else "not_over", "verdict": np.nan}
-    if min(treated, against) < MIN_ARM:
+    if min(treated, control if held_back else (known.arm == "control").sum()) < MIN_ARM:
         return row | {"proof": "too_small", "verdict": "not_proven"}
     if held_back:
         strata = "stratum" if "stratum" in drawn and drawn.stratum.notna().any() else None
-        covariates = (*COVARIATES[:4], "forecast", *COVARIATES[4:])
-        cluster = drawn_by(drawn)
+        cluster, covariates = drawn_by(drawn), (*COVARIATES[:4], "forecast", *COVARIATES[4:])
         orders, money = (
             effect(drawn, outcome, covariates, strata, cluster, seed)
             for outcome in (OUTCOME, "money")
         )
-        row |= {"proof": "random"}
-        row |= {"imbalance": np.nan if cluster else imbalance(drawn, COVARIATES, strata)}
+        row["proof"] = "random"
+        row["imbalance"] = np.nan if cluster else imbalance(drawn, COVARIATES, strata)
     else:
+        covariates = (*COVARIATES, "campaigns_before")
         orders, money = (
-            observational.compared(known, outcome, (*COVARIATES, "campaigns_before"))
-            for outcome in (OUTCOME, "money")
+            observational.compared(known, outcome, covariates) for outcome in (OUTCOME, "money")
         )
         row |= {"proof": "observational", "control": orders["control"]}
-    row |= {f"orders_{name}": orders[name] for name in ("effect", "low", "high")}
-    row |= {f"money_{name}": money[name] for name in ("effect", "low", "high")}
+    for name in ("effect", "low", "high"):
+        row |= {f"orders_{name}": orders[name], f"money_{name}": money[name]}
     row |= {"p": orders["p"], "detectable": FOUND * orders["error"]}
     row |= {"total": money["effect"] * money["treated"]} | profit(money, cost, margin)
-    return row | {"verdict": verdict(row["proof"], orders["low"], orders["high"], row)}
+    row["verdict"] = verdict(row["proof"], orders["low"], orders["high"], row["profit_high"])
+    return row
 
 
 def drawn_by(drawn: pd.DataFrame) -> str | None:
@@ -138,7 +127,7 @@ def profit(effect: Mapping[str, float], cost: float, margin: float) -> dict[str,
     return {name: effect[side] * margin * effect["treated"] - cost for name, side in sides.items()}
 
 
-def verdict(proof: str, low: float, high: float, worth: Mapping[str, float]) -> str:
+def verdict(proof: str, low: float, high: float, profit_high: float) -> str:
     """harms (fewer orders beyond chance), does_not_work (even the upper end of the profit is a
     loss), works (more orders beyond chance), not_proven (all else, and whatever had no control
     group).
@@ -147,7 +136,7 @@ def verdict(proof: str, low: float, high: float, worth: Mapping[str, float]) -> 
         return "not_proven"
     if high < 0:
         return "harms"
-    if worth["profit_high"] < 0:
+    if profit_high < 0:
         return "does_not_work"
     return "works" if low > 0 else "not_proven"
 

@@ -14,15 +14,15 @@ from statsmodels.stats.meta_analysis import combine_effects
 from statsmodels.stats.multitest import multipletests
 
 from analysis.strategy.campaign_members import COVARIATES
-from analysis.strategy.regression import cr2, hc2, independent
+from analysis.strategy.regression import UNTOLD, cr2, hc2, independent
 
+ARMS = ["treat", "control"]
 MIN_ARM = 30  # customers; fewer in an arm prove nothing
 # Customers (or clusters) of the smaller arm for each covariate; more only add noise.
 PER_COVARIATE = 10
 REDRAWS = 1999  # of the arms, to see what t chance brings
 LEAST_REDRAWS = 399
 WORK = 10_000_000  # customers times redraws: of many chance is nearly normal and needs fewer
-UNTOLD = dict.fromkeys(("effect", "low", "high", "p", "error"), float("nan"))
 
 
 def covariate_columns(
@@ -32,27 +32,26 @@ def covariate_columns(
     missing is the mean, with a column that says so. At most `most` columns, the first ones.
     """
     columns = [np.empty((len(frame), 0))]
-    for name in covariates:
-        if name in frame and frame[name].notna().any():
-            values = frame[name].astype(float)
-            both = np.column_stack([values.fillna(values.mean()), values.isna()])
-            columns.append(both[:, both.std(axis=0) > 1e-9 * np.abs(both).max(axis=0)])
+    for name in _known(frame, covariates):
+        values = frame[name].astype(float)
+        both = np.column_stack([values.fillna(values.mean()), values.isna()])
+        columns.append(both[:, both.std(axis=0) > 1e-9 * np.abs(both).max(axis=0)])
     wide = np.hstack(columns)
     scaled = (wide - wide.mean(axis=0)) / wide.std(axis=0) if wide.size else wide
     return independent(scaled)[:, :most]
 
 
-def with_both_arms(frame: pd.DataFrame, outcome: str, strata: str | None = None) -> pd.DataFrame:
-    """The rows that tell something, in the same order whatever that of the frame: of known outcome
-    and arm, in strata of both arms.
-    """
-    rows = frame[frame[outcome].notna() & frame.arm.isin(["treat", "control"])]
+def _known(frame: pd.DataFrame, covariates: Sequence[str]) -> list[str]:
+    return [name for name in covariates if name in frame and frame[name].notna().any()]
+
+
+def with_both_arms(frame: pd.DataFrame, strata: str | None = None) -> pd.DataFrame:
+    """The rows of an arm, in strata of both arms, in the same order whatever that of the frame."""
+    rows = frame[frame.arm.isin(ARMS)]
     if strata is not None:
         rows = rows.assign(**{strata: rows[strata].fillna("–")})
         rows = rows[rows.groupby(strata).arm.transform("nunique") == 2]
-    if "customer_id" in rows:
-        return rows.sort_values("customer_id", ignore_index=True)
-    return rows.reset_index(drop=True)
+    return rows.sort_values("customer_id", ignore_index=True)
 
 
 def effect(
@@ -75,20 +74,21 @@ def effect(
     by drawing the arms anew within strata (Wu & Ding 2021): Student's t gives three times too many
     false alarms where a tenth is held back and most spend nothing. By cluster it is CR2's t.
     """
-    rows = with_both_arms(frame, outcome, strata)
-    treat, y = (rows.arm == "treat").to_numpy(float), rows[outcome].to_numpy(float)
+    rows = with_both_arms(frame[frame[outcome].notna()], strata)
+    treat = (rows.arm == "treat").to_numpy(float)
     counts = {"treated": int(treat.sum()), "control": int(len(treat) - treat.sum())}
-    if min(counts.values()) < 2:
-        return UNTOLD | counts
     units, clusters = min(counts.values()), None
+    if units < 2:
+        return UNTOLD | counts
     if cluster is not None:
         alone = "–" + pd.Series(rows.index.astype("str"))  # who has none is a cluster of one
-        clusters = pd.factorize(rows[cluster].where(rows[cluster].notna(), alone))[0]
+        clusters = pd.factorize(rows[cluster].fillna(alone))[0]
         units = min(len(np.unique(clusters[treat == arm])) for arm in (0, 1))
-    layers = np.zeros(len(rows), int)
-    if strata is not None:
-        layers = pd.factorize(rows[strata], sort=True)[0]
+    layers = (
+        np.zeros(len(rows), int) if strata is None else pd.factorize(rows[strata], sort=True)[0]
+    )
     known = covariate_columns(rows, covariates, units // PER_COVARIATE)
+    y = rows[outcome].to_numpy(float)
     return contrast(y, treat, known, layers, clusters, seed, level) | counts
 
 
@@ -108,11 +108,7 @@ def contrast(
     columns = independent(np.hstack([strata, treat[:, None], known, known * treat[:, None]]))
     place = strata.shape[1]
     if clusters is not None:
-        found = cr2(y, columns, place, clusters)
-        low, high = found.interval(level)
-        return {
-            "effect": found.value, "error": found.error, "low": low, "high": high, "p": found.p
-        }  # fmt: skip
+        return cr2(y, columns, place, clusters).told(level)
     value, error = hc2(y, columns, place)
     if len(y) <= columns.shape[1] or not error > 0:
         return UNTOLD
@@ -174,22 +170,16 @@ def uplift(
     1967), error, p, p_holm. That segments are each beyond chance or not does not say that they
     differ: see `differ`.
     """
-    groups = dict(tuple(frame[frame.arm.isin(["treat", "control"])].groupby(by, observed=True)))
-    sizes = {
-        name: group.arm.value_counts().reindex(["treat", "control"], fill_value=0)
-        for name, group in groups.items()
-    }
-    large = [name for name, counts in sizes.items() if counts.min() >= MIN_ARM]
+    sizes = pd.crosstab(frame[by], frame.arm).reindex(columns=ARMS, fill_value=0)
+    large = sizes.index[sizes.min(axis=1) >= MIN_ARM]
     level = 0.95 ** (1 / max(len(large), 1))
-    rows = []
-    for name, group in groups.items():
-        found = {"treated": sizes[name].treat, "control": sizes[name].control}
-        if name in large:
-            found |= effect(group, outcome, covariates, seed=seed, level=level)
-        rows.append({by: name} | found)
-    columns = [by, "treated", "control", "effect", "low", "high", "error", "p"]
-    table = pd.DataFrame(rows, columns=columns)
-    table["p_holm"] = holm(table.p.astype(float))
+    found = {
+        name: effect(frame[frame[by] == name], outcome, covariates, seed=seed, level=level)
+        for name in large
+    }
+    effects = pd.DataFrame.from_dict(found, "index", columns=list(UNTOLD)).reindex(sizes.index)
+    table = sizes.set_axis(["treated", "control"], axis=1).join(effects.astype(float))
+    table = table.assign(p_holm=holm(table.p)).rename_axis(by).reset_index()
     return table.sort_values(["effect", by], ascending=[False, True], ignore_index=True)
 
 
@@ -197,7 +187,7 @@ def differ(segments: pd.DataFrame) -> float:
     """p of segments (from `uplift`) that all have the same effect (Cochran's Q); nan of fewer than
     two.
     """
-    known = segments[segments.error > 0].astype({"effect": float, "error": float})
+    known = segments[segments.error > 0]
     if len(known) < 2:
         return float("nan")
     combined = combine_effects(known.effect.to_numpy(), known.error.to_numpy() ** 2, "dl")
@@ -205,30 +195,18 @@ def differ(segments: pd.DataFrame) -> float:
 
 
 # Were the arms alike before
-def balance(
-    frame: pd.DataFrame, covariates: Sequence[str] = COVARIATES, weights: pd.Series | None = None
-) -> pd.DataFrame:
-    """How far the arms differ in each covariate, before anything was done; `weights` by row of the
-    frame.
+def balance(frame: pd.DataFrame, covariates: Sequence[str] = COVARIATES) -> pd.DataFrame:
+    """How far the arms differ in each covariate, before anything was done.
 
     Columns: covariate, mean_treated, mean_control, smd (their difference in standard deviations,
-    those of the arms before any weighting averaged; beyond 0.1 is worth a look).
+    those of the arms averaged; beyond 0.1 is worth a look).
     """
-    treat = frame.arm == "treat"
-    weight = pd.Series(1.0, frame.index) if weights is None else weights
-    rows = []
-    for name in covariates:
-        if name in frame and frame[name].notna().any():
-            values = frame[name].astype(float)
-            arms = [arm & values.notna() for arm in (treat, frame.arm == "control")]
-            treated, control = (
-                np.average(values[arm], weights=weight[arm]) if weight[arm].sum() > 0 else np.nan
-                for arm in arms
-            )
-            spread = np.sqrt(np.mean([values[arm].var() for arm in arms]))
-            smd = (treated - control) / spread if spread > 0 else np.nan
-            rows.append((name, treated, control, smd))
-    return pd.DataFrame(rows, columns=["covariate", "mean_treated", "mean_control", "smd"])
+    known = _known(frame, covariates)
+    treated, control = (frame.loc[frame.arm == arm, known].astype(float) for arm in ARMS)
+    table = pd.DataFrame({"mean_treated": treated.mean(), "mean_control": control.mean()})
+    spread = np.sqrt((treated.var() + control.var()) / 2)
+    table["smd"] = (table.mean_treated - table.mean_control) / spread.where(spread > 0)
+    return table.reset_index(names="covariate")
 
 
 def imbalance(
@@ -238,7 +216,7 @@ def imbalance(
     within strata (Hansen & Bowers 2008). A tiny one says that they were not. nan without covariates
     or with one arm.
     """
-    rows = with_both_arms(frame.assign(_one=1.0), "_one", strata)
+    rows = with_both_arms(frame, strata)
     known, treat = covariate_columns(rows, covariates), (rows.arm == "treat").to_numpy(float)
     if not known.shape[1] or treat.std() == 0:
         return float("nan")

@@ -12,8 +12,8 @@ from statsmodels.genmod.generalized_linear_model import GLM
 from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
 from analysis.strategy.campaign_members import COVARIATES
-from analysis.strategy.effects import UNTOLD, covariate_columns, with_both_arms
-from analysis.strategy.regression import UNKNOWN, Estimate
+from analysis.strategy.effects import covariate_columns, with_both_arms
+from analysis.strategy.regression import UNKNOWN, UNTOLD, Estimate
 
 LEAST_OVERLAP = 20.0  # effective customers in either arm; fewer have nothing in common to compare
 
@@ -24,17 +24,16 @@ def propensity(
     """The chance of each row to have been treated, by logistic regression on the covariates and
     their ranks, and the columns of that regression.
     """
-    ranks = frame[[name for name in covariates if name in frame]].rank(pct=True)
-    both = ranks.rename(columns="{}_rank".format).join(frame[list(ranks)])
-    names = [name for column in ranks for name in (column, f"{column}_rank")]
+    there = frame[[name for name in covariates if name in frame]]
+    both = there.join(there.rank(pct=True), rsuffix="_rank")
+    names = [name for column in there for name in (column, f"{column}_rank")]
     columns = np.column_stack([np.ones(len(frame)), covariate_columns(both, names)])
-    treat = (frame.arm == "treat").to_numpy(float)
     # Arms that do not overlap have no best fit; their weights will say so.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PerfectSeparationWarning)
         warnings.simplefilter("ignore", RuntimeWarning)
-        fitted = GLM(treat, columns, family=Binomial()).fit(tol=1e-12).fittedvalues
-    return fitted, columns
+        model = GLM((frame.arm == "treat").to_numpy(float), columns, family=Binomial())
+        return model.fit(tol=1e-12).fittedvalues, columns
 
 
 def compared(
@@ -48,21 +47,17 @@ def compared(
     might have been in either count most, and the means of the covariates become equal. The interval
     counts in that the weights were estimated.
     """
-    rows = with_both_arms(frame, outcome)
+    rows = with_both_arms(frame[frame[outcome].notna()])
     treat, y = (rows.arm == "treat").to_numpy(float), rows[outcome].to_numpy(float)
     counts = {"treated": int(treat.sum()), "control": int(len(treat) - treat.sum())}
-    nothing = UNTOLD | {"effective": float("nan")} | counts
     if min(counts.values()) < LEAST_OVERLAP:
-        return nothing
+        return UNTOLD | {"effective": float("nan")} | counts
     chance, columns = propensity(rows, covariates)
     weights = np.where(treat == 1, 1 - chance, chance)
     effective = min(_effective(weights[treat == arm]) for arm in (0, 1))
-    if not effective >= LEAST_OVERLAP:
-        return nothing | {"effective": effective}
-    found = _weighted(y, treat, chance, columns)
-    low, high = found.interval()
-    sides = {"effect": found.value, "low": low, "high": high, "p": found.p, "error": found.error}
-    return nothing | sides | {"effective": effective}
+    overlap = effective >= LEAST_OVERLAP
+    found = _weighted(y, treat, chance, columns).told() if overlap else UNTOLD
+    return found | {"effective": effective} | counts
 
 
 def _effective(weights: np.ndarray) -> float:

@@ -21,18 +21,20 @@ class Estimate(NamedTuple):
     error: float = float("nan")
     df: float = float("nan")
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Low and high, by Student's t."""
+    def told(self, level: float = 0.95) -> dict[str, float]:
+        """effect, error, low, high (interval of `level`, by Student's t), p (two-sided)."""
         half = self.error * float(stats.t.ppf((1 + level) / 2, self.df))
-        return self.value - half, self.value + half
-
-    @property
-    def p(self) -> float:
-        """Two-sided p of no effect."""
-        return float(2 * stats.t.sf(abs(self.value / self.error), self.df))
+        return {
+            "effect": self.value,
+            "error": self.error,
+            "low": self.value - half,
+            "high": self.value + half,
+            "p": float(2 * stats.t.sf(abs(self.value / self.error), self.df)),
+        }
 
 
 UNKNOWN = Estimate()
+UNTOLD = UNKNOWN.told()
 
 
 def independent(columns: np.ndarray) -> np.ndarray:
@@ -87,14 +89,10 @@ def cr2(outcome: np.ndarray, columns: np.ndarray, place: int, clusters: np.ndarr
         return UNKNOWN
     own = np.bincount(clusters, adjusted**2)
     shared = np.array([np.bincount(clusters, adjusted * column) for column in q.T]).T
-    return Estimate(float(np.linalg.solve(r, fitted)[place]), error, _degrees(own, shared))
-
-
-def _degrees(own: np.ndarray, shared: np.ndarray) -> float:
-    """Twice the squared mean of the error's square over its variance, were all rows alike:
-    trace(P)² / trace(P²) of P = diag(own) - shared shared'.
-    """
+    # Twice the squared mean of the error's square over its variance, were all rows alike:
+    # trace(P)² / trace(P²) of P = diag(own) - shared shared'.
     crossed = (shared**2).sum(axis=1)
     trace = own.sum() - crossed.sum()
     squares = (own**2).sum() - 2 * (own * crossed).sum() + ((shared.T @ shared) ** 2).sum()
-    return float(trace**2 / squares)
+    value = float(np.linalg.solve(r, fitted)[place])
+    return Estimate(value, error, float(trace**2 / squares))
