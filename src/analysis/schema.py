@@ -1,7 +1,6 @@
 """The contract of every table that one stage hands to the next, checked when written and when read."""
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -590,27 +589,18 @@ KEPT_AS = {
 }
 
 
-# Tables whose contract is put together from the entries of a registry, and where it stands.
-ASSEMBLED = {"segments": "analysis.segments.registry"}
-
-
-def contract(name: str) -> Contract:
-    """What a table must hold."""
-    if name in ASSEMBLED:
-        return import_module(ASSEMBLED[name]).CONTRACT
-    return TABLES[name]
-
-
 def empty(name: str) -> pa.Table:
     """A table without rows, with all columns of its contract."""
-    return pa.schema([(c, spec.type) for c, spec in contract(name).columns.items()]).empty_table()
+    return pa.schema([(c, spec.type) for c, spec in TABLES[name].columns.items()]).empty_table()
 
 
-def conform(name: str, found: pd.DataFrame | pa.Table) -> pa.Table:
+def conform(
+    name: str, found: pd.DataFrame | pa.Table, contract: Contract | None = None
+) -> pa.Table:
     """The contract's columns in its types and order, then any others; RunError where that cannot
-    be.
+    be. The contract is that of TABLES unless it is given.
     """
-    columns = contract(name).columns
+    columns = (contract or TABLES[name]).columns
     table = (
         pa.Table.from_pandas(found, preserve_index=False)
         if isinstance(found, pd.DataFrame)
@@ -626,20 +616,21 @@ def conform(name: str, found: pd.DataFrame | pa.Table) -> pa.Table:
     more = (
         [] if isinstance(found, pd.DataFrame) else [c for c in table.column_names if c not in typed]
     )
-    return check(name, pa.table(typed | {c: table[c] for c in more}))
+    return check(name, pa.table(typed | {c: table[c] for c in more}), contract)
 
 
-def check(name: str, table: pa.Table) -> pa.Table:
+def check(name: str, table: pa.Table, contract: Contract | None = None) -> pa.Table:
     """The table itself if it keeps its contract; RunError says what, in how many rows, if not."""
-    check_schema(name, table.schema)
-    if said := _empty_problem(contract(name), table) or _key_problem(contract(name), table):
+    contract = contract or TABLES[name]
+    check_schema(name, table.schema, contract)
+    if said := _empty_problem(contract, table) or _key_problem(contract, table):
         raise RunError(f"table {name}: {said}")
     return table
 
 
-def check_schema(name: str, schema: pa.Schema) -> None:
+def check_schema(name: str, schema: pa.Schema, contract: Contract | None = None) -> None:
     """Refuse (RunError) columns that are missing or of another type than the contract's."""
-    columns = contract(name).columns
+    columns = (contract or TABLES[name]).columns
     if missing := [c for c, spec in columns.items() if not spec.optional and c not in schema.names]:
         raise RunError(f"table {name}: no column {', '.join(missing)}")
     found = {c: schema.field(c).type for c in columns if c in schema.names}
@@ -669,14 +660,14 @@ def _key_problem(contract: Contract, table: pa.Table) -> str:
     )
 
 
-def write(name: str, frame: pd.DataFrame, path: Path) -> None:
+def write(name: str, frame: pd.DataFrame, path: Path, contract: Contract | None = None) -> None:
     """Write a frame as Parquet after checking its contract."""
-    pq.write_table(conform(name, frame), path)
+    pq.write_table(conform(name, frame, contract), path)
 
 
-def read(name: str, path: Path) -> pd.DataFrame:
+def read(name: str, path: Path, contract: Contract | None = None) -> pd.DataFrame:
     """Read a checked table; days arrive as datetime64, texts as str."""
-    return check(name, pq.read_table(path)).to_pandas(date_as_object=False)
+    return check(name, pq.read_table(path), contract).to_pandas(date_as_object=False)
 
 
 # How a column is headed and written wherever a table shows it: heading and form (see

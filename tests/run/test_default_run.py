@@ -30,7 +30,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def table(published: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
     monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(published))
-    return lambda name: schema.read(name, runs.table_path("cdnow", name))
+    return lambda name: runs.read_table(name, runs.table_path("cdnow", name))
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def test_all_segmentations_are_made_where_there_is_everything(
     demo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(demo))
-    made = schema.read("segments", runs.table_path("crm_demo", "segments"))
+    made = runs.read_table("segments", runs.table_path("crm_demo", "segments"))
     assert {entry.class_column for entry in SEGMENTATIONS.values()} <= set(made.columns)
     page = text(demo / "reports" / "crm_demo" / "2025-12-31" / "02_segments.html")
     assert "too little data" not in page and "Groupings left out" not in page

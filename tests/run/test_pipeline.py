@@ -120,12 +120,12 @@ def test_every_table_is_published_and_keeps_its_contract(inside: Path) -> None:
             assert code == 2 and f"shop has no {table}" in printed
             continue
         assert code == 0
-        assert len(schema.read(table, Path(printed.strip()))) > 0 or table in MAY_BE_EMPTY
+        assert len(runs.read_table(table, Path(printed.strip()))) > 0 or table in MAY_BE_EMPTY
 
 
 def test_tables_agree_on_the_customers(inside: Path) -> None:
     ids = {
-        t: set(schema.read(t, runs.table_path("shop", t)).customer_id)
+        t: set(runs.read_table(t, runs.table_path("shop", t)).customer_id)
         for t in ("customers", "segments", "matrix", "plan")
     }
     assert ids["customers"] == ids["segments"] == ids["matrix"] == ids["plan"]
@@ -175,7 +175,7 @@ def test_row_order_and_jobs_do_not_matter(shop: Path, inside: Path, tmp_path: Pa
         other = next((tmp_path / "home").rglob(f"{table}.parquet"))
         key = list(schema.TABLES[table].key)
         ours, theirs = (
-            schema.read(table, p).sort_values(key, ignore_index=True)
+            runs.read_table(table, p).sort_values(key, ignore_index=True)
             for p in (runs.table_path("shop", table), other)
         )
         pd.testing.assert_frame_equal(ours, theirs, rtol=1e-9)
@@ -255,7 +255,7 @@ def test_what_is_damaged_is_made_anew_and_never_published(shop: Path, inside: Pa
     remade = {stage for stage, reused in facts().items() if not reused}
     assert {"02_segments", "03_lifetime_value", "08_steering"} <= remade
     assert facts()["01_data_quality"] and facts()["04_churn"]
-    schema.read("segments", runs.table_path("shop", "segments"))
+    runs.read_table("segments", runs.table_path("shop", "segments"))
     after = tree(inside / "reports")
     assert {path for path in before if "index" in path} <= set(after)
 
@@ -377,7 +377,7 @@ def test_notebooks_by_hand_write_drafts_and_leave_the_published_run(
     )
     assert done.returncode == 0, done.stderr
     draft = files.processed("shop", AS_OF) / "draft" / "02_segments" / "segments.parquet"
-    assert schema.read("segments", draft).cluster.nunique() == 3
+    assert runs.read_table("segments", draft).cluster.nunique() == 3
     assert (
         tree(inside / "reports", inside / "models") == before
         and runs.published("shop", AS_OF) == manifest

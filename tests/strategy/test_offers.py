@@ -14,7 +14,7 @@ from scipy import sparse
 from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import cosine_similarity
 
-from analysis import draws, schema, statistics
+from analysis import schema, statistics
 from analysis.intake import cleaning
 from analysis.report.text import Language
 from analysis.strategy import item_rules, offer_trial, offers, purchases
@@ -737,7 +737,7 @@ def test_only_so_many_are_judged_drawn_by_lot(few, monkeypatch):
     history = purchases.gather(lines(log), ORIGIN, item="product")
     later = offer_trial.bought_later(lines(log), ORIGIN, HORIZON, "product")
     drawn = history.customers[offer_trial.drawn(history, later, seed=7)]
-    lot = dict(zip(names, draws.lots(pd.Series(names), 7), strict=True))
+    lot = dict(zip(names, statistics.lots(pd.Series(names), 7), strict=True))
     assert set(drawn) == set(sorted(names, key=lot.__getitem__)[:2])
     assert (
         offer_trial.judged(lines(log), ORIGIN, HORIZON, item="product", seed=7)[0]

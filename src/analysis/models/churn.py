@@ -15,7 +15,7 @@ from scipy.special import expit
 from scipy.stats import t as student
 from sklearn.base import ClassifierMixin
 
-from analysis.draws import lots
+from analysis.statistics import lots
 from analysis.intake.dataset import Dataset
 from analysis.models import intervals, metrics, origins
 from analysis.models.churn_features import features

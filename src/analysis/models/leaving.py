@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import customers
-from analysis.draws import lots
+from analysis.statistics import lots
 from analysis.intake.dataset import Dataset
 from analysis.models import clv, history, origins
 from analysis.models.history import Records

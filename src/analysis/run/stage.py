@@ -50,6 +50,8 @@ STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "07_customer_care": (("01_data_quality", "04_churn", "05_strategy"), ("care", "scorecard")),
     "08_steering": (("01_data_quality",), ("tier_history",)),
 }
+# Contracts that are put together from the entries of a registry; all others are in schema.TABLES.
+CONTRACTS = {"segments": registry.CONTRACT}
 MAKER = {table: stage for stage, (_, made) in STAGES.items() for table in made}
 
 
@@ -101,6 +103,11 @@ def table_path(name: str, table: str, as_of: str | None = None) -> Path:
     if not path.is_file():
         raise InputError(f"{path} is gone; run customer-matrix run data/{name}.yml again")
     return path
+
+
+def read_table(table: str, path: Path) -> pd.DataFrame:
+    """A table of a run as a checked frame."""
+    return schema.read(table, path, CONTRACTS.get(table))
 
 
 def settings(dataset: Dataset, **knobs: Any) -> Dataset:
@@ -201,7 +208,7 @@ class Stage:
 
     def read(self, table: str) -> pd.DataFrame:
         """A table of an earlier stage as a checked frame, for work on customers."""
-        return schema.read(table, self._input(table))
+        return read_table(table, self._input(table))
 
     def profiles(self) -> pd.DataFrame:
         """The profiles as a frame; only an empty column customer_id where there are none."""
@@ -213,7 +220,7 @@ class Stage:
         """Write a table of this stage; records as an expression are streamed."""
         path = self.folder / f"{table}.parquet"
         if isinstance(content, pd.DataFrame):
-            schema.write(table, content, path)
+            schema.write(table, content, path, CONTRACTS.get(table))
         else:
             content.to_parquet(path)
             schema.check_schema(table, pq.read_schema(path))

@@ -10,8 +10,8 @@ from ibis import _
 from ibis.expr.types import Table
 
 from analysis.customers import order_days
-from analysis.draws import lots
 from analysis.intake.dataset import Dataset
+from analysis.statistics import lots
 
 COVARIATES = ("orders_before", "money_before", "orders_year", "money_year", "recency_days")
 YEAR = 365  # days

@@ -11,11 +11,10 @@ from ibis import _
 from ibis.expr.types import Table
 
 from analysis import customers
-from analysis.draws import lots
 from analysis.models import origins
 from analysis.report.text import N_
 from analysis.segments import interests
-from analysis.statistics import wilson
+from analysis.statistics import lots, wilson
 from analysis.strategy import offers, purchases
 from analysis.strategy.item_rules import DEFAULT, RULES, learned
 from analysis.strategy.purchases import Purchases

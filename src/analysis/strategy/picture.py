@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from analysis.schema import STAGES
-from analysis.segments.associations import associations
 from analysis.segments.abc import TIE, held_above
+from analysis.segments.associations import associations
 from analysis.segments.summaries import known_sum
 from analysis.strategy.written import Strict, Text, in_language
 

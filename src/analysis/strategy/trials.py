@@ -17,9 +17,9 @@ from ibis.expr.types import Table
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scipy import stats
 
-from analysis.draws import lots
 from analysis.report.text import N_
 from analysis.schema import TABLES
+from analysis.statistics import lots
 from analysis.strategy.campaign_members import COVARIATES, MOST_COMPARED, outcomes
 from analysis.strategy.effects import MIN_ARM, covariate_columns
 
