@@ -81,7 +81,8 @@ def _judged(
     """
     drawn = known[~known.compared.astype(bool)]
     treated, control = (int((drawn.arm == arm).sum()) for arm in ("treat", "control"))
-    row = {"treated": treated, "control": control, "incomplete": len(own) - len(drawn)}
+    row: dict[str, Any] = {"treated": treated, "control": control}
+    row["incomplete"] = len(own) - len(drawn)
     held_back = (own.arm == "control").any()
     if drawn.empty:
         return row | {"proof": "before_log" if over else "not_over", "verdict": np.nan}

@@ -4,7 +4,6 @@ A ticket that was closed after the day of the picture was open on it.
 """
 
 import datetime as dt
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +20,7 @@ from analysis.report.text import N_
 from analysis.schema import RECORDS
 from analysis.strategy.feedback import LIMITS, YEAR, last_answers, period_ends
 
-PERSONAL = [
+PERSONS = [
     name
     for name, meaning in RECORDS["customers"].columns.items()
     if meaning.person and meaning.reads_as == "text"
@@ -52,7 +51,7 @@ def until_closed(feedback: Table, as_of: dt.date, days: int = YEAR) -> dict[str,
         names = ("closed", "still_open", "older", "median_days", "low", "high")
         return {"opened": opened} | dict.fromkeys(names, float("nan"))
     closed = int(recent.closed.count().execute())
-    older = int(log.filter(_.closed.isnull()).count().execute()) - (opened - closed)
+    older = int(log.closed.isnull().sum().execute()) - (opened - closed)
     counts = {"opened": opened, "closed": closed, "still_open": opened - closed, "older": older}
     until = recent.closed.fill_null(ibis.literal(as_of))
     lasted = recent.select(days=until.delta(recent.day, unit="day"), ended=recent.closed.notnull())
@@ -71,35 +70,31 @@ def by_month(feedback: Table, as_of: dt.date, months: int = 12) -> pd.DataFrame:
     closing. Empty where there are none.
     """
     ends = period_ends(as_of, months, 1)
-    log = history.complaints(feedback, as_of).filter(
-        _.closed.isnull() | (_.closed > ends[-1]) | (_.day > ends[-1])
-    )
+    first = ends[-1]
+    log = history.complaints(feedback, as_of)
+    log = log.filter(_.closed.isnull() | (_.closed > first) | (_.day > first))
     found = log.group_by("day", "closed").agg(count=_.count()).to_pandas()
     opened, closed = pd.to_datetime(found.day), pd.to_datetime(found.closed)
-    rows = [
-        {
-            "period_end": end,
-            "opened": int(found["count"][opened.between(start, end, "right")].sum()),
-            "closed": int(found["count"][closed.between(start, end, "right")].sum()),
-            "still_open": int(found["count"][(opened <= end) & ~(closed <= end)].sum()),
+    rows = []
+    for start, end in pairwise(map(pd.Timestamp, reversed(ends if len(found) else []))):
+        happened = {
+            "opened": opened.between(start, end, "right"),
+            "closed": closed.between(start, end, "right"),
+            "still_open": (opened <= end) & ~(closed <= end),
         }
-        for start, end in pairwise(map(pd.Timestamp, reversed(ends)))
-        if len(found)
-    ]
+        counts = {name: int(found["count"][those].sum()) for name, those in happened.items()}
+        rows.append({"period_end": end} | counts)
     table = pd.DataFrame(rows, columns=["period_end", "opened", "closed", "still_open"])
-    unknown = {} if closing_recorded(feedback, as_of) else {"closed": np.nan, "still_open": np.nan}
-    return table.assign(**unknown)
+    if not closing_recorded(feedback, as_of):
+        table[["closed", "still_open"]] = np.nan
+    return table
 
 
 # Customers who need a talk
 def unhappy(
-    records: Records,
-    matrix: pd.DataFrame,
-    as_of: dt.date,
-    days: int = YEAR,
-    tier: str = "strategic",
+    records: Records, matrix: pd.DataFrame, as_of: dt.date, days: int = YEAR
 ) -> pd.DataFrame:
-    """Customers of a tier who are unhappy within the last `days` days: the last score is bad
+    """Strategic customers who are unhappy within the last `days` days: the last score is bad
     (LIMITS), or a complaint or ticket is still open. Those with most revenue first.
 
     Columns: customer_id; kind, score (empty for a ticket) and day of the latest bad score, without
@@ -109,60 +104,40 @@ def unhappy(
     """
     if records.feedback is None:
         return pd.DataFrame(columns=UNHAPPY)
-    order = matrix.sort_values(["revenue", "customer_id"], ascending=[False, True])
-    bad, waiting = _bad_scores(records.feedback, as_of, days), _open(records.feedback, as_of, days)
-    signs = pd.concat([bad, waiting]).drop_duplicates("customer_id").set_index("customer_id")
-    ids = [one for one in order.customer_id[order.tier == tier] if one in signs.index]
-    open_tickets = waiting.set_index("customer_id").open_tickets.reindex(ids).fillna(0)
-    if not closing_recorded(records.feedback, as_of):
-        open_tickets[:] = np.nan
-    found = signs.loc[ids].assign(open_tickets=open_tickets)
+    since, recorded = as_of - dt.timedelta(days=days), closing_recorded(records.feedback, as_of)
+    said = last_answers(records.feedback, [as_of, since])
+    limit = said.kind.map({kind: bad for kind, (_, bad) in LIMITS.items()}).astype(float)
+    bad = said[said.score <= limit].sort_values(["day", "kind"], ascending=False)
+    opened = history.complaints(records.feedback, as_of).filter(_.closed.isnull(), _.day > since)
+    waiting = opened.filter(recorded).order_by(_.day.desc(), _.kind).to_pandas()
+    waiting["day"] = pd.to_datetime(waiting.day).astype("datetime64[s]")
+    signs = pd.concat([bad, waiting])[["customer_id", "kind", "score", "day"]]
+    signs = signs.drop_duplicates("customer_id").set_index("customer_id")
+    strategic = matrix[matrix.tier == "strategic"]
+    order = strategic.sort_values(["revenue", "customer_id"], ascending=[False, True]).customer_id
+    ids = pd.Index(order[order.isin(signs.index)], name="customer_id")
+    tickets = waiting.customer_id.value_counts().reindex(ids, fill_value=0)
+    found = signs.loc[ids].assign(open_tickets=tickets if recorded else np.nan)
     found = found.join(_last_contacts(records.interactions, ids, as_of))
-    people = records.profile_columns("owner", *PERSONAL)
-    people = people[people.customer_id.isin(ids)].set_index("customer_id").reindex(ids)
+    people = records.profile_columns("owner", *PERSONS).set_index("customer_id").reindex(ids)
     owner = people.get("owner", pd.Series(None, ids, dtype=object))
-    persons = people.drop(columns="owner", errors="ignore")
     found["owner"] = owner.map(privacy.shown_staff, na_action="ignore")
-    found["comment"] = _comments(records.feedback, persons, since(as_of, days), as_of)
-    return found.reset_index(names="customer_id")[UNHAPPY]
+    persons = people.drop(columns="owner", errors="ignore")
+    found["comment"] = _comments(records.feedback, persons, since, as_of)
+    return found.reset_index()[UNHAPPY]
 
 
-def since(as_of: dt.date, days: int) -> dt.date:
-    """The day before the last `days` days."""
-    return as_of - dt.timedelta(days=days)
-
-
-def _bad_scores(feedback: Table, as_of: dt.date, days: int) -> pd.DataFrame:
-    said = last_answers(feedback, [as_of, since(as_of, days)])
-    up_to = said.kind.map({kind: bad for kind, (_, bad) in LIMITS.items()}).astype(float)
-    bad = said[said.score <= up_to]
-    latest = bad.sort_values(["day", "kind"], ascending=False).drop_duplicates("customer_id")
-    return latest[["customer_id", "kind", "score", "day"]]
-
-
-def _open(feedback: Table, as_of: dt.date, days: int) -> pd.DataFrame:
-    """customer_id, kind, day (of the latest), open_tickets; none where closing is not recorded."""
-    still = history.complaints(feedback, as_of).filter(
-        _.closed.isnull(), _.day > since(as_of, days), closing_recorded(feedback, as_of)
-    )
-    found = still.order_by(_.day.desc(), _.kind).to_pandas().astype({"customer_id": "str"})
-    found["day"] = pd.to_datetime(found.day).astype("datetime64[s]")
-    found["open_tickets"] = found.groupby("customer_id").customer_id.transform("size")
-    return found.drop_duplicates("customer_id")[["customer_id", "kind", "day", "open_tickets"]]
-
-
-def _latest(rows: Table, ids: Sequence[str], then: str) -> pd.DataFrame:
+def _latest(rows: Table, ids: pd.Index, then: str) -> pd.DataFrame:
     """The latest row of each of these customers, by the clock where it is known; of equals the
     first by the column `then`. Columns: day and `then`, by customer_id.
     """
     clock = [_.moment.desc()] if "moment" in rows.columns else []
     place = ibis.row_number().over(group_by="customer_id", order_by=[_.day.desc(), *clock, _[then]])
-    last = rows.filter(_.customer_id.isin(ids)).mutate(place=place).filter(_.place == 0)
-    found = last.select("customer_id", "day", then).to_pandas().set_index("customer_id")
-    return found.reindex(pd.Index(ids, name="customer_id"))
+    last = rows.filter(_.customer_id.isin(ids.tolist())).mutate(place=place).filter(_.place == 0)
+    return last.select("customer_id", "day", then).to_pandas().set_index("customer_id").reindex(ids)
 
 
-def _last_contacts(interactions: Table | None, ids: Sequence[str], as_of: dt.date) -> pd.DataFrame:
+def _last_contacts(interactions: Table | None, ids: pd.Index, as_of: dt.date) -> pd.DataFrame:
     """last_contact (day), channel of the latest contact by the staff; empty without one."""
     if interactions is None:
         return pd.DataFrame({"last_contact": pd.NaT, "channel": None}, ids)
@@ -170,20 +145,19 @@ def _last_contacts(interactions: Table | None, ids: Sequence[str], as_of: dt.dat
     if "channel" not in past.columns:
         past = past.mutate(channel=ibis.null("string"))
     found = _latest(past, ids, "channel").rename(columns={"day": "last_contact"})
-    found["last_contact"] = pd.to_datetime(found.last_contact).astype("datetime64[s]")
-    return found
+    return found.assign(last_contact=pd.to_datetime(found.last_contact).astype("datetime64[s]"))
 
 
 def _comments(
-    feedback: Table, persons: pd.DataFrame, after: dt.date, as_of: dt.date
+    feedback: Table, persons: pd.DataFrame, since: dt.date, as_of: dt.date
 ) -> pd.Series | None:
     """The latest comment of each of these customers, without contact details and without what the
     profile says of `persons`; empty where there is none.
     """
     if "comment" not in feedback.columns:
         return None
-    told = feedback.filter(_.day <= as_of, _.day > after, _.comment.strip() != "")
-    latest = _latest(told, persons.index.tolist(), "comment").comment
+    written = feedback.filter(_.day <= as_of, _.day > since, _.comment.strip() != "")
+    latest = _latest(written, persons.index, "comment").comment
     masked = [
         text if pd.isna(text) else privacy.masked(text, list(names))
         for text, names in zip(latest, persons.to_numpy(), strict=True)
@@ -224,7 +198,7 @@ def unhappy_finding(
     """What is said of `unhappy`, of so many customers of the tier: a sentence with its values;
     `silent` had no contact within the `days` days, or none at all.
     """
-    lately = pd.to_datetime(found.last_contact) > pd.Timestamp(since(as_of, days))
+    lately = pd.to_datetime(found.last_contact) > pd.Timestamp(as_of - dt.timedelta(days=days))
     values = {
         "unhappy": len(found),
         "customers": customers,

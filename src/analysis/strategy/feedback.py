@@ -5,7 +5,7 @@ lowest), so that one who is asked often does not weigh more.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ibis
@@ -107,50 +107,43 @@ def over_time(
     answers, response (share of the customers with an order by the end of the period that answered
     in it), score (of `points`), low, high; the oldest first.
     """
-    monthly, quarterly = (
-        _periods(feedback, as_of, months, step, customers) for step in (1, QUARTER)
-    )
-    enough = monthly.groupby("kind").answers.median() >= ENOUGH
-    chosen = [
-        monthly[monthly.kind.map(enough).eq(True)],
-        quarterly[~quarterly.kind.map(enough).eq(True)],
-    ]
-    return pd.concat(chosen).sort_values(["kind", "period_end"], ignore_index=True)
-
-
-def _periods(
-    feedback: Table, as_of: dt.date, months: int, step: int, customers: pd.DataFrame
-) -> pd.DataFrame:
-    ends = period_ends(as_of, months, step)
-    said = last_answers(feedback, ends)
     first = pd.to_datetime(customers.set_index("customer_id").first_order)
+    monthly, quarterly = (
+        _periods(feedback, period_ends(as_of, months, step), first).assign(months=step)
+        for step in (1, QUARTER)
+    )
+    enough = monthly.groupby("kind").answers.transform("median") >= ENOUGH
+    monthly = monthly[enough]
+    both = pd.concat([monthly, quarterly[~quarterly.kind.isin(monthly.kind)]])
+    ordered = both.sort_values(["kind", "period_end"], ignore_index=True)
+    return ordered[["kind", "period_end", "months", "answers", "response", "score", "low", "high"]]
+
+
+def _periods(feedback: Table, ends: Sequence[dt.date], first: pd.Series) -> pd.DataFrame:
+    said = last_answers(feedback, ends)
     said["first"] = said.customer_id.map(first)
     rows = []
     for kind, of_kind in said.groupby("kind", sort=False):
         for number, end in enumerate(map(pd.Timestamp, ends[:-1])):
-            now = of_kind[of_kind.period == number]
-            known = int((first <= end).sum())
+            now, known = of_kind[of_kind.period == number], int((first <= end).sum())
             response = (now["first"] <= end).sum() / known if known else np.nan
-            row = {"kind": kind, "period_end": end, "months": step, "response": response}
-            rows.append(row | points(kind, now.score))
-    columns = ["kind", "period_end", "months", "answers", "response", "score", "low", "high"]
-    types = dict.fromkeys(columns[4:], float) | dict.fromkeys(["months", "answers"], "int64")
-    return pd.DataFrame(rows, columns=columns).astype(
-        types | {"kind": "str", "period_end": "datetime64[s]"}
-    )
+            row = {"kind": kind, "period_end": end, "response": response}
+            rows.append(row | points(str(kind), now.score))
+    types = {"kind": "str", "period_end": "datetime64[s]", "answers": "int64"}
+    types |= dict.fromkeys(["response", "score", "low", "high"], "float64")
+    return pd.DataFrame(rows, columns=list(types)).astype(types)
 
 
-def trend(feedback: Table, as_of: dt.date, days: int = YEAR, kind: str = "nps") -> dict[str, float]:
-    """`points` of the last `days` days against those of as many days before.
+def trend(feedback: Table, as_of: dt.date, days: int = YEAR) -> dict[str, float]:
+    """The net promoter score of the last `days` days against that of as many days before.
 
     Keys: score, before, difference, low, high: the interval of a difference that is made of those
     of both (Zou & Donner 2008). Customers who answered in both tend to stay as they were, so that
     it is rather too wide than too narrow.
     """
     said = last_answers(feedback, [as_of - dt.timedelta(days=n * days) for n in range(3)])
-    now, before = (
-        points(kind, said.score[(said.kind == kind) & (said.period == n)]) for n in (0, 1)
-    )
+    said = said[said.kind == "nps"]
+    now, before = (points("nps", said.score[said.period == n]) for n in (0, 1))
     difference = now["score"] - before["score"]
     below = np.hypot(now["score"] - now["low"], before["high"] - before["score"])
     above = np.hypot(now["high"] - now["score"], before["score"] - before["low"])
@@ -163,39 +156,33 @@ def trend(feedback: Table, as_of: dt.date, days: int = YEAR, kind: str = "nps") 
     }
 
 
-def findings(feedback: Table, as_of: dt.date, days: int = YEAR) -> list[tuple[str, dict[str, Any]]]:
+def findings(
+    feedback: Table, as_of: dt.date, days: int = YEAR
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """What is said of satisfaction: sentences with their values."""
     said = last_answers(feedback, [as_of, as_of - dt.timedelta(days=days)])
-    common, found = {"days": days, "as_of": as_of}, list[tuple[str, dict[str, Any]]]()
+    common = {"days": days, "as_of": as_of}
+    if said.empty:
+        yield N_("No customer gave a score in the {days:int} days to {as_of:date}."), common
     if (said.kind == "nps").any():
-        found += [
-            (
-                N_(
-                    "Of {answers:int} customers who answered in the {days:int} days to"
-                    " {as_of:date}, {good:int} would recommend us and {bad:int} would not: a net"
-                    " promoter score of {score:int} points (95 % sure: {low:int} to {high:int})."
-                ),
-                points("nps", said.score[said.kind == "nps"]) | common,
-            )
-        ]
+        text = N_(
+            "Of {answers:int} customers who answered in the {days:int} days to {as_of:date},"
+            " {good:int} would recommend us and {bad:int} would not: a net promoter score of"
+            " {score:int} points (95 % sure: {low:int} to {high:int})."
+        )
+        yield text, points("nps", said.score[said.kind == "nps"]) | common
         moved = trend(feedback, as_of, days)
         if not np.isnan(moved["difference"]):
-            found += [(_moved(moved), moved | common)]
+            yield _moved(moved), moved | common
     if (said.kind == "csat").any():
         values = points("csat", said.score[said.kind == "csat"])
-        share = {name: values[name] / 100 for name in ("score", "low", "high")}
-        found += [
-            (
-                N_(
-                    "Of {answers:int} customers who answered in the {days:int} days to"
-                    " {as_of:date}, {good:int} are satisfied (4 or 5 of 5): {score:percent} (95 %"
-                    " sure: {low:percent} to {high:percent}); on average they give {mean:number}."
-                ),
-                values | share | common,
-            )
-        ]
-    nobody = N_("No customer gave a score in the {days:int} days to {as_of:date}.")
-    return found or [(nobody, common)]
+        shares = {name: values[name] / 100 for name in ("score", "low", "high")}
+        text = N_(
+            "Of {answers:int} customers who answered in the {days:int} days to {as_of:date},"
+            " {good:int} are satisfied (4 or 5 of 5): {score:percent} (95 % sure: {low:percent}"
+            " to {high:percent}); on average they give {mean:number}."
+        )
+        yield text, values | shares | common
 
 
 def _moved(moved: dict[str, float]) -> str:

@@ -3,6 +3,7 @@ their customers left than their risk foretold.
 """
 
 import datetime as dt
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +20,7 @@ from analysis.strategy.retention import nobody, retention
 if TYPE_CHECKING:  # it takes a second to import, which the page of the strategy would wait for
     from analysis.models.churn import Trial
 
-FOLLOW_UP = "follow_up"  # of the care calendar: a visit or a call; a greeting is none
-SCORED = ["customer_id", "day", "risk", "left"]
+FORETOLD = {"customer_id": "str", "day": "datetime64[s]", "risk": "float64", "left": "bool"}
 
 
 def predicted(trial: "Trial") -> pd.DataFrame:
@@ -31,16 +31,11 @@ def predicted(trial: "Trial") -> pd.DataFrame:
     origin.
     """
     if (origin := trial.measured) is None:
-        types = {"customer_id": "str", "day": "datetime64[s]", "risk": float, "left": bool}
-        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
-    table = pd.DataFrame(
-        {
-            "customer_id": origin.held.customer_id,
-            "day": origin.day,
-            "risk": origin.risks[trial.champion],
-        }
+        return pd.DataFrame(columns=list(FORETOLD)).astype(FORETOLD)
+    table = origin.held[["customer_id"]].assign(
+        day=origin.day, risk=origin.risks[trial.champion], left=origin.gone
     )
-    return table.assign(left=origin.gone)[origin.active].reset_index(drop=True)[SCORED]
+    return table[origin.active].reset_index(drop=True)
 
 
 # Who looks after whom
@@ -51,31 +46,18 @@ def groups(records: Records, customer_ids: pd.Series, by: str = "owner") -> pd.S
     Owners are named as privacy.shown_staff does, and numbered where two would have one name. E-mail
     addresses are the same whatever the case of their letters.
     """
-    if records.profiles is None or by not in records.profiles.columns:
+    people = records.profile_columns(by).set_index("customer_id")
+    said = people.get(by, pd.Series(dtype="str")).astype("str").str.strip()
+    said = said.mask(said == "").dropna()
+    if said.empty:
         return pd.Series(dtype="str", name=by)
-    rows = records.profiles.select(
-        "customer_id", group=_[by].cast("string").strip().nullif("")
-    ).to_pandas()
-    said = rows.set_index("customer_id").group
-    if not said.notna().any():
-        return pd.Series(dtype="str", name=by)
-    said = said.where(~said.str.contains("@", na=False), said.str.lower())
-    names = shown(said.dropna().unique()) if by == "owner" else {}
+    said = said.where(~said.str.contains("@"), said.str.lower())
+    if by == "owner":
+        names = pd.Series({name: privacy.shown_staff(name) for name in sorted(said.unique())})
+        number = (names.groupby(names).cumcount() + 1).astype("str")
+        said = said.map(names.where(~names.duplicated(keep=False), names + " " + number))
     index = pd.Index(customer_ids, name="customer_id")
-    return (
-        said.map(lambda name: names.get(name, name), na_action="ignore")
-        .reindex(index)
-        .fillna(nobody(by))
-        .rename(by)
-    )
-
-
-def shown(owners: np.ndarray) -> dict[str, str]:
-    """What each owner is called in reports: no two the same."""
-    names = pd.Series({owner: privacy.shown_staff(owner) for owner in sorted(owners)}, dtype=object)
-    number = names.groupby(names).cumcount() + 1
-    twice = names.duplicated(keep=False)
-    return dict(names.where(~twice, names + " " + number.astype(str)))
+    return said.reindex(index).fillna(nobody(by)).rename(by)
 
 
 # The table
@@ -94,27 +76,22 @@ def scorecard(
     """One row per owner (or class of another column `by` of the profiles), those with most revenue
     first; empty where the profiles know none. Customers without are one row, `nobody`, the last.
     `customers`, `matrix`, `churn`: the tables; `held` as from `predicted`; `due`: customer_id,
-    overdue_days, and what where other things than contacts are due, too.
+    overdue_days, what (as in the table `care`, of which follow_up counts).
 
-    Columns: `by`; customers; strategic (of them); revenue (value window); value_at_risk (money,
-    expected loss of those not lost); follow_ups (days with a contact by somebody in the last `days`
-    days, of each customer); follow_ups_due, overdue; open_tickets (of a year); answers,
-    satisfaction (customers who answered in a year, and the mean of their last scores, 0 to 1);
-    new_customers (first order within the last `window_days` days, 0: of all history); orders_each
-    (in the value window, of those who ever ordered); mean_risk (today, of those not lost); and
-    those of `retention`. What is not recorded is nan.
+    Columns: `by` and those of the table `scorecard`. follow_ups are of the last `days` days,
+    new_customers of the last `window_days` (0: of all history), tickets and answers of a year. What
+    is not recorded is nan.
     """
     of = groups(records, matrix.customer_id, by)
     parts = [
-        portfolio(customers, matrix, churn, of, as_of, window_days),
+        _portfolio(customers, matrix, churn, of, as_of, window_days),
         _activity(records, of, as_of, days),
         _due(due, of),
         retention(held, of),
     ]
     table = pd.concat([part.rename_axis(by) for part in parts], axis=1)
-    table = (
-        table[table.customers.notna()] if len(of) else table.head(0)
-    )  # of nobody's a past customer who is unknown now
+    # of nobody's a past customer who is unknown now
+    table = table[table.customers.notna() & bool(len(of))]
     table = table.astype({"customers": "int64", "strategic": "int64", "new_customers": "int64"})
     table["beyond_chance"] = table.beyond_chance.eq(True)
     table["standing"] = standing(table)
@@ -124,7 +101,7 @@ def scorecard(
     return table.loc[order.index].reset_index(names=by)
 
 
-def portfolio(
+def _portfolio(
     customers: pd.DataFrame,
     matrix: pd.DataFrame,
     churn: pd.DataFrame,
@@ -132,21 +109,22 @@ def portfolio(
     as_of: dt.date,
     window_days: int,
 ) -> pd.DataFrame:
-    """Customers and their worth by group, as in `scorecard`."""
-    facts = matrix.set_index("customer_id")[["tier", "revenue"]]
-    facts = facts.join(
-        customers.set_index("customer_id")[["orders", "first_order", "window_orders"]]
-    )
-    facts = facts.join(churn.set_index("customer_id")[["churn_risk", "expected_loss", "lost"]])
-    kept, bought = facts.lost.eq(False), facts.orders > 0
+    """Customers and their worth by group."""
+    facts = matrix[["customer_id", "tier", "revenue"]].set_index("customer_id")
+    for frame, columns in (
+        (customers, ["orders", "first_order", "window_orders"]),
+        (churn, ["churn_risk", "expected_loss", "lost"]),
+    ):
+        facts = facts.join(frame.set_index("customer_id")[columns])
     since = pd.Timestamp(as_of) - pd.Timedelta(days=window_days)
     after = since if window_days else pd.Timestamp.min
+    kept = facts.lost.eq(False)
     facts = facts.assign(
         customers=1,
         strategic=facts.tier == "strategic",
         new_customers=pd.to_datetime(facts.first_order).between(after, str(as_of), "right"),
         value_at_risk=facts.expected_loss.where(kept),
-        orders_each=facts.window_orders.where(bought),
+        orders_each=facts.window_orders.where(facts.orders > 0),
         mean_risk=facts.churn_risk.where(kept),
     )
     grouped = facts.groupby(of.reindex(facts.index).to_numpy())
@@ -179,59 +157,46 @@ def _activity(records: Records, of: pd.Series, as_of: dt.date, days: int) -> pd.
 
 def _due(due: pd.DataFrame | None, of: pd.Series) -> pd.DataFrame:
     """follow_ups_due, overdue (of them) by group; nan where nobody says what is due."""
-    columns = ["follow_ups_due", "overdue"]
-    if due is None:
-        return pd.DataFrame(index=sorted(of.unique()), columns=columns, dtype=float)
-    visits = due[due.what == FOLLOW_UP]
-    mine = visits.customer_id.map(of)
-    counts = [mine.value_counts(), mine[visits.overdue_days > 0].value_counts()]
-    table = pd.concat(counts, axis=1, keys=columns).reindex(sorted(of.unique()))
-    return table.fillna(0).astype(float)
+    table = pd.DataFrame(index=sorted(of.unique()), columns=["follow_ups_due", "overdue"])
+    if due is not None:
+        visits = due[due.what == "follow_up"]
+        mine = visits.customer_id.map(of)
+        table["follow_ups_due"] = mine.value_counts()
+        table["overdue"] = mine[visits.overdue_days > 0].value_counts()
+        table = table.fillna(0)
+    return table.astype(float)
 
 
 def standing(table: pd.DataFrame) -> pd.Series:
-    """A word of the catalogue: more_left or fewer_left than the risks said, beyond chance;
-    as_expected; unmeasured.
-    """
-    told = {
-        "unmeasured": table.p.isna(),
-        "as_expected": ~table.beyond_chance,
-        "more_left": table.ratio > 1,
-    }
-    found = np.select(
-        [test.to_numpy(bool) for test in told.values()], list(told), default="fewer_left"
-    )
+    """more_left or fewer_left than the risks said, beyond chance; as_expected; unmeasured."""
+    chosen = [table.p.isna(), ~table.beyond_chance, table.ratio > 1]
+    tests = [test.to_numpy(bool) for test in chosen]
+    found = np.select(tests, ["unmeasured", "as_expected", "more_left"], "fewer_left")
     return pd.Series(found, table.index, dtype="str")
 
 
 # What the report says
 def findings(
     card: pd.DataFrame, held: pd.DataFrame, horizon_days: int
-) -> list[tuple[str, dict[str, Any]]]:
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """What is said of owners, as sentences with their values: those who differ beyond chance, else
     that nobody does, and who is the furthest away.
     """
-    if card.empty:
-        return [
-            (
-                N_(
-                    "No profile records who looks after the customer, so there is no scorecard of"
-                    " account owners."
-                ),
-                {},
-            )
-        ]
     known = card[card.p.notna()]
+    if card.empty:
+        text = N_(
+            "No profile records who looks after the customer, so there is no scorecard of account"
+            " owners."
+        )
+        yield text, {}
+    elif known.empty:
+        text = N_(
+            "Whether {owners:int} account owners keep their customers cannot be measured: the log"
+            " is too short, or there is nobody to compare with."
+        )
+        yield text, {"owners": len(card)}
     if known.empty:
-        return [
-            (
-                N_(
-                    "Whether {owners:int} account owners keep their customers cannot be measured:"
-                    " the log is too short, or there is nobody to compare with."
-                ),
-                {"owners": len(card)},
-            )
-        ]
+        return
     common = {
         "owners": len(known),
         "all_left": int(known.actual.sum()),
@@ -240,15 +205,16 @@ def findings(
         "day": pd.Timestamp(held.day.max()),
         "days": horizon_days,
     }
-    level = N_(
+    text = N_(
         "Of {all_measured:int} customers on {day:date}, {all_left:int} left in the {days:int} days"
         " after it; their risks had said {all_foretold:int}. Owners are compared after this is made"
         " even."
     )
+    yield text, common
     notable = known[known.beyond_chance].sort_values("p")
     furthest = notable if len(notable) else known.loc[[known.p.idxmin()]]
-    rows = furthest.rename(columns={card.columns[0]: "owner"}).to_dict("records")
-    return [(level, common), *((_furthest(row), row | common) for row in rows)]
+    for row in furthest.rename(columns={card.columns[0]: "owner"}).to_dict("records"):
+        yield _furthest(row), row | common
 
 
 def _furthest(row: dict[Any, Any]) -> str:

@@ -20,8 +20,18 @@ EXACT, SPREAD = 1_000, 100
 TINY = 1e-300
 STEEP = 60.0  # log odds beyond which all leave, or none
 FINE = 1e-7  # log odds within which the ends of intervals are known
-FIGURES = ["measured", "actual", "foretold_left", "expected_left", "ratio", "low", "high"]
-RETENTION = [*FIGURES, "shrunk", "p", "beyond_chance"]
+RETENTION = [
+    "measured",
+    "actual",
+    "foretold_left",
+    "expected_left",
+    "ratio",
+    "low",
+    "high",
+    "shrunk",
+    "p",
+    "beyond_chance",
+]
 
 
 def nobody(by: object) -> str:
@@ -45,35 +55,33 @@ def retention(held: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
     known = held.dropna(subset=["risk", "left"])
     of = known.customer_id.map(groups).astype(object).fillna(nobody(groups.name)).to_numpy()
     chance, gone = np.clip(known.risk.to_numpy(float), EDGE, 1 - EDGE), known.left.to_numpy(bool)
-    level = _levelled(chance, gone)
-    rows = {
-        name: {"foretold_left": float(chance[of == name].sum())}
-        | _measured(level, gone, of == name)
-        for name in sorted(set(of))
-    }
-    table = pd.DataFrame.from_dict(rows, "index", columns=[*FIGURES, "p", "variance"])
+    table = pd.DataFrame.from_dict(
+        _measured(chance, gone, of), "index", columns=[*RETENTION, "variance"]
+    )
+    table["foretold_left"] = pd.Series(chance).groupby(of).sum()
     table["shrunk"] = shrunk(table)
     table["beyond_chance"] = table.index.isin(standing_out(table.p, chance, gone, of))
     table = table.rename_axis(groups.name or "owner")[RETENTION]
     return table.astype({"measured": "int64", "actual": "int64"})
 
 
-def _levelled(chance: np.ndarray, gone: np.ndarray) -> np.ndarray:
-    """The risks, their log odds moved by as much for all that they foretell as many leavers as
-    there were.
+def _measured(chance: np.ndarray, gone: np.ndarray, of: np.ndarray) -> dict[str, dict[str, float]]:
+    """The figures of each group, the log odds of the risks moved by as much for all that they
+    foretell as many leavers as there were.
     """
-    if not 0 < gone.sum() < len(gone):
-        return chance
-    odds = logit(chance)
-    return expit(odds + brentq(lambda by: expit(odds + by).sum() - gone.sum(), -STEEP, STEEP))
+    if 0 < gone.sum() < len(gone):
+        odds = logit(chance)
+        by = brentq(lambda by: expit(odds + by).sum() - gone.sum(), -STEEP, STEEP)
+        chance = expit(odds + by)
+    return {name: _of_group(chance, gone, of == name) for name in sorted(set(of))}
 
 
-def _measured(level: np.ndarray, gone: np.ndarray, mine: np.ndarray) -> dict[str, float]:
-    counts, logs = among(level[mine], level[~mine], int(gone.sum()))
+def _of_group(chance: np.ndarray, gone: np.ndarray, mine: np.ndarray) -> dict[str, float]:
+    counts, logs = among(chance[mine], chance[~mine], int(gone.sum()))
     actual, (expected, variance) = int(gone[mine].sum()), moments(counts, logs)
     found = {"measured": int(mine.sum()), "actual": actual, "expected_left": expected}
     if len(counts) < 2:
-        return found | dict.fromkeys(("ratio", "low", "high", "p", "variance"), float("nan"))
+        return found
     low, high = (
         moments(counts, logs + tilt * counts)[0] / expected for tilt in tilts(counts, logs, actual)
     )
@@ -133,7 +141,6 @@ def among(mine: np.ndarray, others: np.ndarray, total: int) -> tuple[np.ndarray,
 
 
 def _chances(logs: np.ndarray) -> np.ndarray:
-    """Probabilities of logarithms up to a constant."""
     found = np.exp(logs - logs.max())
     return found / found.sum()
 
@@ -151,25 +158,19 @@ def _below(counts: np.ndarray, logs: np.ndarray, actual: int) -> float:
     return float(chance[counts < actual].sum() + chance[counts == actual].sum() / 2)
 
 
-def tilts(
-    counts: np.ndarray, logs: np.ndarray, actual: int, alpha: float = 0.05
-) -> tuple[float, float]:
+def tilts(counts: np.ndarray, logs: np.ndarray, actual: int) -> tuple[float, float]:
     """The log odds ratios to the others that the count does not contradict: the 95 % interval, by
     mid-P.
     """
 
     def end(share: float) -> float:
-        return float(
-            brentq(
-                lambda tilt: _below(counts, logs + tilt * counts, actual) - share,
-                -STEEP,
-                STEEP,
-                xtol=FINE,
-            )
-        )
+        def beyond(tilt: float) -> float:
+            return _below(counts, logs + tilt * counts, actual) - share
 
-    low = -STEEP if actual == counts[0] else end(1 - alpha / 2)
-    return low, STEEP if actual == counts[-1] else end(alpha / 2)
+        return float(brentq(beyond, -STEEP, STEEP, xtol=FINE))
+
+    low = -STEEP if actual == counts[0] else end(0.975)
+    return low, STEEP if actual == counts[-1] else end(0.025)
 
 
 # Among all groups
@@ -199,8 +200,6 @@ def standing_out(p: pd.Series, chance: np.ndarray, gone: np.ndarray, of: np.ndar
     while p.notna().any() and p.min() * len(p) < ALARM:
         found += [p.idxmin()] if len(p) > 2 else list(p.index)
         rest = ~np.isin(of, found)
-        level, gone_on, names = _levelled(chance[rest], gone[rest]), gone[rest], of[rest]
-        left = p.index.drop(found, errors="ignore")
-        again = {name: _measured(level, gone_on, names == name)["p"] for name in left}
-        p = pd.Series(again, dtype=float)
+        again = _measured(chance[rest], gone[rest], of[rest])
+        p = pd.Series({name: row.get("p", np.nan) for name, row in again.items()}, dtype=float)
     return found
