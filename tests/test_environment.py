@@ -82,3 +82,8 @@ def test_no_file_names_an_index(file: str) -> None:
 def test_every_pin_has_a_hash() -> None:
     entries = re.split(r"\n(?=[\w-]+==)", (ROOT / "requirements.lock").read_text().strip())
     assert all("--hash=sha256:" in entry for entry in entries)
+
+
+def test_no_date_is_written_with_what_only_some_systems_know() -> None:
+    sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb")]
+    assert not [path for path in sources if re.search("%[-#][a-zA-Z]", path.read_text("utf-8"))]

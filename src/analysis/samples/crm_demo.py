@@ -534,7 +534,8 @@ def _write_book(path: Path, frame: pd.DataFrame) -> None:
 
 def _write_interactions(path: Path, rng: Random, company: Company) -> dict[str, Any]:
     of = contacts(rng, company, a_year=4)
-    frame = pd.DataFrame({"客户编号": of.id, "时间": _times(of.moment, "%Y年%-m月%-d日 %H:%M")})
+    frame = pd.DataFrame({"客户编号": of.id, "时间": _times(of.moment, "%Y年%m月%d日 %H:%M")})
+    frame["时间"] = frame.时间.str.replace("(?<=[年月])0", "", regex=True)
     frame["方式"] = rng.choice(["电话", "拜访", "会议", "微信"], len(of), p=[0.45, 0.2, 0.1, 0.25])
     frame["负责人"], frame["咨询产品"], frame["产品类别"] = of.owner, of["product"], of.category
     frame["结果"] = rng.choice(["继续跟进", "已报价", "无需求", "成交"], len(of))
