@@ -11,7 +11,7 @@ import pyarrow as pa
 from scipy.special import expit
 
 from analysis.intake.dataset import Dataset
-from analysis.models import clv
+from analysis.models import orders
 from analysis.models.churn_features import FLAT
 from analysis.models.history import Records
 
@@ -100,7 +100,7 @@ def people(n, seed=0, **columns):
         "usual_pause": pause,
         "recent_pause": pause * chance.uniform(0.5, 2, n),
         "pause_deviation": pause * chance.random(n),
-        **{f"orders_{days}": chance.integers(0, 5, n) for days in clv.TRAILING},
+        **{f"orders_{days}": chance.integers(0, 5, n) for days in orders.TRAILING},
         "revenue_28": chance.normal(20, 30, n),
         "revenue_91": chance.normal(60, 50, n),
         "expected": chance.gamma(1, 1, n),

@@ -14,7 +14,7 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from analysis.intake import cleaning
-from analysis.models import churn, churn_models, clv, leaving, metrics
+from analysis.models import churn, churn_models, orders, leaving, metrics
 from analysis.models.churn import Origin, Trial
 from analysis.models.churn_features import features
 from analysis.models.churn_models import CHURN_MODELS
@@ -513,8 +513,8 @@ def test_on_cdnow_the_champion_is_no_worse_than_recency_or_probability_alive(cdn
     assert measured.day == dt.date(1998, 3, 31)
     assert len(measured.held) == 23_570
     held, risk = measured.held, measured.risks[found.champion]
-    model = clv.BTYD["bg_nbd"]().fit(*clv.BuyTillYouDie._history(held))
-    alive = model.conditional_probability_alive(*clv.BuyTillYouDie._history(held))
+    model = orders.BTYD["bg_nbd"]().fit(*orders.BuyTillYouDie._history(held))
+    alive = model.conditional_probability_alive(*orders.BuyTillYouDie._history(held))
     for other in (held.recency_days.to_numpy(float), 1 - np.asarray(alive)):
         assert metrics.auc_difference(risk, other, measured.gone)["high"] >= 0
     active, every = churn.measured(found), churn.measured(found, every=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.models import churn_features, clv
+from analysis.models import churn_features, orders
 from analysis.models.churn_features import CONCEPTS, concept_features, features
 
 MONEY = ("order_value", "revenue_28", "revenue_91")
@@ -27,7 +27,7 @@ def known(**columns):
         "pause_deviation": [5.0, np.nan],
         **{
             f"orders_{n}": [count, 1]
-            for n, count in zip(clv.TRAILING, (0, 1, 2, 4, 5), strict=True)
+            for n, count in zip(orders.TRAILING, (0, 1, 2, 4, 5), strict=True)
         },
         "revenue_28": [20.0, 60.0],
         "revenue_91": [80.0, 60.0],
@@ -54,7 +54,7 @@ def many(n=50, seed=0):
             "usual_pause": pause,
             "recent_pause": pause * chance.uniform(0.5, 2, n),
             "pause_deviation": pause * chance.uniform(0, 1, n),
-            **{f"orders_{n_days}": chance.integers(0, 5, n) for n_days in clv.TRAILING},
+            **{f"orders_{n_days}": chance.integers(0, 5, n) for n_days in orders.TRAILING},
             "revenue_28": chance.normal(20, 30, n),
             "revenue_91": chance.normal(60, 50, n),
             "expected": chance.gamma(1, 1, n),
@@ -92,7 +92,7 @@ def test_features_by_hand():
         "age": 99,
         "returns": 1,
     }
-    second = {f"orders_{n}": n for n in clv.TRAILING}  # an order a day, as far as is known
+    second = {f"orders_{n}": n for n in orders.TRAILING}  # an order a day, as far as is known
     second |= {
         "recency": 0,
         "frequency": 0,
@@ -106,7 +106,7 @@ def test_features_by_hand():
         assert told.iloc[row][list(by_hand)].to_dict() == pytest.approx(
             {name: np.log1p(value) for name, value in by_hand.items()}
         )
-    assert told.expected.tolist() == pytest.approx([np.log(0.5), np.log(clv.LEAST)])
+    assert told.expected.tolist() == pytest.approx([np.log(0.5), np.log(orders.LEAST)])
     # 4 orders lately, against 5 in 100 days; one against one a day
     assert told.slowing.tolist() == pytest.approx(
         [np.log(5) - np.log(1 + 5 * 0.91), np.log(2) - np.log(92)]

@@ -1,14 +1,11 @@
-"""Which model forecasts best, chosen and measured on time it had not seen.
-
-Origins step back from the day of the picture in whole horizons. The first one back is measured and
-chooses nothing; those before it choose. Every window that trains or chooses ends by the origin it
-is used at.
-"""
+"""Which model forecasts best, chosen and measured at origins (see origins) it had not seen."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,33 +13,27 @@ from ibis.expr.types import Table
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
 from analysis.models import checks, clv, origins
-from analysis.models.clv import Lessons, NotEstimable, OrderModel
 from analysis.models.intervals import TAILS, Outcomes, tenths
+from analysis.models.orders import DEFAULT, TRAILING, BuyTillYouDie, NotEstimable, OrderModel
+from analysis.models.trees import Lessons
 from analysis.report.text import N_
 
 RESAMPLES = 400  # of customers, for the interval of a difference
 MIN_CUSTOMERS = 30  # at an origin, for it to tell anything
 
 
-@dataclass
-class Origin:
-    """A day in the past: the customers as they were, what followed, and what each candidate had
-    forecast.
+class Metric(NamedTuple):
+    """How a table heads and writes a measure of forecasts against what came, and how it is taken
+    (actual, forecast).
     """
 
-    day: dt.date
-    held: pd.DataFrame
-    lessons: Lessons
-    forecasts: dict[str, pd.Series] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
+    label: str
+    form: str
+    measure: Callable[[np.ndarray, np.ndarray], float]
 
-    @property
-    def actual(self) -> np.ndarray:
-        return self.held.holdout_orders.to_numpy(float)
 
-    @property
-    def money(self) -> np.ndarray:
-        return self.held.holdout_revenue.to_numpy()
+def bias(actual: np.ndarray, forecast: np.ndarray) -> float:
+    return float(forecast.sum() / actual.sum() - 1) if actual.sum() else float("nan")
 
 
 def gini(actual: np.ndarray, forecast: np.ndarray) -> float:
@@ -62,29 +53,65 @@ def _area(actual: np.ndarray, by: np.ndarray) -> float:
     return float(np.trapezoid(share, np.linspace(0, 1, len(share))) - 0.5)
 
 
-def _bias(actual: np.ndarray, forecast: np.ndarray) -> float:
-    return float(forecast.sum() / actual.sum() - 1) if actual.sum() else float("nan")
-
-
-def _decile_error(actual: np.ndarray, forecast: np.ndarray) -> float:
+def decile_error(actual: np.ndarray, forecast: np.ndarray) -> float:
     """Mean absolute difference of forecast and actual mean over tenths of customers by forecast,
     over the actual mean.
     """
-    groups = np.array_split(np.argsort(-forecast, kind="stable"), min(10, len(actual)))
+    groups = [group for group in tenths(forecast) if len(group)]
     gaps = [abs(forecast[g].mean() - actual[g].mean()) for g in groups]
     return float(np.mean(gaps) / actual.mean()) if actual.any() else float("nan")
 
 
-METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "bias": _bias,
-    "mae": mean_absolute_error,
-    "rmse": root_mean_squared_error,
-    "gini": gini,
-    "decile_error": _decile_error,
+METRICS = {
+    "bias": Metric(N_("Total off by"), "percent", bias),
+    "mae": Metric(N_("Mean error"), "short", mean_absolute_error),
+    "rmse": Metric(N_("Root mean square error"), "short", root_mean_squared_error),
+    "gini": Metric(N_("Gini"), "short", gini),
+    "decile_error": Metric(N_("Error by tenths"), "short", decile_error),
 }
 
 
-def gather(past: "Past", as_of: dt.date) -> list[Origin]:
+class Past(origins.Past):
+    """Customers at past days with the orders that followed, described as the models need it."""
+
+    def __init__(self, transactions: Table, horizon_days: int) -> None:
+        super().__init__(transactions, horizon_days, TRAILING)
+
+    def lessons(self, day: dt.date) -> Lessons:
+        """Outcomes complete by a day."""
+        return Lessons([self.at(d) for d in self.lesson_days(day) if len(self.at(d))])
+
+
+@dataclass
+class Origin:
+    """A day in the past: the customers as they were, with what followed; the lessons of that day;
+    and what each candidate that could be estimated had forecast.
+    """
+
+    day: dt.date
+    held: pd.DataFrame
+    lessons: Lessons
+    forecasts: dict[str, pd.Series] = field(default_factory=dict)
+
+    @property
+    def actual(self) -> np.ndarray:
+        return self.held.holdout_orders.to_numpy(float)
+
+    @property
+    def money(self) -> np.ndarray:
+        return self.held.holdout_revenue.to_numpy()
+
+    def spent(self, champion: str) -> dict[str, np.ndarray]:
+        """Forecasts of money: the champion's orders times each spend model that can be estimated."""
+        found = {}
+        for spend in clv.SPEND_MODELS:
+            with suppress(NotEstimable):
+                value = clv.order_value(self.held, spend)
+                found[spend] = (self.forecasts[champion] * value).to_numpy()
+        return found
+
+
+def gather(past: Past, as_of: dt.date) -> list[Origin]:
     """The measured origin, then the choosing ones; each with the outcomes that models may learn
     from there.
     """
@@ -92,34 +119,10 @@ def gather(past: "Past", as_of: dt.date) -> list[Origin]:
     return [origin for origin in found if len(origin.held) >= MIN_CUSTOMERS]
 
 
-class Past(origins.Past):
-    """Customers at past days with the orders that followed, described as the models need it."""
-
-    def __init__(self, transactions: Table, horizon_days: int) -> None:
-        super().__init__(transactions, horizon_days, clv.TRAILING)
-
-    def lessons(self, day: dt.date) -> Lessons:
-        """Outcomes complete by a day."""
-        return Lessons([self.at(d) for d in self.lesson_days(day) if len(self.at(d))])
-
-
-def forecast(
-    origin: Origin, horizon_days: int, candidates: Mapping[str, Callable[[], OrderModel]]
-) -> None:
-    """Fill in what each candidate would have forecast at the origin, or why it could not."""
-    for name, make in candidates.items():
-        try:
-            origin.forecasts[name] = (
-                make().fit(origin.held, origin.lessons).predict(origin.held, horizon_days)
-            )
-        except NotEstimable as reason:
-            origin.failed[name] = str(reason)
-
-
 @dataclass
 class Backtest:
     """Candidates measured at past origins. `choosing` may be empty, `measured` None where the log
-    is too short; `lessons` are those of the day of the picture.
+    is too short; `lessons` are those of the day of the picture; `wanted` is the model asked for.
     """
 
     measured: Origin | None
@@ -130,69 +133,58 @@ class Backtest:
 
     @cached_property
     def choice(self) -> pd.DataFrame:
-        """RMSE by candidate (index, simplest first) and choosing origin, `mean` over them, and
-        `distance`: how many standard errors (of the paired difference over customers) the mean
-        squared error is above the best.
-        """
-        shared = [
-            name
-            for name in clv.ORDER_MODELS
-            if self.choosing and all(name in o.forecasts for o in self.choosing)
-        ]
-        squares = {
-            name: [(o.forecasts[name].to_numpy() - o.actual) ** 2 for o in self.choosing]
-            for name in shared
-        }
-        return origins.choice(squares, [o.day for o in self.choosing], np.sqrt)
+        """RMSE by candidate and choosing origin; columns as in origins.choice."""
+        return _choice(
+            clv.ORDER_MODELS,
+            [o.day for o in self.choosing],
+            [o.forecasts for o in self.choosing],
+            [o.actual for o in self.choosing],
+        )
 
     @cached_property
     def champion(self) -> str:
         """The simplest candidate within one standard error of the lowest mean RMSE; the default, or
         what can be estimated, without a choosing origin; what the analyst asks for, always.
         """
-        if self.wanted:
-            return self.wanted
-        if best := origins.simplest(self.choice):
+        if best := self.wanted or origins.simplest(self.choice):
             return best
         possible = self.measured.forecasts if self.measured else {}
-        return clv.DEFAULT if not possible or clv.DEFAULT in possible else "average_rate"
+        return DEFAULT if not possible or DEFAULT in possible else "average_rate"
 
     @cached_property
     def leaderboard(self) -> pd.DataFrame:
-        """Candidates at the measured origin, the lowest RMSE first. Columns: METRICS, and the
-        difference of RMSE to the champion with its 80 % interval by paired bootstrap: difference,
-        low, high.
-        """
+        """`leaderboard` of the candidates at the measured origin."""
         if self.measured is None:
             return pd.DataFrame()
         forecasts = {name: values.to_numpy() for name, values in self.measured.forecasts.items()}
         return leaderboard(forecasts, self.measured.actual, self.champion)
 
+    @property
+    def with_champion(self) -> list[Origin]:
+        """All at which the champion had forecast, the measured one first."""
+        every = [*([self.measured] if self.measured else []), *self.choosing]
+        return [o for o in every if self.champion in o.forecasts]
+
+    @property
+    def teaching(self) -> list[Origin]:
+        """The choosing ones of these; where none chooses, the measured one teaches the spread of
+        outcomes at least.
+        """
+        return [o for o in self.with_champion if not self.choosing or o is not self.measured]
+
     @cached_property
     def level_errors(self) -> pd.Series:
         """Log of actual over forecast total of the champion, by origin that teaches."""
-        totals = {
-            o.day: (o.actual.sum(), o.forecasts[self.champion].sum()) for o in self._with_champion()
-        }
+        totals = {o.day: (o.actual.sum(), o.forecasts[self.champion].sum()) for o in self.teaching}
         return pd.Series(
             {day: np.log(came / e) for day, (came, e) in totals.items() if came > 0 and e > 0},
             dtype=float,
         )
 
-    def _with_champion(self) -> list[Origin]:
-        """The choosing origins; where there is none, the measured one teaches the spread of
-        outcomes at least.
-        """
-        known = self.choosing or ([self.measured] if self.measured else [])
-        return [o for o in known if self.champion in o.forecasts]
-
     @cached_property
-    def outcomes(self) -> "Outcomes | None":
-        """How outcomes spread around the champion's forecasts at the choosing origins."""
-        known = self._with_champion()
-        if not known:
-            return None
-        pairs = [(o.forecasts[self.champion].to_numpy(), o.actual) for o in known]
+    def outcomes(self) -> Outcomes:
+        """How outcomes spread around the champion's forecasts at the origins that teach."""
+        pairs = [(o.forecasts[self.champion].to_numpy(), o.actual) for o in self.teaching]
         return Outcomes.learn(pairs, self.level_errors.to_numpy())
 
     @cached_property
@@ -204,7 +196,7 @@ class Backtest:
         if self.measured is None or self.champion not in self.measured.forecasts:
             return float("nan")
         forecasts, actual = self.measured.forecasts[self.champion].to_numpy(), self.measured.actual
-        if self.choosing and self.outcomes:
+        if self.choosing and self.teaching:
             return self.outcomes.covered(forecasts, actual)
         odd = np.arange(len(actual)) % 2 == 1
         shares = [
@@ -216,37 +208,44 @@ class Backtest:
         return float(np.mean(shares))
 
 
+def _choice(
+    models: Collection[str],
+    days: list[dt.date],
+    forecasts: Sequence[Mapping[str, Any]],
+    actual: Sequence[np.ndarray],
+) -> pd.DataFrame:
+    """origins.choice by RMSE among the models that could be estimated on all days."""
+    shared = [name for name in models if days and all(name in found for found in forecasts)]
+    squares = {
+        name: [
+            (np.asarray(found[name]) - came) ** 2
+            for found, came in zip(forecasts, actual, strict=True)
+        ]
+        for name in shared
+    }
+    return origins.choice(squares, days, np.sqrt)
+
+
 def leaderboard(
     forecasts: Mapping[str, np.ndarray], actual: np.ndarray, champion: str, seed: int = 0
 ) -> pd.DataFrame:
-    """Metrics of each forecast, the lowest RMSE first; difference, low, high as in
-    Backtest.leaderboard.
+    """Candidates (index, model), the lowest RMSE first. Columns: METRICS, and the difference of
+    RMSE to the champion with its 80 % interval by paired bootstrap: difference, low, high.
     """
     rows = {
-        name: {metric: f(actual, values) for metric, f in METRICS.items()}
+        name: {key: metric.measure(actual, values) for key, metric in METRICS.items()}
         for name, values in forecasts.items()
     }
     table = pd.DataFrame(rows).T.rename_axis("model")
+    table[["difference", "low", "high"]] = np.nan
     if champion in forecasts:
-        table = table.join(_paired(forecasts, actual, champion, seed))
-    else:
-        table[["difference", "low", "high"]] = np.nan
+        squares = np.array([(values - actual) ** 2 for values in forecasts.values()])
+        counts = np.random.default_rng(seed).poisson(1.0, (RESAMPLES, len(actual)))
+        drawn = np.sqrt(counts @ squares.T / np.maximum(counts.sum(axis=1), 1)[:, None])
+        place, rmse = list(forecasts).index(champion), np.sqrt(squares.mean(axis=1))
+        table["difference"] = rmse - rmse[place]
+        table["low"], table["high"] = np.quantile(drawn - drawn[:, [place]], TAILS, axis=0)
     return table.sort_values("rmse")
-
-
-def _paired(
-    forecasts: Mapping[str, np.ndarray], actual: np.ndarray, champion: str, seed: int
-) -> pd.DataFrame:
-    squares = np.array([(values - actual) ** 2 for values in forecasts.values()])
-    generator = np.random.default_rng(seed)
-    counts = generator.poisson(1.0, (RESAMPLES, len(actual)))
-    rmse = np.sqrt(counts @ squares.T / np.maximum(counts.sum(axis=1), 1)[:, None])
-    place = list(forecasts).index(champion)
-    drawn, plain = rmse - rmse[:, [place]], np.sqrt(squares.mean(axis=1))
-    low, high = np.quantile(drawn, TAILS, axis=0)
-    return pd.DataFrame(
-        {"difference": plain - plain[place], "low": low, "high": high}, index=list(forecasts)
-    )
 
 
 def run(transactions: Table, as_of: dt.date, horizon_days: int, wanted: str = "") -> Backtest:
@@ -254,10 +253,12 @@ def run(transactions: Table, as_of: dt.date, horizon_days: int, wanted: str = ""
     past = Past(transactions, horizon_days)
     found = gather(past, as_of)
     for origin in found:
-        forecast(origin, horizon_days, clv.ORDER_MODELS)
-    return Backtest(
-        found[0] if found else None, found[1:], horizon_days, wanted, past.lessons(as_of)
-    )
+        for name, make in clv.ORDER_MODELS.items():
+            with suppress(NotEstimable):
+                model = make().fit(origin.held, origin.lessons)
+                origin.forecasts[name] = model.predict(origin.held, horizon_days)
+    measured = found[0] if found else None
+    return Backtest(measured, found[1:], horizon_days, wanted, past.lessons(as_of))
 
 
 def fit_champion(test: Backtest, customers: pd.DataFrame) -> tuple[OrderModel, str, str]:
@@ -265,7 +266,7 @@ def fit_champion(test: Backtest, customers: pd.DataFrame) -> tuple[OrderModel, s
     it is another than the champion (a word, else empty).
     """
     reason = ""
-    for name in dict.fromkeys([test.champion, clv.DEFAULT, "average_rate"]):
+    for name in dict.fromkeys([test.champion, DEFAULT, "average_rate"]):
         try:
             return clv.ORDER_MODELS[name]().fit(customers, test.lessons), name, reason
         except NotEstimable as why:
@@ -275,17 +276,12 @@ def fit_champion(test: Backtest, customers: pd.DataFrame) -> tuple[OrderModel, s
 
 # Value
 def spend_choice(test: Backtest) -> pd.DataFrame:
-    """The same for spend: RMSE of money by spend model (index, simplest first); columns as in
-    origins.choice. Orders are the champion's.
+    """RMSE of money by spend model and choosing origin; columns as in origins.choice. Orders are
+    the champion's.
     """
     known = [o for o in test.choosing if test.champion in o.forecasts]
-    found = {name: [_money(o, test.champion, name) for o in known] for name in clv.SPEND_MODELS}
-    squares = {
-        name: [(f - o.money) ** 2 for f, o in zip(forecasts, known, strict=True)]
-        for name, forecasts in found.items()
-        if known and all(f is not None for f in forecasts)
-    }
-    return origins.choice(squares, [o.day for o in known] if squares else [], np.sqrt)
+    forecasts, actual = [o.spent(test.champion) for o in known], [o.money for o in known]
+    return _choice(clv.SPEND_MODELS, [o.day for o in known], forecasts, actual)
 
 
 def spend_champion(choice: pd.DataFrame) -> str:
@@ -294,65 +290,44 @@ def spend_champion(choice: pd.DataFrame) -> str:
 
 
 def value_leaderboard(test: Backtest, spend: str) -> pd.DataFrame:
-    """Forecasts of money at the measured origin, the champion's orders times each spend model;
-    columns as in leaderboard.
-    """
+    """`leaderboard` of forecasts of money at the measured origin."""
     at = test.measured
     if at is None or test.champion not in at.forecasts:
         return pd.DataFrame()
-    found = {name: _money(at, test.champion, name) for name in clv.SPEND_MODELS}
-    return leaderboard({n: f for n, f in found.items() if f is not None}, at.money, spend)
+    return leaderboard(at.spent(test.champion), at.money, spend)
 
 
-def _money(origin: Origin, champion: str, spend: str) -> np.ndarray | None:
-    """Forecast of money; None where the spend model cannot be estimated."""
-    try:
-        value = clv.order_value(origin.held, spend)
-    except NotEstimable:
-        return None
-    return (origin.forecasts[champion] * value).to_numpy()
-
-
+# What the report says
 def group_coverage(test: Backtest) -> pd.DataFrame:
     """Whether totals of groups (tenths of customers by forecast) fell within their intervals, each
     origin's interval learned from the other origins. Columns: origin, group, expected, low, high,
     actual, covered.
     """
-    known = [
-        o
-        for o in [*([test.measured] if test.measured else []), *test.choosing]
-        if test.champion in o.forecasts
-    ]
     rows = []
-    for origin in known:
-        others = [o for o in known if o is not origin]
-        if not others:
-            continue
+    for origin in test.with_champion if len(test.with_champion) > 1 else []:
+        others = [o for o in test.with_champion if o is not origin]
         spread = Backtest(None, others, test.horizon_days, test.champion).outcomes
         values = origin.forecasts[test.champion].to_numpy()
         for n, group in enumerate(tenths(values), start=1):
-            total = spread.total(values[group], group=True) if spread else {}
+            total = spread.total(values[group], group=True)
             actual = origin.actual[group].sum()
             rows.append({"origin": origin.day, "group": n, **total, "actual": actual})
-    table = pd.DataFrame(rows, columns=["origin", "group", "expected", "low", "high", "actual"])
+    columns = ["origin", "group", "expected", "low", "high", "actual"]
+    table = pd.DataFrame(rows, columns=columns)
     return table.assign(covered=table.actual.between(table.low, table.high))
 
 
 def sureness(test: Backtest, forecasts: np.ndarray, expectation: pd.DataFrame) -> dict[str, float]:
-    """What the report says of the total. Keys: low, high (of the prediction), surely_low,
-    surely_high (of the expectation), astray (how far totals went astray at the choosing origins, in
-    logs).
+    """How sure the total is. Keys: low, high (of the prediction), surely_low, surely_high (of the
+    expectation), astray (how far totals went astray at earlier origins, in logs).
     """
-    unknown = dict.fromkeys(("low", "high"), float("nan"))
-    total = test.outcomes.total(forecasts) if test.outcomes else unknown
-    sure = expectation.attrs["total"]
-    astray = test.outcomes.level_spread() if test.outcomes else float("nan")
+    total, sure = test.outcomes.total(forecasts), expectation.attrs["total"]
     return {
         "low": total["low"],
         "high": total["high"],
         "surely_low": sure["low"],
         "surely_high": sure["high"],
-        "astray": astray,
+        "astray": test.outcomes.level_spread(),
     }
 
 
@@ -381,46 +356,40 @@ def labelled(board: pd.DataFrame) -> pd.DataFrame:
 
 
 def conditional_expectation(test: Backtest) -> pd.DataFrame:
-    """clv.conditional_expectation of the champion at the measured origin; empty where there is
+    """checks.conditional_expectation of the champion at the measured origin; empty where there is
     none.
     """
     if test.measured is None or test.champion not in test.measured.forecasts:
-        return pd.DataFrame()
-    return checks.conditional_expectation(
-        test.measured.held, test.measured.forecasts[test.champion]
-    )
+        return pd.DataFrame(columns=["repeats", "expected", "actual"])
+    forecast = test.measured.forecasts[test.champion]
+    return checks.conditional_expectation(test.measured.held, forecast)
 
 
 def kept(model: OrderModel, name: str, test: Backtest) -> dict[str, object]:
-    """What is kept of the fitted model, as plain data that clv.load reads: name, parameters of its
-    probabilistic part, RMSE by model.
+    """What is kept of the fitted model, as plain data that orders.load reads: name, parameters of
+    its probabilistic part, RMSE by model.
     """
     base = getattr(model, "base_", model)
-    fitter = base.fitter_.to_dict() if isinstance(base, clv.BuyTillYouDie) else {}
+    fitter = base.fitter_.to_dict() if isinstance(base, BuyTillYouDie) else {}
     board = test.leaderboard
     return {"model": name, "fitter": fitter, "rmse": board.rmse.to_dict() if len(board) else {}}
 
 
-def hindsight(test: Backtest) -> dict[str, object]:
+def hindsight(test: Backtest) -> dict[str, Any]:
     """How the champion did at the measured origin. Keys: origin, bias, rmse, gini, best (model),
     gap (relative RMSE), covered (customers within their interval), groups (totals of tenths within
     theirs).
     """
     board = test.leaderboard
     if test.measured is None or test.champion not in board.index:
-        return {
-            "origin": None,
-            "best": "",
-            **dict.fromkeys(("bias", "rmse", "gini", "gap", "covered", "groups"), float("nan")),
-        }
-    mine, groups = board.loc[test.champion], group_coverage(test)
+        unknown = dict.fromkeys(("bias", "rmse", "gini", "gap", "covered", "groups"), float("nan"))
+        return {"origin": None, "best": "", **unknown}
+    mine = board.loc[test.champion]
     return {
         "origin": test.measured.day,
-        "bias": mine.bias,
-        "rmse": mine.rmse,
-        "gini": mine.gini,
+        **mine[["bias", "rmse", "gini"]],
         "best": clv.ORDER_MODELS[board.index[0]].label,
         "gap": mine.rmse / board.rmse.iloc[0] - 1,
         "covered": test.coverage,
-        "groups": float(groups.covered.mean()) if len(groups) else float("nan"),
+        "groups": float(group_coverage(test).covered.mean()),
     }

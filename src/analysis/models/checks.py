@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.models.clv import Probabilistic
+from analysis.models.orders import Probabilistic
 
 MOST_REPEATS = 7  # the last class of the pictures is "7 or more"
 
@@ -14,14 +14,13 @@ def frequency_of_repeats(customers: pd.DataFrame, model: Probabilistic) -> pd.Da
     """
     ages = customers.age_days.value_counts()
     below = ages.to_numpy() @ model.repeat_probabilities(ages.index.to_numpy(), MOST_REPEATS)
-    actual = (
-        customers.frequency.clip(upper=MOST_REPEATS)
-        .value_counts()
-        .reindex(range(MOST_REPEATS + 1), fill_value=0)
-    )
-    modelled = np.append(below, len(customers) - below.sum())
+    repeats = customers.frequency.clip(upper=MOST_REPEATS)
     return pd.DataFrame(
-        {"repeats": range(MOST_REPEATS + 1), "actual": actual.to_numpy(), "model": modelled}
+        {
+            "repeats": range(MOST_REPEATS + 1),
+            "actual": np.bincount(repeats, minlength=MOST_REPEATS + 1),
+            "model": np.append(below, len(customers) - below.sum()),
+        }
     )
 
 
@@ -32,25 +31,21 @@ def tracking(weekly: pd.DataFrame, customers: pd.DataFrame, model: Probabilistic
     Columns: week, actual, expected.
     """
     births = customers.first_order.value_counts()
-    ages = (weekly.week.to_numpy()[:, None] - births.index.to_numpy()[None, :]) / np.timedelta64(
-        1, "D"
-    )
-    distinct, where = np.unique(ages.clip(min=0), return_inverse=True)
-    cumulative = model.expected_repeats(distinct)[where].reshape(ages.shape) @ births.to_numpy()
+    waits = weekly.week.to_numpy()[:, None] - births.index.to_numpy()
+    ages, where = np.unique((waits / np.timedelta64(1, "D")).clip(min=0), return_inverse=True)
+    cumulative = model.expected_repeats(ages)[where].reshape(waits.shape) @ births.to_numpy()
     return pd.DataFrame(
         {"week": weekly.week, "actual": weekly.repeat, "expected": np.diff(cumulative, prepend=0)}
     )
 
 
 def conditional_expectation(held: pd.DataFrame, expected: pd.Series) -> pd.DataFrame:
-    """Mean orders in the holdout by repeat orders before it. Columns: repeats, customers, actual,
-    expected.
+    """Mean orders in the holdout by repeat orders before it. Columns: repeats (last: or more),
+    customers, actual, expected.
     """
-    table = held.assign(
-        expected=expected.to_numpy(), repeats=held.frequency.clip(upper=MOST_REPEATS)
-    )
-    by = table.groupby("repeats", as_index=False)
-    return by.agg(
+    repeats = held.frequency.clip(upper=MOST_REPEATS)
+    table = held.assign(expected=expected.to_numpy(), repeats=repeats)
+    return table.groupby("repeats", as_index=False).agg(
         customers=("orders", "size"),
         actual=("holdout_orders", "mean"),
         expected=("expected", "mean"),
@@ -66,40 +61,10 @@ def surface(
     if customers.empty:
         return pd.DataFrame()
     age = max(int(customers.age_days.median()), 2)
-    frequencies = np.arange(0, max(2, int(customers.frequency.quantile(0.99))) + 1)
+    frequencies = range(max(2, int(customers.frequency.quantile(0.99))) + 1)
     recencies = np.unique(np.linspace(0, age - 1, steps).astype(int))
-    grid = pd.DataFrame(
-        [(f, r) for f in frequencies for r in recencies], columns=["frequency", "recency_days"]
-    )
+    pairs = pd.MultiIndex.from_product([frequencies, recencies])
+    grid = pairs.to_frame(index=False, name=["frequency", "recency_days"])
     grid.loc[grid.frequency == 0, "recency_days"] = age  # the last order is the first one
-    place = grid.assign(customer_id=grid.index, age_days=age)
-    expected = model.predict(place, days).to_numpy().reshape(len(frequencies), len(recencies))
-    return pd.DataFrame(expected, index=frequencies, columns=recencies)
-
-
-def share_without_repeat(frequency: pd.DataFrame) -> dict[str, float]:
-    """Counted (zero) and modelled (model) share of customers with no repeat order; from
-    frequency_of_repeats.
-    """
-    shares = frequency[["actual", "model"]].iloc[0] / max(frequency.actual.sum(), 1)
-    return {"zero": float(shares.actual), "model": float(shares.model)}
-
-
-def totals(tracked: pd.DataFrame) -> dict[str, float]:
-    """Expected and actual orders of tracked weeks, and the relative error."""
-    expected, actual = tracked.expected.sum(), tracked.actual.sum()
-    return {
-        "expected": expected,
-        "actual": actual,
-        "bias": expected / actual - 1 if actual else float("nan"),
-    }
-
-
-def most_frequent(conditional: pd.DataFrame) -> dict[str, float]:
-    """The last class of conditional_expectation: its repeat orders (most), expected and actual
-    orders.
-    """
-    if conditional.empty:
-        return {"most": 0, "expected": float("nan"), "actual": float("nan")}
-    last = conditional.iloc[-1]
-    return {"most": int(last.repeats), "expected": last.expected, "actual": last.actual}
+    expected = model.predict(grid.assign(customer_id=grid.index, age_days=age), days).to_numpy()
+    return pd.DataFrame(expected.reshape(-1, len(recencies)), frequencies, recencies)

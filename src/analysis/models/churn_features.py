@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.models import clv
+from analysis.models import orders
 from analysis.models.history import LATELY_DAYS
 from analysis.report.text import N_, say
 
@@ -160,7 +160,7 @@ def features(known: pd.DataFrame) -> pd.DataFrame:
     told = {
         "recency": known.recency_days,
         "overdue": known.recency_days / pause,
-        **{f"orders_{n}": known[f"orders_{n}"] / np.minimum(n, age) * n for n in clv.TRAILING},
+        **{f"orders_{n}": known[f"orders_{n}"] / np.minimum(n, age) * n for n in orders.TRAILING},
         "pause_change": known.recent_pause / pause,
         "irregular": known.pause_deviation / pause,
         "frequency": known.frequency,
@@ -175,7 +175,7 @@ def features(known: pd.DataFrame) -> pd.DataFrame:
     told.pop("expected", None)
     logs = {name: np.log1p(column.astype(float).clip(lower=0)) for name, column in told.items()}
     lately, before = known[f"orders_{LATELY_DAYS}"], known.orders / age * LATELY_DAYS
-    logs["expected"] = np.log(known.expected.clip(lower=clv.LEAST))
+    logs["expected"] = np.log(known.expected.clip(lower=orders.LEAST))
     logs["slowing"] = np.log1p(lately) - np.log1p(before)
     flags = {name: known[name].astype(float) for name in known if name.startswith("is_")}
     return pd.DataFrame(logs | flags, index=known.index)

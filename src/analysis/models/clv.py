@@ -6,13 +6,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.intake.dataset import Dataset
-from analysis.models import btyd, orders
+from analysis.models import btyd
 from analysis.models.orders import (
     BTYD,
-    LEAST,
     MIN_REPEATERS,
-    TRAILING,
-    WEEK,
     AverageRate,
     BuyTillYouDie,
     Labelled,
@@ -20,36 +17,10 @@ from analysis.models.orders import (
     NotEstimable,
     OrderModel,
     OwnRate,
-    Probabilistic,
     by_customer,
-    load,
-    probabilistic,
-    trailing,
 )
-from analysis.models.trees import BINS, MIN_LEARNED, Lessons, Trees, features
+from analysis.models.trees import Trees
 from analysis.report.text import N_
-
-__all__ = [
-    "BINS",
-    "BTYD",
-    "LEAST",
-    "MIN_LEARNED",
-    "MIN_REPEATERS",
-    "TRAILING",
-    "WEEK",
-    "AverageRate",
-    "BuyTillYouDie",
-    "LastPeriod",
-    "Lessons",
-    "NotEstimable",
-    "OrderModel",
-    "OwnRate",
-    "Probabilistic",
-    "features",
-    "load",
-    "probabilistic",
-    "trailing",
-]
 
 STEP_DAYS = 91.0  # lifetime value adds up quarters, each discounted from its middle
 MOST_CORRELATED = 0.3  # |rank correlation| of orders and their value that misleads Gamma-Gamma
@@ -68,7 +39,6 @@ ORDER_MODELS = {
     "hybrid": Labelled(N_("Trees on the probabilistic forecast"), partial(Trees, related=True)),
     "stacked": Labelled(N_("Trees with the probabilistic forecast"), Trees),
 }
-DEFAULT = orders.DEFAULT
 
 
 # Spend: each gives the money expected of one order, by customer_id, before returns.
@@ -82,11 +52,9 @@ def shrunk_spend(customers: pd.DataFrame) -> pd.Series:
     """The own mean, drawn towards that of all as if PRIOR_ORDERS orders of average value had been
     placed too.
     """
-    overall = mean_spend(customers).to_numpy()
+    prior = PRIOR_ORDERS * mean_spend(customers).to_numpy()
     own = customers.order_value.fillna(0) * customers.orders
-    return by_customer(
-        customers, (own + PRIOR_ORDERS * overall) / (customers.orders + PRIOR_ORDERS)
-    )
+    return by_customer(customers, (own + prior) / (customers.orders + PRIOR_ORDERS))
 
 
 def gamma_gamma_spend(customers: pd.DataFrame) -> pd.Series:
@@ -101,12 +69,8 @@ def gamma_gamma_spend(customers: pd.DataFrame) -> pd.Series:
     fitter = btyd.GammaGammaFitter().fit(valued.repeat_valued, valued.repeat_value)
     if fitter.problem_:
         raise NotEstimable(fitter.problem_)
-    return by_customer(
-        customers,
-        fitter.conditional_expected_average_profit(
-            customers.repeat_valued, customers.repeat_value.fillna(0)
-        ),
-    )
+    history = customers.repeat_valued, customers.repeat_value.fillna(0)
+    return by_customer(customers, fitter.conditional_expected_average_profit(*history))
 
 
 SPEND_MODELS = {
@@ -117,15 +81,11 @@ SPEND_MODELS = {
 DEFAULT_SPEND = "shrunk_spend"
 
 
-def kept_share(customers: pd.DataFrame) -> float:
-    """The share of money ordered that returns leave."""
-    ordered = (customers.order_value * customers.orders).sum()
-    return float(np.clip(customers.revenue.sum() / ordered, 0, 1)) if ordered else 1.0
-
-
 def order_value(customers: pd.DataFrame, spend: str) -> pd.Series:
     """Money expected of one order net of returns, by customer_id, by a spend model."""
-    return SPEND_MODELS[spend](customers) * kept_share(customers)
+    ordered = (customers.order_value * customers.orders).sum()
+    kept = np.clip(customers.revenue.sum() / ordered, 0, 1) if ordered else 1.0
+    return SPEND_MODELS[spend](customers) * kept
 
 
 def estimable_order_value(customers: pd.DataFrame, spend: str) -> tuple[pd.Series, str]:

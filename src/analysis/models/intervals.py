@@ -5,13 +5,13 @@ All intervals hold 80 %.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from analysis.models import clv
-from analysis.models.clv import OrderModel
+from analysis.models.orders import LEAST, BuyTillYouDie, OrderModel
 
 LEVEL = 0.80
 TAILS = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
@@ -27,28 +27,29 @@ def tenths(forecasts: np.ndarray) -> list[np.ndarray]:
 @dataclass
 class Outcomes:
     """How outcomes spread around forecasts: within bins of similar forecasts, and in the total from
-    origin to origin.
+    origin to origin. Learned from no origin, all that they tell is nan.
     """
 
     edges: np.ndarray  # upper ends of the bins of forecasts, the last is infinite
     sorted_: list[np.ndarray]  # outcomes in each bin, sorted
     variance: np.ndarray  # of the outcome in each bin
     level_errors: np.ndarray  # log of actual over forecast total, by origin
-    group_spread: float  # how far totals of tenths of customers went astray beyond chance, in logs
+    group_spread: float = 0.0  # how far totals of tenths went astray beyond chance, in logs
 
     @classmethod
     def learn(
         cls, pairs: Sequence[tuple[np.ndarray, np.ndarray]], level_errors: np.ndarray
-    ) -> "Outcomes":
+    ) -> Self:
         """From forecasts and outcomes of the customers at each origin."""
+        pairs = pairs or [(np.zeros(1), np.full(1, np.nan))]
         forecasts, actual = (np.concatenate(side) for side in zip(*pairs, strict=True))
         cuts = np.unique(np.quantile(forecasts, np.linspace(0, 1, BINS + 1)[1:-1]))
         place = np.searchsorted(cuts, forecasts, side="left")
-        filled = [n for n in range(len(cuts) + 1) if (place == n).any()]
+        filled = np.unique(place)
         groups = [np.sort(actual[place == n]) for n in filled]
         edges = np.append(cuts, np.inf)[filled]
         edges[-1] = np.inf
-        learned = cls(edges, groups, np.array([g.var() for g in groups]), level_errors, 0.0)
+        learned = cls(edges, groups, np.array([g.var() for g in groups]), level_errors)
         learned.group_spread = learned._beyond_chance(pairs)
         return learned
 
@@ -76,22 +77,22 @@ class Outcomes:
         """80 % prediction interval of each customer's orders: the quantiles of outcomes at like
         forecasts (split conformal in bins). Columns: low, high.
         """
-        ends = [(_rank(g, TAILS[0], False), _rank(g, TAILS[1], True)) for g in self.sorted_]
+        ends = [(_rank(g, TAILS[0], np.floor), _rank(g, TAILS[1], np.ceil)) for g in self.sorted_]
         return pd.DataFrame(np.array(ends)[self._bin(forecasts)], columns=["low", "high"])
 
     def covered(self, forecasts: np.ndarray, actual: np.ndarray) -> float:
         """The share of customers whose outcome lies within the interval, randomised where it falls
         on an end: counts have few values, so that a plain interval would cover too much.
         """
-        tail = (1 - LEVEL) / 2
+        low, high = TAILS
         place, shares = self._bin(forecasts), np.empty(len(actual))
         for n, group in enumerate(self.sorted_):
             mine = place == n
             below = np.searchsorted(group, actual[mine], side="left") / len(group)
             upto = np.searchsorted(group, actual[mine], side="right") / len(group)
             width = np.where(upto > below, upto - below, 1)
-            inside = np.clip(np.minimum(upto, 1 - tail) - np.maximum(below, tail), 0, None) / width
-            shares[mine] = np.where(upto > below, inside, (below > tail) & (below < 1 - tail))
+            inside = np.clip(np.minimum(upto, high) - np.maximum(below, low), 0, None) / width
+            shares[mine] = np.where(upto > below, inside, (below > low) & (below < high))
         return float(shares.mean())
 
     def level_spread(self) -> float:
@@ -108,23 +109,18 @@ class Outcomes:
         """
         expected = float(forecasts.sum())
         astray = max(self.level_spread(), self.group_spread if group else 0.0)
-        reach = student.ppf(TAILS[1], max(len(self.level_errors), 1)) * np.sqrt(
-            astray**2 + self._chance(forecasts)
-        )
-        return {
-            "expected": expected,
-            "low": float(expected * np.exp(-reach)),
-            "high": float(expected * np.exp(reach)),
-        }
+        error = np.sqrt(astray**2 + self._chance(forecasts))
+        reach = student.ppf(TAILS[1], max(len(self.level_errors), 1)) * error
+        low, high = (expected * np.exp([-reach, reach])).tolist()
+        return {"expected": expected, "low": low, "high": high}
 
 
-def _rank(group: np.ndarray, share: float, up: bool) -> float:
+def _rank(group: np.ndarray, share: float, whole: np.ufunc) -> float:
     """The conformal quantile: of n outcomes the one that a new one exceeds with no more than the
     asked chance.
     """
     rank = round((len(group) + 1) * share, 9)  # a float a hair below a whole number is that number
-    place = np.ceil(rank) - 1 if up else np.floor(rank) - 1
-    return float(group[int(np.clip(place, 0, len(group) - 1))])
+    return float(group[int(np.clip(whole(rank) - 1, 0, len(group) - 1))])
 
 
 def expectation_interval(
@@ -139,33 +135,29 @@ def expectation_interval(
     probabilistic model (or the one that a learned model is held to). Columns: low, high, and in
     attrs the interval of the total.
     """
-    base = model if isinstance(model, clv.BuyTillYouDie) else getattr(model, "base_", None)
-    if not isinstance(base, clv.BuyTillYouDie):  # of the average rate, too, there are no refits
+    base = getattr(model, "base_", model)
+    if not isinstance(base, BuyTillYouDie):  # of the average rate, too, there are no refits
         nothing = pd.DataFrame({"low": np.nan, "high": np.nan}, index=forecast.index)
         nothing.attrs["total"] = {"low": float("nan"), "high": float("nan")}
         return nothing
-    distinct, where = _distinct_histories(customers)
-    middle = base.predict(distinct, days).to_numpy().clip(clv.LEAST)
+    history = ["frequency", "recency_days", "age_days"]
+    where = customers.groupby(history).ngroup().to_numpy()
+    distinct = customers[history].drop_duplicates().sort_values(history, ignore_index=True)
+    distinct["customer_id"] = distinct.index
+    middle = base.predict(distinct, days).to_numpy().clip(LEAST)
     ratios = np.array(
         [again.predict(distinct, days).to_numpy() / middle for again in base.refits(times, seed)]
     )
     low, high = np.quantile(ratios, TAILS, axis=0)
     weights = np.bincount(where, forecast.to_numpy(), len(distinct))
-    totals = np.quantile(ratios @ weights, TAILS)
     interval = pd.DataFrame({"low": forecast * low[where], "high": forecast * high[where]})
-    interval.attrs["total"] = {"low": float(totals[0]), "high": float(totals[1])}
+    totals = np.quantile(ratios @ weights, TAILS).tolist()
+    interval.attrs["total"] = dict(zip(("low", "high"), totals, strict=True))
     return interval
 
 
-def _distinct_histories(customers: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    history = ["frequency", "recency_days", "age_days"]
-    grouped = customers.groupby(history, sort=True)
-    distinct = grouped.size().reset_index()[history]
-    return distinct.assign(customer_id=distinct.index), grouped.ngroup().to_numpy()
-
-
 def with_intervals(
-    value: pd.DataFrame, outcomes: Outcomes | None, expectation: pd.DataFrame
+    value: pd.DataFrame, outcomes: Outcomes, expectation: pd.DataFrame
 ) -> pd.DataFrame:
     """The table `clv` with the prediction interval of each customer's orders and the interval of
     the expected value.
@@ -173,9 +165,8 @@ def with_intervals(
     `expectation` is expectation_interval's, whose relative width the value shares.
     """
     forecasts = value.expected_orders.to_numpy()
-    unknown = pd.DataFrame({"low": np.full(len(value), np.nan), "high": np.nan})
-    predicted = unknown if outcomes is None else outcomes.interval(forecasts)
-    relative = expectation.to_numpy() / forecasts.clip(clv.LEAST)[:, None]
+    predicted = outcomes.interval(forecasts)
+    relative = expectation.to_numpy() / forecasts.clip(LEAST)[:, None]
     return value.assign(
         orders_low=predicted.low,
         orders_high=predicted.high,
@@ -184,23 +175,16 @@ def with_intervals(
     )
 
 
-def by_group(value: pd.DataFrame, groups: pd.Series, outcomes: Outcomes | None) -> pd.DataFrame:
+def by_group(value: pd.DataFrame, groups: pd.Series, outcomes: Outcomes) -> pd.DataFrame:
     """Expected orders of each group with the 80 % prediction interval of its total, and its value,
     the highest first.
 
     Columns: group (index), customers, expected, low, high, clv.
     """
-    keyed = value.assign(group=groups.reindex(value.customer_id).to_numpy())
     rows = {}
-    for name, members in keyed.groupby("group"):
-        forecasts = members.expected_orders.to_numpy()
-        total = (
-            outcomes.total(forecasts, group=True)
-            if outcomes
-            else dict.fromkeys(("expected", "low", "high"), np.nan)
-        )
+    for name, members in value.groupby(groups.reindex(value.customer_id).to_numpy()):
+        total = outcomes.total(members.expected_orders.to_numpy(), group=True)
         rows[name] = {"customers": len(members), **total, "clv": members.clv.sum()}
-    table = pd.DataFrame.from_dict(
-        rows, orient="index", columns=["customers", "expected", "low", "high", "clv"]
-    )
+    columns = ["customers", "expected", "low", "high", "clv"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     return table.rename_axis("group").sort_values("clv", ascending=False)

@@ -12,7 +12,7 @@ import pandas as pd
 from analysis import customers
 from analysis.statistics import lots
 from analysis.intake.dataset import Dataset
-from analysis.models import clv, history, origins
+from analysis.models import history, orders, origins
 from analysis.models.history import Records
 from analysis.report.text import N_
 from analysis.segments.lifecycle import lifecycle
@@ -63,7 +63,7 @@ class Past(origins.Past):
     horizons_before = 1
 
     def __init__(self, records: Records, settings: Dataset) -> None:
-        super().__init__(records.transactions, settings.horizon_days, clv.TRAILING)
+        super().__init__(records.transactions, settings.horizon_days, orders.TRAILING)
         self.records, self.settings = records, settings
 
     def describe(self, day: dt.date) -> pd.DataFrame:
@@ -142,11 +142,11 @@ def expected_orders(known: pd.DataFrame, horizon_days: int, seed: int) -> np.nda
     some = known[drawn(known.customer_id, seed, MOST_CUSTOMERS)]
     for name in ("pareto_nbd", "mbg_nbd", "bg_nbd"):
         try:
-            model = clv.BuyTillYouDie(clv.BTYD[name]).fit(some)
-        except clv.NotEstimable:
+            model = orders.BuyTillYouDie(orders.BTYD[name]).fit(some)
+        except orders.NotEstimable:
             continue
         return model.predict(known, horizon_days).to_numpy()
-    return clv.AverageRate().fit(some).predict(known, horizon_days).to_numpy()
+    return orders.AverageRate().fit(some).predict(known, horizon_days).to_numpy()
 
 
 def drawn(customer_ids: pd.Series, seed: int, most: int) -> np.ndarray:

@@ -5,8 +5,9 @@ that day. `predict(customers, days)` gives the order days expected over the next
 customer_id. A model that cannot be estimated raises NotEstimable with the reason.
 """
 
+import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -23,10 +24,15 @@ TRAILING = (14, 28, 56, 91, 182)  # days before a date whose orders and money tr
 MIN_REPEATERS = 10  # customers; below this four parameters follow single customers
 LEAST = 1e-4  # expected orders below this are taken as this in logs and ratios of one customer's
 DEFAULT = "bg_nbd"  # where the data are too short to choose
+BTYD = {
+    "bg_nbd": btyd.BetaGeoFitter,
+    "mbg_nbd": btyd.ModifiedBetaGeoFitter,
+    "pareto_nbd": btyd.ParetoNBDFitter,
+}
 
 
 class NotEstimable(Exception):
-    """Why a model cannot be estimated from the data at hand: a word of the catalogue."""
+    """Why a model cannot be estimated from the data at hand: a word of schema.LABELS."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +61,7 @@ def orders_of(customers: pd.DataFrame, values: Any, days: float) -> pd.Series:
 
 
 class AverageRate:
-    """Everyone reorders at the average rate of all: what is left where nothing else can be
-    estimated.
-    """
+    """Everyone reorders at the average rate of all, which can always be estimated."""
 
     rate_ = 0.0
 
@@ -84,9 +88,7 @@ class LastPeriod:
         return self
 
     def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
-        counted = [
-            int(name.removeprefix("orders_")) for name in customers if name.startswith("orders_")
-        ]
+        counted = [int(c.removeprefix("orders_")) for c in customers if c.startswith("orders_")]
         nearest = min(counted, key=lambda n: abs(n - days))
         return orders_of(customers, customers[f"orders_{nearest}"] * days / nearest, days)
 
@@ -119,40 +121,28 @@ class BuyTillYouDie:
     @staticmethod
     def _history(customers: pd.DataFrame) -> tuple[pd.Series, pd.Series, pd.Series]:
         """x, t_x, T in weeks."""
-        return (
-            customers.frequency,
-            (customers.age_days - customers.recency_days) / WEEK,
-            customers.age_days / WEEK,
-        )
+        span_days = customers.age_days - customers.recency_days
+        return customers.frequency, span_days / WEEK, customers.age_days / WEEK
 
     def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
         expected = self.fitter_.predict(days / WEEK, *self._history(customers))
         return orders_of(customers, expected, days)
 
     def expected_repeats(self, ages_days: np.ndarray) -> np.ndarray:
-        """Repeat order days expected of a new customer by each age."""
+        """As of AverageRate."""
         return self.fitter_.expected_number_of_purchases_up_to_time(np.asarray(ages_days) / WEEK)
 
     def repeat_probabilities(self, ages_days: np.ndarray, most: int) -> np.ndarray:
-        """Probability of 0, 1, … `most` - 1 repeat order days by each age; shape (ages, most)."""
+        """As of AverageRate."""
         probability = self.fitter_.probability_of_n_purchases_up_to_time
         return np.column_stack([probability(np.asarray(ages_days) / WEEK, n) for n in range(most)])
 
-    def refits(self, times: int, seed: int) -> list["BuyTillYouDie"]:
+    def refits(self, times: int, seed: int) -> Iterator[Self]:
         """The same model fitted to resampled customers."""
-        again = []
         for parameters in self.fitter_.refits(times, seed):
-            other = BuyTillYouDie(self.fitter)
-            other.fitter_ = self.fitter_.with_parameters(parameters)
-            again.append(other)
-        return again
-
-
-BTYD = {
-    "bg_nbd": btyd.BetaGeoFitter,
-    "mbg_nbd": btyd.ModifiedBetaGeoFitter,
-    "pareto_nbd": btyd.ParetoNBDFitter,
-}
+            again = copy.copy(self)
+            again.fitter_ = self.fitter_.with_parameters(parameters)
+            yield again
 
 
 Probabilistic = BuyTillYouDie | AverageRate
@@ -171,13 +161,13 @@ def probabilistic(customers: pd.DataFrame, name: str) -> Probabilistic:
 def load(path: str | Path) -> BuyTillYouDie:
     """The probabilistic model that a run kept as models/orders.json, without its customers.
 
-    clv.load("models/orders.json").predict(known, days=30)  # order days expected, by customer_id
+    orders.load("models/orders.json").predict(known, days=30)  # order days expected, by customer_id
     """
-    fitter = json.loads(Path(path).read_text("utf-8"))["parameters"]["fitter"]
-    for made in BTYD.values():
-        if fitter.get("model") == made.__name__:
-            model = BuyTillYouDie(made)
-            model.fitter_ = made.from_dict(fitter)
+    kept = json.loads(Path(path).read_text("utf-8"))["parameters"]["fitter"]
+    for fitter in BTYD.values():
+        if kept.get("model") == fitter.__name__:
+            model = BuyTillYouDie(fitter)
+            model.fitter_ = fitter.from_dict(kept)
             return model
     raise InputError(f"{path} keeps no buy-till-you-die model; the champion of its run has none")
 

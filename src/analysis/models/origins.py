@@ -52,12 +52,10 @@ class Past:
         """`known` with what followed: holdout_orders, holdout_revenue within the horizon; a
         subclass may tell another outcome.
         """
-        later = self.known(day + dt.timedelta(days=self.horizon_days)).set_index("customer_id")
-        later = later.loc[self.known(day).customer_id]
-        return self.known(day).assign(
-            holdout_orders=later[f"orders_{self.horizon_days}"].to_numpy(),
-            holdout_revenue=later[f"revenue_{self.horizon_days}"].to_numpy(),
-        )
+        known, later = self.known(day), self.known(day + dt.timedelta(days=self.horizon_days))
+        later = later.set_index("customer_id").loc[known.customer_id]
+        followed = {f"holdout_{n}": f"{n}_{self.horizon_days}" for n in ("orders", "revenue")}
+        return known.assign(**{name: later[c].to_numpy() for name, c in followed.items()})
 
     def known(self, day: dt.date) -> pd.DataFrame:
         """Customers as known on a day."""

@@ -21,9 +21,7 @@ from analysis.models.orders import (
 
 MIN_LEARNED = 200  # outcomes of customers; below this trees learn noise
 MOST_LEARNED = 200_000  # outcomes; trees learn little from more
-# of a feature, with about equal expected orders: finer ones teach trees nothing, and codes fit in a
-# byte
-BINS = 64
+BINS = 64  # of a feature, with about equal expected orders: finer ones teach trees nothing
 
 
 def features(customers: pd.DataFrame) -> pd.DataFrame:
@@ -79,24 +77,21 @@ class Lessons:
         the base expected (due). With `based` only of days when the default model could be
         estimated: a ratio to another base says nothing of a ratio to this one.
         """
-        days = list(zip(self.past, self.bases, strict=True))
-        told = [
+        days = [
             (held, base.predict(held, held.attrs["horizon_days"]).to_numpy())
-            for held, base in days
+            for held, base in zip(self.past, self.bases, strict=True)
             if isinstance(base, BuyTillYouDie) or not based
         ]
-        if days and not told:
+        if self.past and not days:
             raise NotEstimable("no_common_base")
-        came = sum(held.holdout_orders.sum() for held, _ in told)
-        if sum(len(held) for held, _ in told) < MIN_LEARNED or not came:
+        came = sum(held.holdout_orders.sum() for held, _ in days)
+        if sum(len(held) for held, _ in days) < MIN_LEARNED or not came:
             raise NotEstimable("too_little_past")
-        every = pd.concat(
-            [
-                _inputs(held, expected).assign(came=held.holdout_orders, due=_due(expected))
-                for held, expected in told
-            ],
-            ignore_index=True,
-        )
+        told = [
+            _inputs(held, expected).assign(came=held.holdout_orders, due=_due(expected))
+            for held, expected in days
+        ]
+        every = pd.concat(told, ignore_index=True)
         return every.sample(min(len(every), MOST_LEARNED), random_state=0)
 
     def histories(self, based: bool = True) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
@@ -107,8 +102,7 @@ class Lessons:
         based = based or all(isinstance(base, BuyTillYouDie) for base in self.bases)
         if based not in self._histories:
             outcomes = self.outcomes(based)
-            due = outcomes.due.to_numpy()
-            names = outcomes.columns.drop(["came", "due"])
+            due, names = outcomes.due.to_numpy(), outcomes.columns.drop(["came", "due"])
             bins = {name: _ends(outcomes[name].to_numpy(), due) for name in names}
             sums = outcomes[["came", "due"]].assign(customers=1.0)
             binned = _binned(outcomes, bins).join(sums).groupby(list(bins), as_index=False).sum()
@@ -119,16 +113,13 @@ class Lessons:
 def _ends(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     order = np.argsort(values, kind="stable")
     reached = weights[order].cumsum()
-    return np.unique(
-        values[order[np.searchsorted(reached, reached[-1] * np.arange(1, BINS) / BINS)]]
-    )
+    cuts = np.searchsorted(reached, reached[-1] * np.arange(1, BINS) / BINS)
+    return np.unique(values[order[cuts]])
 
 
 def _binned(inputs: pd.DataFrame, bins: dict[str, np.ndarray]) -> pd.DataFrame:
-    codes = {
-        name: np.searchsorted(ends, inputs[name]).astype(np.uint8) for name, ends in bins.items()
-    }
-    return pd.DataFrame(codes, inputs.index)
+    codes = {name: np.searchsorted(ends, inputs[name]) for name, ends in bins.items()}
+    return pd.DataFrame(codes, inputs.index).astype(np.uint8)
 
 
 class Trees:
@@ -159,9 +150,8 @@ class Trees:
 
     def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
         base = self.base_.predict(customers, self.horizon_days).to_numpy()
-        learned = self.trees_.predict(_binned(_inputs(customers, base), self.bins_)) * (
-            _due(base) if self.related else 1.0
-        )
+        learned = self.trees_.predict(_binned(_inputs(customers, base), self.bins_))
+        learned *= _due(base) if self.related else 1.0
         level = base.sum() / learned.sum() if self.held and learned.sum() else 1.0
         further = self.base_.predict(customers, days).to_numpy().clip(LEAST) / base.clip(LEAST)
         return orders_of(customers, learned * level * further, days)

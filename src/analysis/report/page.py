@@ -5,7 +5,7 @@ of them.
 import html
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -176,15 +176,21 @@ class Page:
         _show(_fragment("figure", picture, alt), alt)
 
     def table(
-        self, frame: pd.DataFrame, caption: str, columns: Sequence[str], rows: int = MAX_TABLE_ROWS
+        self,
+        frame: pd.DataFrame,
+        caption: str,
+        columns: Sequence[str],
+        rows: int = MAX_TABLE_ROWS,
+        shown_as: Mapping[str, Any] | None = None,
     ) -> None:
         """The first `rows` of a frame: of `columns` those it has, headed and written as the schema
-        says (SHOWN).
+        says (SHOWN) or `shown_as`, entries of a registry that begin with heading and form.
         """
         if len(frame) == 0:
             return
         columns = [column for column in columns if column in frame]
-        shown, forms = frame[columns].head(rows), [SHOWN[column][1] for column in columns]
+        as_said = {**SHOWN, **(shown_as or {})}
+        shown, forms = frame[columns].head(rows), [as_said[column][1] for column in columns]
         numeric = [
             is_numeric_dtype(frame[column]) or form in ("money", "exact")
             for column, form in zip(columns, forms, strict=True)
@@ -193,7 +199,7 @@ class Page:
             [say.form(form, value) for form, value in zip(forms, row, strict=True)]
             for row in shown.itertuples(index=False)
         ]
-        headings = [say.heading(column) for column in columns]
+        headings = [say(as_said[column][0]) for column in columns]
         _show(
             _fragment("table", say(caption), headings, numeric, cells), shown.to_string(index=False)
         )
