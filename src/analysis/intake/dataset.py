@@ -15,23 +15,29 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from analysis.errors import InputError, did_you_mean
-from analysis.intake.settings import Care, Loyalty, Planning, Retention, Strict
+from analysis.intake.settings import (
+    Care,
+    Count,
+    Days,
+    Loyalty,
+    Planning,
+    Retention,
+    Strict,
+)
 from analysis.intake.table_files import TableFile, Tables
 
 MAX_YAML_BYTES = 1_000_000  # a dataset file is a page of text; more is a mistake or an attack
 MOST_MISTAKES = 20  # that are said at once
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"  # it becomes a folder
-CURRENCY = "^[A-Z]{3}$"
 
 
 def _zone(name: str) -> str:
-    if name not in zoneinfo.available_timezones():
-        raise ValueError(
-            f"no such time zone; {did_you_mean(name, zoneinfo.available_timezones())[:80]}"
-        )
+    if name not in (known := zoneinfo.available_timezones()):
+        raise ValueError(f"no such time zone; {did_you_mean(name, known)[:80]}")
     return name
 
 
+Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 Rate = Annotated[float, Field(gt=0)]
 Measure = Literal["recency", "frequency", "money"]
 
@@ -39,106 +45,83 @@ Measure = Literal["recency", "frequency", "money"]
 class Dataset(Strict):
     """A dataset file, checked. Times are in days, money in `currency`."""
 
-    name: str = Field("", pattern=NAME, description="of its folders; by default the file's name")
-    title: str = Field("", description="what the reports call the company")
+    name: str = Field("", pattern=NAME)
+    """of its folders; by default the file's name"""
+    title: str = ""
+    """what the reports call the company"""
     tables: Tables
-    same_customers: str = Field(
-        "", description="file of accepted suggestions: ids to be read as one customer"
-    )
-    currency: str = Field("USD", pattern=CURRENCY, description="ISO 4217 code")
-    rates: dict[Annotated[str, Field(pattern=CURRENCY)], Rate] = Field(
-        {}, description="what one unit of another currency is worth in `currency`, as USD: 7.2"
-    )
-    time_zone: Annotated[str, AfterValidator(_zone)] = Field(
-        "UTC", description="in which days are cut"
-    )
-    engine: Literal["duckdb"] = Field("duckdb", description="that works on the records")
-    language: str = Field("en", description="of the reports: a file in messages/")
-    as_of: dt.date | None = Field(
-        None, description="the day of the picture; by default the last complete day"
-    )
-    max_staleness_days: int = Field(
-        7, ge=0, description="refuse a log whose newest order is older than this"
-    )
-    horizon_days: int = Field(91, ge=1, description="how far ahead orders and churn are predicted")
-    value_window_days: int = Field(
-        365, ge=0, description="trailing days that count as value today; 0: all history"
-    )
-    value_days: int = Field(1095, ge=1, description="how far ahead lifetime value counts")
-    annual_discount_rate: float = Field(
-        0.1, ge=0, lt=1, description="at which future money is discounted"
-    )
-    margin: float | None = Field(
-        None, gt=0, le=1, description="gross margin on revenue; unknown: value is revenue"
-    )
-    rfm_scores: int = Field(5, ge=3, le=10, description="levels of each RFM score")
-    rfm_weights: dict[Measure, Rate] = Field(
-        {}, description="of recency, frequency and money; 1 unless given"
-    )
-    rfm_cuts: dict[Measure, list[float]] = Field(
-        {},
-        description=(
-            "ascending cut points instead of ranks, one less than rfm_scores: days of recency,"
-            " orders, money"
-        ),
-    )
-    rfm_segments: list[list[str]] = Field(
-        [],
-        description=(
-            "names: a row for each recency score, the best first, with one for each of the other"
-            " two, worst first"
-        ),
-    )
-    abc_a: float = Field(
-        0.8, gt=0, lt=1, description="share of the total that the A customers bring"
-    )
-    abc_b: float = Field(
-        0.95, gt=0, lt=1, description="share of the total that A and B bring together"
-    )
-    silent_days: int = Field(
-        0, ge=0, description="without an order, after which a customer is silent; 0: by own rhythm"
-    )
-    lost_days: int = Field(
-        0, ge=0, description="without an order, after which a customer is lost; 0: by own rhythm"
-    )
-    churn: Literal["horizon", "rhythm", "contract"] = Field(
-        "horizon",
-        description=(
-            "what leaving is: no order within horizon_days; none within the own usual pause; the"
-            " contract's end, or the flag churned, in the profiles"
-        ),
-    )
-    plan: Planning = Field(
-        Planning(), description="what the plan of actions may cost, and what it goes by"
-    )
-    loyalty: Loyalty = Field(
-        Loyalty(), description="a programme of points and levels, to be judged before it is begun"
-    )
-    care: Care = Field(Care(), description="how often customers are looked after, and by how many")
-    retention: Retention = Field(
-        Retention(), description="what reaching a customer costs, and how often it keeps one"
-    )
-    never_offer: list[str] = Field(
-        [], description="products, or categories, that are never recommended"
-    )
-    segmentations: list[str] = Field(
-        [], description="to make besides RFM, ABC and stages; by default all that the columns allow"
-    )
-    persons: bool | None = Field(
-        None,
-        description="whether customers are persons; by default where no column names a company",
-    )
-    profile_max_age_days: int = Field(
-        365, ge=1, description="a profile not updated for longer is on the list to refresh"
-    )
-    seed: int = Field(1997, ge=0, description="of everything drawn by chance")
-    parameters: dict[str, Any] = Field(
-        {}, description="of notebooks, as in -p: 02_segments.clusters: 5"
-    )
-    file: Path = Field(Path(), exclude=True, description="where this was read; set by load")
+    same_customers: str = ""
+    """file of accepted suggestions: ids to be read as one customer"""
+    currency: Currency = "USD"
+    """ISO 4217 code"""
+    rates: dict[Currency, Rate] = {}
+    """what one unit of another currency is worth in `currency`, as USD: 7.2"""
+    time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    """in which days are cut"""
+    engine: Literal["duckdb"] = "duckdb"
+    """that works on the records"""
+    language: str = "en"
+    """of the reports: a folder of report/locale"""
+    as_of: dt.date | None = None
+    """the day of the picture; by default the last complete day"""
+    max_staleness_days: Days = 7
+    """refuse a log whose newest order is older than this"""
+    horizon_days: Count = 91
+    """how far ahead orders and churn are predicted"""
+    value_window_days: Days = 365
+    """trailing days that count as value today; 0: all history"""
+    value_days: Count = 1095
+    """how far ahead lifetime value counts"""
+    annual_discount_rate: float = Field(0.1, ge=0, lt=1)
+    """at which future money is discounted"""
+    margin: float | None = Field(None, gt=0, le=1)
+    """gross margin on revenue; unknown: value is revenue"""
+    rfm_scores: int = Field(5, ge=3, le=10)
+    """levels of each RFM score"""
+    rfm_weights: dict[Measure, Rate] = {}
+    """of recency, frequency and money; 1 unless given"""
+    rfm_cuts: dict[Measure, list[float]] = {}
+    """ascending cut points instead of ranks, one less than rfm_scores: days of recency, orders,
+    money"""
+    rfm_segments: list[list[str]] = []
+    """names: a row for each recency score, the best first, with one for each of the other two,
+    worst first"""
+    abc_a: float = Field(0.8, gt=0, lt=1)
+    """share of the total that the A customers bring"""
+    abc_b: float = Field(0.95, gt=0, lt=1)
+    """share of the total that A and B bring together"""
+    silent_days: Days = 0
+    """without an order, after which a customer is silent; 0: by own rhythm"""
+    lost_days: Days = 0
+    """without an order, after which a customer is lost; 0: by own rhythm"""
+    churn: Literal["horizon", "rhythm", "contract"] = "horizon"
+    """what leaving is: no order within horizon_days; none within the own usual pause; the
+    contract's end, or the flag churned, in the profiles"""
+    plan: Planning = Planning()
+    """what the plan of actions may cost, and what it goes by"""
+    loyalty: Loyalty = Loyalty()
+    """a programme of points and levels, to be judged before it is begun"""
+    care: Care = Care()
+    """how often customers are looked after, and by how many"""
+    retention: Retention = Retention()
+    """what reaching a customer costs, and how often it keeps one"""
+    never_offer: list[str] = []
+    """products, or categories, that are never recommended"""
+    segmentations: list[str] = []
+    """to make besides RFM, ABC and stages; by default all that the columns allow"""
+    persons: bool | None = None
+    """whether customers are persons; by default where no column names a company"""
+    profile_max_age_days: Count = 365
+    """a profile not updated for longer is on the list to refresh"""
+    seed: Days = 1997
+    """of everything drawn by chance"""
+    parameters: dict[str, Any] = {}
+    """of notebooks, as in -p: 02_segments.clusters: 5"""
+    file: Path = Field(Path(), exclude=True)
+    """where this was read; set by load"""
 
     @model_validator(mode="after")
-    def _cut_points(self) -> "Dataset":
+    def _fits(self) -> "Dataset":
         for name, cuts in self.rfm_cuts.items():
             if len(cuts) != self.rfm_scores - 1 or sorted(set(cuts)) != cuts:
                 raise ValueError(
@@ -149,9 +132,8 @@ class Dataset(Strict):
             raise ValueError("rfm_segments: needs as many names in each row as there are rows")
         if self.abc_a >= self.abc_b:
             raise ValueError(f"abc_b: {self.abc_b:g} must be above abc_a, {self.abc_a:g}")
-        if self.churn == "contract" and not (
-            self.has("customers", "contract_end") or self.has("customers", "churned")
-        ):
+        ended = (self.has("customers", name) for name in ("contract_end", "churned"))
+        if self.churn == "contract" and not any(ended):
             raise ValueError(
                 "churn: contract needs a column for contract_end or churned in the table customers"
             )
@@ -176,19 +158,15 @@ class Dataset(Strict):
 
     @property
     def playbook(self) -> str:
-        """The playbook asked for; without, that for firms where accounts have owners, else that for
-        consumers.
-        """
-        return self.plan.playbook or (
-            "b2b" if self.has("customers", "company", "owner") else "retail"
-        )
+        """The playbook asked for, or b2b where accounts have owners, or retail."""
+        firms = self.has("customers", "company", "owner")
+        return self.plan.playbook or ("b2b" if firms else "retail")
 
     @property
     def has_money(self) -> bool:
         """Whether the order lines say what was paid."""
-        return self.has("transactions", "amount") or self.has(
-            "transactions", "unit_price", "quantity"
-        )
+        paid = (("amount",), ("unit_price", "quantity"))
+        return any(self.has("transactions", *columns) for columns in paid)
 
 
 def load(path: str | Path) -> Dataset:
@@ -197,10 +175,11 @@ def load(path: str | Path) -> Dataset:
     Raises InputError that names the key, what was found, and the nearest right key.
     """
     path = Path(path)
-    content = _read(path)
+    text, content = _read(path)
+    open_keys = [key for key, value in _leaves(content) if value == "?"]
     faults = [
-        f"{key} is not answered yet. {remedy}"
-        for key, remedy in zip(_unanswered(content), _questions(path), strict=False)
+        f"{key} is not answered yet. {question}"
+        for key, question in zip(open_keys, _questions(text), strict=False)
     ] or [
         f"unknown key {key!r}; {did_you_mean(str(key), _keys_at(()))}"
         for key in content
@@ -215,18 +194,19 @@ def load(path: str | Path) -> Dataset:
     raise InputError("\n".join(f"{path}: {fault}" for fault in faults[:MOST_MISTAKES] + more))
 
 
-def _unanswered(content: Any, where: str = "") -> Iterator[str]:
-    """The keys whose value is still ?, as init leaves what it must not guess."""
-    if isinstance(content, list):
-        content = dict(enumerate(content))
-    for key, value in content.items() if isinstance(content, dict) else ():
-        here = f"{where}.{key}" if where else str(key)
-        if value == "?":
-            yield here
-        yield from _unanswered(value, here)
+class _NoRepeats(yaml.SafeLoader):
+    """Refuses a key written twice, of which YAML readers keep the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = Counter(str(key.value) for key, _ in node.value)
+        if repeated := [key for key, count in keys.items() if count > 1]:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {repeated[0]} stands twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
     if not path.is_file():
         near = sorted(str(p) for p in path.parent.glob("*.yml"))
         raise InputError(
@@ -250,33 +230,25 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no keys; start with `tables:` (see data/cdnow.yml)")
-    return content
+    return text, content
 
 
-def _questions(path: Path) -> Iterator[str]:
-    """The questions that stand above the values that are still ?, in order; a plain remedy where
-    there are none.
-    """
-    above = ""
-    for line in path.read_text("utf-8-sig").splitlines():
+def _leaves(content: Any, where: str = "") -> Iterator[tuple[str, Any]]:
+    """What is not made of further values, with its key."""
+    inside = dict(enumerate(content)) if isinstance(content, list) else content
+    if not isinstance(inside, dict):
+        yield where, content
+        return
+    for key, value in inside.items():
+        yield from _leaves(value, f"{where}.{key}" if where else str(key))
+
+
+def _questions(text: str) -> Iterator[str]:
+    """What `init` asks above each value that is still ?, in order; else a plain remedy."""
+    for above, line in itertools.pairwise(["", *text.splitlines()]):
         if re.search(r":\s*[\"']\?[\"']", line):
             yield (above.partition("QUESTION:")[2] or "Write the answer instead of ?").strip()
-        above = line
     yield from itertools.repeat("Write the answer instead of ?")
-
-
-class _NoRepeats(yaml.SafeLoader):
-    """A SafeLoader that refuses a key written twice, of which YAML readers keep the last without a
-    word.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = Counter(str(key.value) for key, _ in node.value)
-        if repeated := [key for key, count in keys.items() if count > 1]:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {repeated[0]} stands twice", node.start_mark
-            )
-        return super().construct_mapping(node, deep)
 
 
 def _explain(error: Any, content: dict[str, Any]) -> str:
@@ -288,25 +260,18 @@ def _explain(error: Any, content: dict[str, Any]) -> str:
         return f"unknown key {where}; {did_you_mean(str(loc[-1]), _keys_at(loc[:-1]))}"
     if kind == "missing":
         return f"{where} is missing; add it"
-    if kind == "value_error":
+    if kind == "value_error":  # it may begin with the key below, or the number of a description
         while (key := said.partition(": ")[0]).isdigit() or key in _keys_at(loc):
             where, said = f"{where}.{key}", said.partition(": ")[2]
         return f"{where}: {said}"
     if kind == "model_type":
         said = "holds no keys; write them below it, indented"
-    return f"{where}: {said} (found {_short(error['input'])})"
+    found = re.sub(r"://.*@|password.*", "…", repr(error["input"]), flags=re.I | re.S)
+    return f"{where}: {said} (found {found if len(found) <= 80 else f'{found[:80]}…'})"
 
 
-def _short(found: Any) -> str:
-    """What was found, without passwords of addresses."""
-    text = re.sub(r"://.*@|password.*", "…", repr(found), flags=re.IGNORECASE | re.DOTALL)
-    return text if len(text) <= 80 else f"{text[:80]}…"
-
-
-def _written(loc: tuple[Any, ...], content: Any) -> tuple[Any, ...]:
-    """Where an error is, as the person wrote it: without the number of the only description of a
-    table.
-    """
+def _written(loc: tuple[Any, ...], content: Any) -> list[Any]:
+    """Where an error is, as it was written: without the number of a table's only description."""
     kept: list[Any] = []
     for part in loc:
         if isinstance(part, int) and not isinstance(content, list):
@@ -316,19 +281,15 @@ def _written(loc: tuple[Any, ...], content: Any) -> tuple[Any, ...]:
             content = content[part]
         except (KeyError, IndexError, TypeError):
             content = None
-    return tuple(kept)
+    return kept
 
 
-def _keys_at(loc: tuple[Any, ...]) -> list[str]:
+def _keys_at(loc: Any) -> list[str]:
+    """The keys that are known at a place."""
     model: Any = Dataset
     for part in loc:
-        if model and isinstance(part, str) and part in model.model_fields:
-            model = _model_of(model.model_fields[part].annotation)
-    return [key for key in model.model_fields if key != "file"] if model else []
-
-
-def _model_of(annotation: Any) -> Any:
-    if hasattr(annotation, "model_fields"):
-        return annotation
-    inside = get_args(annotation)
-    return _model_of(inside[0]) if inside else None
+        if isinstance(part, str) and part in getattr(model, "model_fields", ()):
+            model = model.model_fields[part].annotation
+            while get_args(model):
+                model = get_args(model)[0]
+    return [key for key in getattr(model, "model_fields", ()) if key != "file"]

@@ -63,7 +63,7 @@ def key_line(model: type[BaseModel], name: str) -> str:
     plain = default.model_dump() if isinstance(default, BaseModel) else default
     value = "" if plain in (PydanticUndefined, None, "") else f" {flow(plain)}"
     needed = ", needed" if spec.is_required() else ""
-    meaning = spec.description or "the files of records"
+    meaning = " ".join((spec.description or "the files of records").split())
     return f"{name}:{value}  # {meaning} ({_type(spec.annotation)}{needed})"
 
 

@@ -19,7 +19,7 @@ from pydantic import (
 from analysis.errors import did_you_mean
 from analysis.intake import formats
 from analysis.intake.formats import FORMATS
-from analysis.intake.settings import Strict
+from analysis.intake.settings import Count, Days, Strict
 from analysis.schema import RECORDS
 
 DATE_DIRECTIVES = set("YymdHMSfpIbBjzZ%-")  # of strftime, that the engine reads
@@ -74,91 +74,58 @@ Several = Annotated[list[str], BeforeValidator(_several)]
 class Returns(Strict):
     """What marks a line as a return, besides an amount or a quantity below zero."""
 
-    status: list[str] = Field([], description="values of the status column")
-    prefix: str = Field(
-        "", description="how the order id of a cancellation begins, before the id of its sale"
-    )
+    status: list[str] = []
+    """values of the status column"""
+    prefix: str = ""
+    """how the order id of a cancellation begins, before the id of its sale"""
 
 
 class TableFile(Strict):
     """Some records of one kind as they lie on the disk or in a database."""
 
-    path: Several = Field(
-        [], description="file or files, relative to the dataset file; * stands for any text"
-    )
-    sample: Several = Field(
-        [], description="data that come with a package or are generated, instead of path"
-    )
-    connection: Annotated[str, AfterValidator(_no_password)] = Field(
-        "",
-        description=(
-            "postgresql://user@host/database, instead of path; the password comes from PGPASSWORD"
-            " or ~/.pgpass"
-        ),
-    )
-    table: str = Field(
-        "",
-        description=(
-            "of a database (also sqlite, duckdb): the table to read, as orders or crm.orders"
-        ),
-    )
-    query: str = Field(
-        "",
-        description=(
-            "of a database, instead of table: the SELECT to read; of a parquet file: it may also"
-            " name those beside it"
-        ),
-    )
+    path: Several = []
+    """file or files, relative to the dataset file; * stands for any text"""
+    sample: Several = []
+    """data that come with a package or are generated, instead of path"""
+    connection: Annotated[str, AfterValidator(_no_password)] = ""
+    """postgresql://user@host/database, instead of path; the password comes from PGPASSWORD or
+    ~/.pgpass"""
+    table: str = ""
+    """of a database (also sqlite, duckdb): the table to read, as orders or crm.orders"""
+    query: str = ""
+    """of a database, instead of table: the SELECT to read; of a parquet file: it may also name
+    those beside it"""
     format: Annotated[str, AfterValidator(_known_format)] | None = Field(
         None, description=f"{', '.join(FORMATS)}; by default what the file's name ends with"
     )
-    encoding: str = Field(
-        "",
-        description=(
-            "of a text file; by default UTF-8, UTF-16 with its mark, or GB18030, whichever it is"
-        ),
-    )
-    separator: str = Field(
-        "",
-        description="between the fields of a csv line; by default a comma, in .tsv a tab",
-        max_length=1,
-    )
-    header: int = Field(
-        1,
-        ge=0,
-        description="line of the column names; 0: there is none, columns are named 1, 2, 3, …",
-    )
-    sheet: str = Field("", description="of a workbook; needed where there are several")
-    max_unpacked_mb: int = Field(
-        4_000, ge=1, description="refuse a packed file (gz, xlsx) that unpacks to more"
-    )
-    columns: dict[str, str] = Field(description="our column: the file's column")
-    attributes: dict[str, str] = Field(
-        {}, description="of customers, further columns to group by: our name: the file's column"
-    )
-    constants: dict[str, str] = Field(
-        {}, description="our column: a value that all rows share, as channel: shop"
-    )
-    static: list[str] = Field(
-        [], description="of customers, columns that do not change, and so hold for past dates too"
-    )
-    date_format: Annotated[str | dict[str, str], PlainValidator(_date_formats)] = Field(
-        "iso",
-        description=(
-            "as in strftime, or iso, excel (serial number), epoch_s, epoch_ms; one, or one by"
-            " column"
-        ),
-    )
-    decimal: Literal[".", ","] = Field(".", description="decimal mark of the numbers")
-    returns: Returns = Field(
-        Returns(), description="what marks a return besides an amount or quantity below zero"
-    )
-    void_status: list[str] = Field(
-        [], description="values of the status column whose rows never became a sale"
-    )
-    order_key: list[str] = Field(
-        [], description="our columns that name one order line, as order_id and product"
-    )
+    encoding: str = ""
+    """of a text file; by default UTF-8, UTF-16 with its mark, or GB18030, whichever it is"""
+    separator: str = Field("", max_length=1)
+    """between the fields of a csv line; by default a comma, in .tsv a tab"""
+    header: Days = 1
+    """line of the column names; 0: there is none, columns are named 1, 2, 3, …"""
+    sheet: str = ""
+    """of a workbook; needed where there are several"""
+    max_unpacked_mb: Count = 4_000
+    """refuse a packed file (gz, xlsx) that unpacks to more"""
+    columns: dict[str, str]
+    """our column: the file's column"""
+    attributes: dict[str, str] = {}
+    """of customers, further columns to group by: our name: the file's column"""
+    constants: dict[str, str] = {}
+    """our column: a value that all rows share, as channel: shop"""
+    static: list[str] = []
+    """of customers, columns that do not change, and so hold for past dates too"""
+    date_format: Annotated[str | dict[str, str], PlainValidator(_date_formats)] = "iso"
+    """as in strftime, or iso, excel (serial number), epoch_s, epoch_ms; one, or one by column"""
+    decimal: Literal[".", ","] = "."
+    """decimal mark of the numbers"""
+    returns: Returns = Returns()
+    """what marks a return besides an amount or quantity below zero"""
+    void_status: list[str] = []
+    """values of the status column whose rows never became a sale"""
+    order_key: list[str] = []
+    """our columns that name one order line, as order_id and product"""
 
     @model_validator(mode="after")
     def _whole(self) -> "TableFile":
@@ -169,7 +136,7 @@ class TableFile(Strict):
     def _place_faults(self) -> Iterator[str]:
         """What is wrong with where the records are and how they are kept."""
         places = self.path + self.sample
-        if bool(self.path) + bool(self.sample) + bool(self.connection) != 1 or "" in places:
+        if sum(map(bool, (self.path, self.sample, self.connection))) != 1 or "" in places:
             yield "write one of path, sample and connection"
         if any("://" in path for path in self.path):
             yield "path: an address is no file; write a database server's as connection"
@@ -237,12 +204,18 @@ Files = Annotated[list[TableFile], BeforeValidator(_several)]
 class Tables(Strict):
     """Each of RECORDS: one file description, or a list of them."""
 
-    transactions: Files = Field(min_length=1, description="order lines")
-    customers: Files = Field([], description="customer profiles")
-    interactions: Files = Field([], description="calls, visits, messages, visits to the web site")
-    feedback: Files = Field([], description="satisfaction scores, comments, complaints, tickets")
-    campaigns: Files = Field([], description="who was treated, who was held back")
-    products: Files = Field([], description="what is sold")
+    transactions: Files = Field(min_length=1)
+    """order lines"""
+    customers: Files = []
+    """customer profiles"""
+    interactions: Files = []
+    """calls, visits, messages, visits to the web site"""
+    feedback: Files = []
+    """satisfaction scores, comments, complaints, tickets"""
+    campaigns: Files = []
+    """who was treated, who was held back"""
+    products: Files = []
+    """what is sold"""
 
     @field_validator("*")
     @classmethod
@@ -268,12 +241,12 @@ def _meaning_faults(table: str, file: TableFile) -> Iterator[str]:
         yield f"date_format: no such column {', '.join(near)}"
     if file.attributes and table != "customers":
         yield "attributes belong to the table customers"
-    if reserved := sorted(set(file.attributes) & {"source", "line"}):
+    if reserved := sorted({*file.attributes} & {"source", "line"}):
         yield (
             f"attributes: {', '.join(reserved)} is where a row came from; give the attribute"
             " another name"
         )
-    if clash := sorted(set(file.attributes) & set(known)):
+    if clash := sorted({*file.attributes} & {*known}):
         yield f"attributes: {', '.join(clash)} is known; move it to columns"
-    if unknown := sorted(set(file.static) - set(file.meanings)):
+    if unknown := sorted({*file.static} - {*file.meanings}):
         yield f"static: {', '.join(unknown)} is not among columns or attributes"
