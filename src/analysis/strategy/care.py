@@ -9,6 +9,7 @@ picture.
 import datetime as dt
 import hashlib
 import re
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -24,13 +25,11 @@ from analysis.models.history import Records
 from analysis.report.privacy import shown_staff
 from analysis.report.text import N_, printable, say
 
-KINDS = ("follow_up", "birthday", "anniversary", "refresh")
 ANNIVERSARIES = (1, 2, 3, 5, 10)  # years
 COUNTRIES = {"Asia/Shanghai": "CN", "America/New_York": "US"}  # time zones that stand for a country
 TABLE = ["customer_id", "day", "what", "owner", "detail", "overdue_days"]
 TASK = ["customer_id", "what", "due", "detail"]  # columns of each kind
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # all but the line feed
-PRODUCT = "-//customer-matrix//care calendar//EN"
 
 
 # Days on which people work, and days on which they are greeted
@@ -43,9 +42,8 @@ def country(settings: Dataset) -> str:
 
 def ahead(as_of: dt.date, settings: Dataset) -> pd.DatetimeIndex:
     """The days that the calendar covers: `care.days_ahead` from the day after `as_of` on."""
-    return pd.date_range(
-        pd.Timestamp(as_of) + pd.Timedelta(days=1), periods=settings.care.days_ahead, name="day"
-    )
+    tomorrow = pd.Timestamp(as_of) + pd.Timedelta(days=1)
+    return pd.date_range(tomorrow, periods=settings.care.days_ahead, name="day")
 
 
 def _known_holidays(
@@ -56,19 +54,17 @@ def _known_holidays(
     """
     there = country_holidays(code).supported_languages
     wanted = (language.replace("-", "_"), language[:2], "en")
-    nearest = [name for part in wanted for name in there if name.startswith(part)]
+    nearest = next((name for part in wanted for name in there if name.startswith(part)), None)
     years = range(days[0].year, days[-1].year + 1)
-    return country_holidays(
-        code, years=years, observed=observed, language=next(iter(nearest), None)
-    )
+    return country_holidays(code, years=years, observed=observed, language=nearest)
 
 
 def working_days(code: str, days: pd.DatetimeIndex) -> pd.DatetimeIndex:
     """Those of the days that are neither of a weekend nor a public holiday; Monday to Friday where
     no country is known.
 
-    A day off that is moved counts once it is announced, in China late in the year before. A
-    Saturday or Sunday worked in its place stays free of visits.
+    A day off that is moved counts once it is announced. A Saturday or Sunday worked in its place
+    stays free of visits.
     """
     if not code:
         return days[days.dayofweek < 5]
@@ -86,8 +82,7 @@ def greetings(code: str, days: pd.DatetimeIndex, language: str) -> pd.DataFrame:
     known = _known_holidays(code, days, language, observed=False)
     named = [(pd.Timestamp(day), name) for day in sorted(known) for name in known.get_list(day)]
     found = pd.DataFrame(named, columns=["day", "holiday"])
-    in_place = known.tr(getattr(known, "substituted_label", "")).partition("%s")[0]
-    if in_place:
+    if in_place := known.tr(getattr(known, "substituted_label", "")).partition("%s")[0]:
         found = found[~found.holiday.str.startswith(in_place)]
     first = found[~found.assign(year=found.day.dt.year).duplicated(["year", "holiday"])]
     return first[first.day.isin(days)].reset_index(drop=True)
@@ -105,25 +100,27 @@ def follow_ups(
     whichever is later; the longest due first. Columns: customer_id, what, due, detail.
     """
     every = {
-        tier: getattr(knobs, f"{tier}_days") for tier in ("strategic", "important", "ordinary")
+        "strategic": knobs.strategic_days,
+        "important": knobs.important_days,
+        "ordinary": knobs.ordinary_days,
     }
-    every = {tier: wait for tier, wait in every.items() if wait}
-    found = matrix.loc[matrix.tier.isin(every), ["customer_id", "tier"]]
-    orders = pd.to_datetime(customers.set_index("customer_id").last_order)
+    tiers = [tier for tier, wait in every.items() if wait]
+    found = matrix.loc[matrix.tier.isin(tiers), ["customer_id", "tier"]]
+    ordered = pd.to_datetime(customers.set_index("customer_id").last_order)
     ordered, spoken = (
-        last.reindex(found.customer_id).set_axis(found.index) for last in (orders, contact)
+        last.reindex(found.customer_id).set_axis(found.index) for last in (ordered, contact)
     )
     last = ordered.mask(ordered.isna() | (spoken > ordered), spoken)
-    due = last + pd.to_timedelta(found.tier.map(every).astype(float), unit="D")
-    place = found.tier.map({tier: n for n, tier in enumerate(every)})
-    found = found.assign(what="follow_up", last=last, due=due, place=place)
-    found = found[due <= days[-1]].sort_values(["due", "place", "customer_id"])
+    found = found.assign(what="follow_up", last=last, wait=found.tier.map(every))
+    found["due"] = last + pd.to_timedelta(found.wait.astype(float), unit="D")
+    found["place"] = found.tier.map(tiers.index)
+    found = found[found.due <= days[-1]].sort_values(["due", "place", "customer_id"])
     found["detail"] = [
         say(
             "{tier:word}: last contact or order on {last:date}, due after {days:int} days",
             tier=row.tier,
             last=row.last,
-            days=every[row.tier],
+            days=row.wait,
         )
         for row in found.itertuples()
     ]
@@ -138,10 +135,8 @@ def after_years(days: pd.Series, years: pd.Series) -> pd.Series:
     month = day.astype("datetime64[M]")
     moved = month + 12 * years.to_numpy(int)
     last = (moved + 1).astype("datetime64[D]") - 1
-    return pd.Series(
-        np.minimum(moved.astype("datetime64[D]") + (day - month.astype("datetime64[D]")), last),
-        days.index,
-    )
+    later = moved.astype("datetime64[D]") + (day - month.astype("datetime64[D]"))
+    return pd.Series(np.minimum(later, last), days.index)
 
 
 def returning(dates: pd.Series, days: pd.DatetimeIndex) -> pd.DataFrame:
@@ -156,24 +151,12 @@ def returning(dates: pd.Series, days: pd.DatetimeIndex) -> pd.DataFrame:
     return past.assign(due=due, years=years)[due.isin(days).to_numpy()]
 
 
-def birthdays(profiles: pd.DataFrame, days: pd.DatetimeIndex) -> pd.DataFrame:
-    """Birthdays in the days, without a year: customer_id, what, due, detail."""
-    found = returning(profiles.set_index("customer_id").birthday, days)
-    return found.assign(what="birthday", detail=say("Birthday greeting"))[TASK]
-
-
 def anniversaries(customers: pd.DataFrame, days: pd.DatetimeIndex) -> pd.DataFrame:
     """The ANNIVERSARIES of first orders in the days: customer_id, what, due, detail."""
     found = returning(customers.set_index("customer_id").first_order, days)
     found = found[found.years.isin(ANNIVERSARIES)].assign(what="anniversary")
-    found["detail"] = [
-        say(
-            "Years since the first order on {first:date}: {years:int}",
-            years=row.years,
-            first=row.date,
-        )
-        for row in found.itertuples()
-    ]
+    text = N_("Years since the first order on {first:date}: {years:int}")
+    found["detail"] = [say(text, years=row.years, first=row.date) for row in found.itertuples()]
     return found[TASK]
 
 
@@ -184,13 +167,13 @@ def refreshes(
     what, due, detail.
     """
     if profiles is None or "updated" not in profiles.columns:
-        return pd.DataFrame(columns=TASK).astype({"due": "datetime64[us]"})
+        return pd.DataFrame(columns=TASK)
     found = quality.to_refresh(profiles, customers, as_of, max_age)
     updated = pd.to_datetime(found.updated)
     due = updated + pd.Timedelta(days=max_age + 1)
     stale = found.assign(what="refresh", due=due, updated=updated)[due <= pd.Timestamp(as_of)]
     detail = [say("Profile last changed on {updated:date}", updated=day) for day in stale.updated]
-    return stale.assign(detail=pd.Series(detail, stale.index, dtype="str"))[TASK]
+    return stale.assign(detail=detail)[TASK]
 
 
 def placed(due: pd.Series, owner: pd.Series, working: pd.DatetimeIndex, per_day: int) -> pd.Series:
@@ -223,9 +206,11 @@ def due(
     days, knobs = ahead(as_of, settings), settings.care
     people = records.profile_columns("owner", "consent", "birthday")
     contact = history.last_contact(records.interactions, as_of)
-    parts = [follow_ups(customers, matrix, contact, days, knobs), anniversaries(customers, days)]
+    parts = [follow_ups(customers, matrix, contact, days, knobs)]
     if "birthday" in people:
-        parts.insert(1, birthdays(people, days))
+        born = returning(people.set_index("customer_id").birthday, days)
+        parts.append(born.assign(what="birthday", detail=say("Birthday greeting"))[TASK])
+    parts.append(anniversaries(customers, days))
     parts.append(refreshes(records.profiles, customers, as_of, settings.profile_max_age_days))
     found = pd.concat([part.astype({"due": "datetime64[us]"}) for part in parts], ignore_index=True)
     found["owner"] = say.word("customer_care")
@@ -253,107 +238,68 @@ def calendar(found: pd.DataFrame) -> pd.DataFrame:
 def figures(found: pd.DataFrame, as_of: dt.date, settings: Dataset) -> dict[str, object]:
     """What is due in numbers; `found` as from due.
 
-    Keys: days, end (the last day), visits, overdue (of these), longest (days overdue), owner, most
-    (who has most visits, and how many), owners; birthdays, anniversaries, profiles; no_room (visits
-    and profiles without a day left), refused (customers).
+    Keys: end (the last day), visits, overdue (of these), longest (days overdue), owner, most (who
+    has most visits, and how many); birthdays, anniversaries, profiles; no_room (visits and profiles
+    without a day left), refused (customers).
     """
     open_ = found[~found.refused]
     visits = open_[open_.what == "follow_up"]
     by_owner = visits.groupby("owner").size().sort_values(ascending=False, kind="stable")
-    counts = open_.what.value_counts()
     return {
-        "days": settings.care.days_ahead,
         "end": ahead(as_of, settings)[-1],
         "visits": len(visits),
         "overdue": int((visits.overdue_days > 0).sum()),
         "longest": int(visits.overdue_days.max()) if len(visits) else 0,
         "owner": shown_staff(by_owner.index[0]) if len(visits) else "",
         "most": int(by_owner.iloc[0]) if len(visits) else 0,
-        "owners": len(by_owner),
-        "birthdays": int(counts.get("birthday", 0)),
-        "anniversaries": int(counts.get("anniversary", 0)),
-        "profiles": int(counts.get("refresh", 0)),
+        "birthdays": int((open_.what == "birthday").sum()),
+        "anniversaries": int((open_.what == "anniversary").sum()),
+        "profiles": int((open_.what == "refresh").sum()),
         "no_room": int(open_.day.isna().sum()),
         "refused": found[found.refused].customer_id.nunique(),
     }
 
 
-def lacking(records: Records) -> str:
-    """What the profiles do not record of what the calendar rests on, with commas; empty where
-    nothing is lacking.
-    """
-    there = records.profiles.columns if records.profiles is not None else ()
-    return ", ".join(
-        column for column in ("owner", "consent", "birthday", "updated") if column not in there
-    )
-
-
 def caveats(
     figures: dict[str, object], records: Records, settings: Dataset
-) -> list[tuple[str, dict[str, object]]]:
-    """What to bear in mind: keys of caveats with their values."""
-    knobs, code = settings.care, country(settings)
-    cadence: dict[str, object] = {
-        "strategic": knobs.strategic_days,
-        "important": knobs.important_days,
-        "ordinary": knobs.ordinary_days,
-    }
-    said: list[tuple[str, dict[str, object]]] = [
-        (
-            N_(
-                "A visit is due {strategic:int} days after the last contact or order of a strategic"
-                " customer, {important:int} of an important and {ordinary:int} of an ordinary one"
-                " (0: never); visits to the web site are no contact. An owner has at most"
-                " {per_day:int} visits and as many profiles on a working day, what is overdue"
-                " longest first. The first order is the first of the log: of a customer who is"
-                " older than the log the anniversary is not the true one."
-            ),
-            cadence | {"per_day": knobs.per_owner_per_day},
-        )
-    ]
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """What to bear in mind: sentences with their values."""
+    text = N_(
+        "A visit is due {strategic_days:int} days after the last contact or order of a strategic"
+        " customer, {important_days:int} of an important and {ordinary_days:int} of an ordinary one"
+        " (0: never); visits to the web site are no contact. An owner has at most"
+        " {per_owner_per_day:int} visits and as many profiles on a working day, what is overdue"
+        " longest first. The first order is the first of the log: of a customer who is older than"
+        " the log the anniversary is not the true one."
+    )
+    yield text, dict(settings.care)
     if figures["no_room"]:
-        said.append(
-            (
-                N_(
-                    "{no_room:int} visits and profiles have no day by {end:date}: their owners have"
-                    " no room left."
-                ),
-                figures,
-            )
+        text = N_(
+            "{no_room:int} visits and profiles have no day by {end:date}: their owners have no room"
+            " left."
         )
-    if missing := lacking(records):
-        said.append(
-            (
-                N_(
-                    "The profiles do not record: {columns:field}. What rests on it is not in the"
-                    " calendar."
-                ),
-                {"columns": missing},
-            )
+        yield text, figures
+    there = records.profiles.columns if records.profiles is not None else ()
+    lacking = [name for name in ("owner", "consent", "birthday", "updated") if name not in there]
+    if lacking:
+        text = N_(
+            "The profiles do not record: {columns:field}. What rests on it is not in the calendar."
         )
+        yield text, {"columns": ", ".join(lacking)}
     if records.interactions is None:
-        said.append((N_("Contacts are not recorded, so visits go by the last order alone."), {}))
-    name = say.locale.territories.get(code, code)
-    return [
-        *said,
-        (
-            (
-                N_(
-                    "Public holidays are those of {country:text}. Days off that are moved are known"
-                    " once they are announced, in China late in the year before."
-                ),
-                {"country": name},
-            )
-            if code
-            else (
-                N_(
-                    "No country is known (care.country in the dataset file), so no public holiday"
-                    " is greeted or kept free; only Saturdays and Sundays are."
-                ),
-                {},
-            )
-        ),
-    ]
+        yield N_("Contacts are not recorded, so visits go by the last order alone."), {}
+    code = country(settings)
+    if code:
+        text = N_(
+            "Public holidays are those of {country:text}. Days off that are moved are known once"
+            " they are announced, in China late in the year before."
+        )
+    else:
+        text = N_(
+            "No country is known (care.country in the dataset file), so no public holiday is"
+            " greeted or kept free; only Saturdays and Sundays are."
+        )
+    yield text, {"country": say.locale.territories.get(code, code)}
 
 
 def load(table: pd.DataFrame) -> pd.DataFrame:
@@ -375,26 +321,18 @@ def ics(table: pd.DataFrame, holidays: pd.DataFrame, title: str, as_of: dt.date)
     if table.empty and holidays.empty:
         return b""
     made = Calendar()
-    made.add("prodid", PRODUCT)
+    made.add("prodid", "-//customer-matrix//care calendar//EN")
     made.add("version", "2.0")
-    made.add(
-        "x-wr-calname", vText(_line(title))
-    )  # of a name that it does not know it would escape nothing
+    # Of a name that it does not know it would escape nothing.
+    made.add("x-wr-calname", vText(_line(title)))
     shown = table.customer_id.map(lambda customer: say.form("customer", customer))
     again = shown.groupby([shown, table.what]).cumcount()  # of ids that are all hidden
     for row, name, number in zip(table.itertuples(), shown, again, strict=True):
-        uid = (title, row.what, name, number)
-        made.add_component(_event(uid, row.day, f"{say.word(row.what)}: {name}", row.detail, as_of))
+        uid, summary = (title, row.what, name, number), f"{say.word(row.what)}: {name}"
+        made.add_component(_event(uid, row.day, summary, row.detail, as_of))
     for row in holidays.itertuples():
-        made.add_component(
-            _event(
-                (title, row.day.year, row.holiday),
-                row.day,
-                row.holiday,
-                say("Public holiday"),
-                as_of,
-            )
-        )
+        uid = (title, row.day.year, row.holiday)
+        made.add_component(_event(uid, row.day, row.holiday, say("Public holiday"), as_of))
     return made.to_ical()
 
 

@@ -7,6 +7,7 @@ was redeemed before it.
 """
 
 import datetime as dt
+from collections.abc import Iterator
 
 import ibis
 import numpy as np
@@ -18,23 +19,12 @@ from analysis.intake.settings import Loyalty
 from analysis.report.text import N_
 
 YEAR = 365  # days of which costs are told
-EXPIRES, TAKEN_BACK = (
-    0,
-    1,
-)  # on the same day points expire first: what a return takes back is taken of those still there
+# On the same day points expire first: what a return takes back is taken of those still there.
+EXPIRES, TAKEN_BACK = 0, 1
 ACCOUNT = ["earned", "taken_back", "redeemed", "expired", "outstanding"]
 HOLDINGS = ["customer_id", "level", "window_spend", "year_spend", "year_points", *ACCOUNT]
-BY_LEVEL = [
-    "points_cost",
-    "benefit_cost",
-    "cost",
-    "liability",
-    "breakage",
-    "break_even",
-    "assumed_lift",
-    "brought",
-    "gain",
-]
+SUMMED = ["customers", "revenue", "points_cost", "benefit_cost", "cost", "liability", "breakage"]
+BY_LEVEL = ["level", *SUMMED, "revenue_share", "break_even", "assumed_lift", "brought", "gain"]
 
 
 def turnover(transactions: Table, as_of: dt.date) -> Table:
@@ -68,8 +58,8 @@ def ended(days: Table, as_of: dt.date, expiry_days: int) -> Table:
     )
     before = ibis.cumulative_window(group_by="customer_id", order_by=["day", "kind"])
     events = ibis.union(ends.filter(_.day <= as_of), returns)
-    told = events.mutate(ended=_.earned - _.back.sum().over(before))
-    return told.group_by("customer_id").agg(ended=ibis.greatest(_.ended.max().fill_null(0), 0))
+    gone = events.mutate(ended=_.earned - _.back.sum().over(before))
+    return gone.group_by("customer_id").agg(ended=ibis.greatest(_.ended.max().fill_null(0), 0))
 
 
 def accounts(transactions: Table, as_of: dt.date, expiry_days: int, window_days: int = 0) -> Table:
@@ -77,10 +67,8 @@ def accounts(transactions: Table, as_of: dt.date, expiry_days: int, window_days:
 
     Columns: customer_id; earned, taken_back, ended, outstanding (money; the first is the sum of the
     others); year_spend, window_spend (net money of the last YEAR and `window_days` days; 0: of
-    all).
-
-    Returns that take back more than there is leave a debt, which points earned later pay first;
-    none is below zero.
+    all). Returns that take back more than there is leave a debt, which points earned later pay
+    first; none is below zero.
     """
     days = turnover(transactions, as_of)
     sums = days.group_by("customer_id").agg(
@@ -91,11 +79,9 @@ def accounts(transactions: Table, as_of: dt.date, expiry_days: int, window_days:
     )
     whole = sums.join(ended(days, as_of, expiry_days), "customer_id")
     whole = whole.mutate(taken_back=ibis.least(_.back, _.earned - _.ended))
-    money = ["earned", "taken_back", "ended", "year_spend", "window_spend"]
-    exact = whole.mutate(outstanding=_.earned - _.ended - _.taken_back)
-    return exact.select(
-        "customer_id", **{c: exact[c].cast("float64") for c in [*money, "outstanding"]}
-    ).order_by("customer_id")
+    exact = whole.mutate(outstanding=_.earned - _.ended - _.taken_back).drop("back")
+    money = {name: exact[name].cast("float64") for name in exact.columns if name != "customer_id"}
+    return exact.select("customer_id", **money).order_by("customer_id")
 
 
 def _net(days: Table, as_of: dt.date, last: int) -> Value:
@@ -109,17 +95,12 @@ def levels(spend: pd.Series, programme: Loyalty) -> pd.Series:
     are in the lowest.
     """
     below = (spend.where(spend > 0).rank(method="min") - 1) / max((spend > 0).sum(), 1)
-    higher = programme.levels[:0:-1]
-    reached = [
-        below >= level.from_share if level.from_amount is None else spend >= level.from_amount
-        for level in higher
-    ]
-    found = (
-        np.select(reached, [level.name for level in higher], programme.levels[0].name)
-        if higher
-        else programme.levels[0].name
-    )
-    return pd.Series(found, spend.index, dtype="str")
+    found = pd.Series(programme.levels[0].name, spend.index, dtype="str")
+    for level in programme.levels[1:]:
+        by_share = level.from_amount is None
+        reached = below >= level.from_share if by_share else spend >= level.from_amount
+        found = found.mask(reached, level.name)
+    return found
 
 
 def holdings(
@@ -135,10 +116,8 @@ def holdings(
     """
     found = accounts(transactions, as_of, programme.expiry_days, window_days).to_pandas()
     level = levels(found.window_spend, programme)
-    each = (
-        level.map({one.name: one.multiplier for one in programme.levels}).astype(float)
-        * programme.points
-    )
+    times = {one.name: one.multiplier * programme.points for one in programme.levels}
+    each = level.map(times).astype(float)
     points = found[["earned", "taken_back", "ended", "outstanding"]].mul(each, axis=0)
     return found.assign(
         level=level,
@@ -149,24 +128,20 @@ def holdings(
     )[HOLDINGS]
 
 
-def by_level(held: pd.DataFrame, programme: Loyalty, margin: float | None = None) -> pd.DataFrame:
+def by_level(held: pd.DataFrame, programme: Loyalty, margin: float = 1.0) -> pd.DataFrame:
     """What each level would cost and must bring in a year like the last, the lowest first; no rows
     without holdings.
 
-    `held` as from holdings; without a margin, money that further orders bring is revenue. Columns:
-    level, customers, revenue (money of the last YEAR, as all that follows), revenue_share,
-    points_cost (points that will be redeemed), benefit_cost, cost (both), liability (outstanding
-    points that will be redeemed, undiscounted), breakage (points that will not be), break_even
-    (share of further orders that pays for the level, infinite where none does: they earn points,
-    too), assumed_lift, brought (money that the lift brings, less its points), gain (less cost).
+    `held` as from holdings. Columns: level, customers, revenue (money of the last YEAR, as all that
+    follows), points_cost (points that will be redeemed), benefit_cost, cost (both), liability
+    (outstanding points that will be redeemed, undiscounted), breakage (points that will not be),
+    revenue_share, break_even (share of further orders that pays for the level, infinite where none
+    does: they earn points, too), assumed_lift, brought (money that the lift brings, less its
+    points), gain (less cost).
     """
     if held.empty:
-        return pd.DataFrame(columns=["level", "customers", "revenue", "revenue_share", *BY_LEVEL])
-    each = (
-        pd.DataFrame([dict(level) for level in programme.levels])
-        .set_index("name")
-        .astype({"benefit_cost": float})
-    )
+        return pd.DataFrame(columns=BY_LEVEL)
+    each = pd.DataFrame([dict(level) for level in programme.levels]).set_index("name")
     sums = held.groupby("level").agg(
         customers=("customer_id", "size"),
         revenue=("year_spend", "sum"),
@@ -177,18 +152,17 @@ def by_level(held: pd.DataFrame, programme: Loyalty, margin: float | None = None
     total, value = table.revenue.sum(), programme.point_value * programme.redeemed
     table["revenue_share"] = table.revenue / total if total > 0 else np.nan
     table["points_cost"] = table.points * value
-    table["benefit_cost"] = (each.benefit_cost * table.customers).fillna(
-        each.benefit_share * table.revenue.clip(lower=0)
-    )
+    by_share = each.benefit_share * table.revenue.clip(lower=0)
+    table["benefit_cost"] = (each.benefit_cost.astype(float) * table.customers).fillna(by_share)
     table["cost"] = table.points_cost + table.benefit_cost
     table["liability"] = table.outstanding * value
     table["breakage"] = table.points * programme.point_value - table.points_cost
-    left = table.revenue * (margin or 1) - table.points_cost
+    left = table.revenue * margin - table.points_cost
     table["break_even"] = [break_even(*row) for row in zip(table.cost, left, strict=True)]
     table["assumed_lift"] = each.lift
     table["brought"] = each.lift * left
     table["gain"] = table.brought - table.cost
-    return table.reset_index()[["level", "customers", "revenue", "revenue_share", *BY_LEVEL]]
+    return table.reset_index()[BY_LEVEL]
 
 
 def break_even(cost: float, left: float) -> float:
@@ -198,44 +172,18 @@ def break_even(cost: float, left: float) -> float:
     return 0.0 if not cost else cost / left if left > 0 else float("inf")
 
 
-def cost(held: pd.DataFrame, programme: Loyalty, margin: float | None = None) -> dict[str, float]:
+def cost(by_level: pd.DataFrame, programme: Loyalty, margin: float = 1.0) -> dict[str, float]:
     """The programme as a whole, against none. Keys: back (share of spend that points of the lowest
-    level give back), customers, outstanding (points), and of by_level the sums of revenue,
-    points_cost, benefit_cost, cost, liability, breakage, brought, gain (money a year); lift
-    (break-even, the same for all), assumed (the mean lift by what orders leave). All nan without
-    holdings.
+    level give back), the sums of by_level (money a year); lift (break-even, the same for all),
+    assumed (the mean lift by what orders leave). nan without holdings.
     """
-    table = by_level(held, programme, margin)
-    summed = [
-        "customers",
-        "revenue",
-        "points_cost",
-        "benefit_cost",
-        "cost",
-        "liability",
-        "breakage",
-        "brought",
-        "gain",
-    ]
-    names = ["back", *summed, "outstanding", "lift", "assumed"]
-    if table.empty:
-        return dict.fromkeys(names, float("nan"))
-    sums = {name: float(table[name].sum()) for name in summed}
-    left = sums["revenue"] * (margin or 1) - sums["points_cost"]
+    sums = by_level[[*SUMMED, "brought", "gain"]].astype(float).sum(min_count=1).to_dict()
+    left = sums["revenue"] * margin - sums["points_cost"]
     return sums | {
         "back": programme.points * programme.point_value * programme.levels[0].multiplier,
-        "outstanding": float(held.outstanding.sum()),
         "lift": break_even(sums["cost"], left),
         "assumed": sums["brought"] / left if left > 0 else float("nan"),
     }
-
-
-def log_days(transactions: Table, as_of: dt.date) -> int:
-    """How many days the log reaches back; less than YEAR, the yearly figures are of a part of a
-    year.
-    """
-    first = transactions.filter(_.day <= as_of).day.min().execute()
-    return 0 if pd.isna(first) else (as_of - pd.Timestamp(first).date()).days + 1
 
 
 def verdict(total: dict[str, float]) -> tuple[str, dict[str, float]]:
@@ -257,61 +205,40 @@ def verdict(total: dict[str, float]) -> tuple[str, dict[str, float]]:
 
 def caveats(
     transactions: Table, as_of: dt.date, programme: Loyalty, margin: float
-) -> list[tuple[str, dict[str, object]]]:
-    """What to bear in mind: keys of caveats with their values."""
-    said: list[tuple[str, dict[str, object]]] = [
-        (
-            N_(
-                "No margin is known, so what further orders bring is revenue, less their own"
-                " points; with a margin the lift needed is larger."
-            ),
-            {},
-        )
-    ]
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """What to bear in mind: sentences with their values."""
     if margin < 1:
-        said = [
-            (
-                N_(
-                    "What further orders bring is margin: {margin:percent} of revenue, less their"
-                    " own points."
-                ),
-                {"margin": margin},
-            )
-        ]
-    said += [
-        (
-            N_(
-                "Nothing of this is measured: that {redeemed:whole_percent} of the points are"
-                " redeemed, at the end of their {days:int} days, and what lifts orders is assumed"
-                " (loyalty in the dataset file). Points count as if the programme had always run"
-                " and everybody had joined, in today's level. Whoever would have ordered anyway"
-                " gets points, too, so only a group held back can tell what a programme brings."
-            ),
-            {"redeemed": programme.redeemed, "days": programme.expiry_days},
-        ),
-        (
-            N_(
-                "Under IFRS 15 such points are a material right: part of the price of each order is"
-                " deferred as a contract liability until they are redeemed or expire, with expected"
-                " breakage taken into account (B39 to B47). The liability here is what the points"
-                " that will be redeemed are worth, undiscounted; accounts allocate the price by"
-                " stand-alone selling prices."
-            ),
-            {},
-        ),
-    ]
-    days = log_days(transactions, as_of)
-    return (
-        [
-            *said,
-            (
-                N_(
-                    "The log reaches back {days:int} days, so what stands here for a year is of"
-                    " that time only."
-                ),
-                {"days": days},
-            ),
-        ]
-        if days < YEAR
-        else said
+        text = N_(
+            "What further orders bring is margin: {margin:percent} of revenue, less their own"
+            " points."
+        )
+    else:
+        text = N_(
+            "No margin is known, so what further orders bring is revenue, less their own points;"
+            " with a margin the lift needed is larger."
+        )
+    yield text, {"margin": margin}
+    text = N_(
+        "Nothing of this is measured: that {redeemed:whole_percent} of the points are redeemed, at"
+        " the end of their {expiry_days:int} days, and what lifts orders is assumed (loyalty in the"
+        " dataset file). Points count as if the programme had always run and everybody had joined,"
+        " in today's level. Whoever would have ordered anyway gets points, too, so only a group"
+        " held back can tell what a programme brings."
     )
+    yield text, dict(programme)
+    text = N_(
+        "Under IFRS 15 such points are a material right: part of the price of each order is"
+        " deferred as a contract liability until they are redeemed or expire, with expected"
+        " breakage taken into account (B39 to B47). The liability here is what the points that will"
+        " be redeemed are worth, undiscounted; accounts allocate the price by stand-alone selling"
+        " prices."
+    )
+    yield text, {}
+    first = transactions.filter(_.day <= as_of).day.min().execute()
+    days = 0 if pd.isna(first) else (as_of - pd.Timestamp(first).date()).days + 1
+    if days < YEAR:
+        text = N_(
+            "The log reaches back {days:int} days, so what stands here for a year is of that time"
+            " only."
+        )
+        yield text, {"days": days}
