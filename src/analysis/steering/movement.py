@@ -13,20 +13,13 @@ from analysis.report.text import N_
 from analysis.segments.abc import abc_classes
 
 TIERS_TODAY = {"A": "strategic", "B": "important", "C": "ordinary", "none": "ordinary"}
-MOVING_TIERS = ("strategic", "important", "ordinary")  # highest first
+MOVING_TIERS = ["strategic", "important", "ordinary"]  # highest first
 
 
 def month_ends(oldest: dt.date, as_of: dt.date, most: int) -> list[dt.date]:
     """The last `most` month ends from the month of `oldest` on, the day of the picture last."""
     ends = [day.date() for day in pd.date_range(oldest, as_of, freq="ME")]
-    if as_of not in ends:
-        ends.append(as_of)
-    return ends[-most:]
-
-
-def first_day(transactions: Table) -> dt.date:
-    """The day on which the log begins."""
-    return pd.Timestamp(transactions.day.min().execute()).date()
+    return [*(end for end in ends if end < as_of), as_of][-most:]
 
 
 def tier_history(
@@ -37,42 +30,31 @@ def tier_history(
     Tier here is ABC by revenue in the value window, because value to come is not known of past
     dates. A month end before one full window since the log began has full_window False.
     """
-    oldest = first_day(transactions)
-    return pd.concat(
-        [
-            _at_month_end(transactions, end, window_days, oldest)
-            for end in month_ends(oldest, as_of, most)
-        ],
-        ignore_index=True,
-    )
-
-
-def _at_month_end(
-    transactions: Table, end: dt.date, window_days: int, oldest: dt.date
-) -> pd.DataFrame:
-    then = customers.at(transactions, end, window_days)
-    return pd.DataFrame(
-        {
-            "customer_id": then.customer_id,
-            "month_end": pd.Timestamp(end),
-            "tier": abc_classes(then.window_revenue).map(TIERS_TODAY),
-            "window_orders": then.window_orders,
-            "window_revenue": then.window_revenue,
-            "full_window": window_days == 0 or (end - oldest).days + 1 >= window_days,
-        }
-    )
+    oldest = pd.Timestamp(transactions.day.min().execute()).date()
+    parts = []
+    for end in month_ends(oldest, as_of, most):
+        then = customers.at(transactions, end, window_days)
+        part = then[["customer_id"]].assign(
+            month_end=pd.Timestamp(end),
+            tier=abc_classes(then.window_revenue).map(TIERS_TODAY),
+            window_orders=then.window_orders,
+            window_revenue=then.window_revenue,
+            full_window=window_days == 0 or (end - oldest).days + 1 >= window_days,
+        )
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
 
 
 def tier_counts(history: pd.DataFrame) -> pd.DataFrame:
     """Customers by month end (index) and tier (columns, highest first)."""
     counts = history.groupby(["month_end", "tier"]).size().unstack(fill_value=0)
-    return counts.reindex(columns=list(MOVING_TIERS), fill_value=0)
+    return counts.reindex(columns=MOVING_TIERS, fill_value=0)
 
 
 def compared_with(history: pd.DataFrame, months: int) -> pd.Timestamp:
     """The month end `months` before the last one, or the first there is."""
-    ends = history.month_end.drop_duplicates().sort_values().iloc
-    return ends[max(-1 - months, -history.month_end.nunique())]
+    ends = sorted(history.month_end.unique())
+    return ends[max(-1 - months, -len(ends))]
 
 
 def moves(history: pd.DataFrame, months: int) -> pd.DataFrame:
@@ -81,20 +63,20 @@ def moves(history: pd.DataFrame, months: int) -> pd.DataFrame:
     Columns: customer_id, tier_before, tier_after, orders_before, orders_after, revenue_before,
     revenue_after.
     """
+    figures = history.set_index("customer_id")[["tier", "window_orders", "window_revenue"]]
+    figures = figures.set_axis(["tier", "orders", "revenue"], axis=1)
+    month_end = history.month_end.to_numpy()
     before, after = (
-        history[history.month_end == end].set_index("customer_id")[
-            ["tier", "window_orders", "window_revenue"]
-        ]
+        figures[month_end == end]
         for end in (compared_with(history, months), history.month_end.max())
     )
-    pair = before.join(after, lsuffix="_before", rsuffix="_after").reset_index()
-    return pair.rename(columns=lambda name: name.replace("window_", ""))
+    return before.join(after, lsuffix="_before", rsuffix="_after").reset_index()
 
 
 def migration(moves: pd.DataFrame) -> pd.DataFrame:
     """Customers by tier before (index) and after (columns), highest first."""
     table = pd.crosstab(moves.tier_before, moves.tier_after)
-    return table.reindex(index=list(MOVING_TIERS), columns=list(MOVING_TIERS), fill_value=0)
+    return table.reindex(index=MOVING_TIERS, columns=MOVING_TIERS, fill_value=0)
 
 
 def moved_down(moves: pd.DataFrame) -> pd.DataFrame:
@@ -102,7 +84,7 @@ def moved_down(moves: pd.DataFrame) -> pd.DataFrame:
 
     Adds `loss` (money) and `why`: no_orders, fewer_orders or smaller_orders (whichever took more).
     """
-    rank = {tier: n for n, tier in enumerate(MOVING_TIERS)}
+    rank = MOVING_TIERS.index
     down = moves[moves.tier_after.map(rank) > moves.tier_before.map(rank)].copy()
     down["loss"] = down.revenue_before - down.revenue_after
     orders = down.orders_after / down.orders_before.where(down.orders_before > 0)

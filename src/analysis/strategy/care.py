@@ -328,19 +328,18 @@ def ics(table: pd.DataFrame, holidays: pd.DataFrame, title: str, as_of: dt.date)
     shown = table.customer_id.map(lambda customer: say.form("customer", customer))
     again = shown.groupby([shown, table.what]).cumcount()  # of ids that are all hidden
     for row, name, number in zip(table.itertuples(), shown, again, strict=True):
-        uid, summary = (title, row.what, name, number), f"{say.word(row.what)}: {name}"
+        uid = repr((title, row.what, name, number))
+        summary = f"{say.word(row.what)}: {name}"
         made.add_component(_event(uid, row.day, summary, row.detail, as_of))
     for row in holidays.itertuples():
-        uid = (title, row.day.year, row.holiday)
+        uid = repr((title, row.day.year, row.holiday))
         made.add_component(_event(uid, row.day, row.holiday, say("Public holiday"), as_of))
     return made.to_ical()
 
 
-def _event(
-    uid: tuple[object, ...], day: pd.Timestamp, summary: str, detail: str, as_of: dt.date
-) -> Event:
+def _event(uid: str, day: pd.Timestamp, summary: str, detail: str, as_of: dt.date) -> Event:
     event = Event()
-    event.add("uid", hashlib.sha256(repr(uid).encode()).hexdigest()[:32] + "@customer-matrix")
+    event.add("uid", hashlib.sha256(uid.encode()).hexdigest()[:32] + "@customer-matrix")
     event.add("dtstamp", dt.datetime.combine(as_of, dt.time(), dt.UTC))
     event.add("dtstart", day.date())
     event.add("summary", _line(summary))

@@ -1,8 +1,5 @@
 """Charts of campaigns."""
 
-from typing import Any
-
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -17,32 +14,20 @@ def campaign_effects(ax: Axes, measured: pd.DataFrame) -> None:
     filled where customers were held back by lot, hollow where none were. Columns: campaign_id,
     proof, orders_effect, orders_low, orders_high.
     """
-    shown = (
-        measured[measured.orders_low.notna()]
-        .sort_values("orders_effect", ascending=False, kind="stable")
-        .head(MOST_BARS)
+    known = measured[measured.orders_low.notna()].astype(
+        dict.fromkeys(["orders_effect", "orders_low", "orders_high"], float)
     )
-    places = np.arange(len(shown))[::-1]
+    ranked = known.sort_values("orders_effect", ascending=False, kind="stable")
+    shown = ranked.head(MOST_BARS).reset_index(drop=True)
+    places = len(shown) - 1 - shown.index.to_numpy()
     ax.axvline(0, color=INK, lw=0.8)
-    ax.hlines(
-        places, shown.orders_low.astype(float), shown.orders_high.astype(float), color=INK, lw=1
-    )
+    ax.hlines(places, shown.orders_low, shown.orders_high, color=INK, lw=1)
     for proof, inside in (("random", ACCENT), ("observational", "white")):
         some = (shown.proof == proof).to_numpy()
+        effects = shown.orders_effect[some]
         if some.any():
-            style: dict[str, Any] = {
-                "ls": "none",
-                "marker": "o",
-                "ms": 6,
-                "color": ACCENT,
-                "mfc": inside,
-            }
-            ax.plot(
-                shown.orders_effect[some].astype(float),
-                places[some],
-                label=say.word(proof),
-                **style,
-            )
+            name = say.word(proof)
+            ax.plot(effects, places[some], "o", ms=6, color=ACCENT, mfc=inside, label=name)
     ax.set_yticks(places, [own(str(name)) for name in shown.campaign_id])
     ax.set_ylim(-0.6, len(shown) - 0.4)
     ax.xaxis.set_major_locator(MaxNLocator(5))

@@ -14,10 +14,12 @@ from analysis.report.text import say
 def tier_history(ax: Axes, counts: pd.DataFrame, full_from: Any = None) -> None:
     """Customers by month end (index) and tier (columns). Month ends before `full_from` are pale."""
     places, bottom = np.arange(len(counts)), np.zeros(len(counts))
-    pale = [0.35 if full_from is None or end < full_from else 1.0 for end in counts.index]
+    full = np.zeros(len(counts), bool) if full_from is None else counts.index >= full_from
     for tier in reversed(counts.columns):
-        for place, height, base, alpha in zip(places, counts[tier], bottom, pale, strict=True):
-            ax.bar(place, height, bottom=base, color=TIER_COLOURS[tier], alpha=alpha)
+        for some, alpha in ((~full, 0.35), (full, 1.0)):
+            heights = counts[tier].to_numpy()[some]
+            colour = TIER_COLOURS[tier]
+            ax.bar(places[some], heights, bottom=bottom[some], color=colour, alpha=alpha)
         bottom += counts[tier].to_numpy()
     for tier in counts.columns:
         ax.bar(0, 0, color=TIER_COLOURS[tier], label=say.word(tier))
