@@ -3,11 +3,10 @@
 The only reader of the order log for modelling: nothing after the date can reach a model, because it
 never leaves here. The words, each defined once:
 
-- A *return* is a line that takes something back: its amount or its quantity is below zero
-  (`is_return`). It lowers revenue on its own day and is no order.
-- A *sale* is any other line (`sales`), a gift of amount 0 and a line without an amount included.
-- An *order day* is a day with a sale. All that a customer buys on one day is one order.
-- Who *has ordered* has an order day (`has_ordered`, `buyers`); who only returned has not.
+- A *return* (`is_return`) is a line whose amount or quantity is below zero. It lowers revenue on
+  its own day and is no order. A *sale* (`sales`) is any other line, also one of amount 0 or none.
+- An *order day* is a day with a sale: all that a customer buys on one day is one order. Who *has
+  ordered* (`has_ordered`, `buyers`) has an order day; who only returned has not.
 - A *pause* is the time from one order day to the next (`pauses`); the *usual pause* is their mean
   (`usual_pause` from what is known of a customer, `rhythm` from the log).
 - The *margin* is the share of revenue that stays (`margin`, `margin_source`).
@@ -15,8 +14,7 @@ never leaves here. The words, each defined once:
 
 import datetime as dt
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import ibis
 import numpy as np
@@ -25,15 +23,9 @@ from ibis import _
 from ibis.expr.types import BooleanValue, Table, Value
 
 from analysis import schema
-from analysis.engine import connect
 
 COSTED = 0.9  # share of a customer's revenue whose cost must be known, or the profit is not
 RECENT_PAUSES = 3  # the last pauses of a customer, against all of them
-
-
-def open_transactions(path: Path) -> Table:
-    """The table `transactions` as an expression on the embedded engine."""
-    return connect().read_parquet(path)
 
 
 def is_return(lines: Table) -> BooleanValue:
@@ -49,11 +41,9 @@ def sales(transactions: Table, as_of: dt.date) -> Table:
 
 
 def order_days(transactions: Table, as_of: dt.date) -> Table:
-    """One row per customer and day with lines up to `as_of`: net, sales (money), bought (the day,
-    or empty where there is no sale).
-
-    Without amounts net is empty. Where the log has costs there are also profit and costed (money),
-    of the lines whose cost is known.
+    """One row per customer and day with lines up to `as_of`: net (empty without amounts) and sales
+    (money); bought (the day, empty without a sale); where the log has costs also profit and costed
+    (money), of the lines whose cost is known.
     """
     past = transactions.filter(_.day <= as_of)
     profit = {}
@@ -111,14 +101,13 @@ def rhythm(transactions: Table, as_of: dt.date) -> Table:
     )
     number = sums.pauses.nullif(0)
     usual = sums.total / number
+    deviation = ibis.greatest(sums.squares / number - usual * usual, 0.0).sqrt()
     return sums.select(
         "customer_id",
         "pauses",
         "recent_pause",
         usual_pause=usual,
-        pause_deviation=ibis.ifelse(
-            number.isnull(), None, ibis.greatest(sums.squares / number - usual * usual, 0.0).sqrt()
-        ),
+        pause_deviation=ibis.ifelse(number.isnull(), None, deviation),
     )
 
 
@@ -139,27 +128,19 @@ def buyers(people: pd.DataFrame) -> pd.DataFrame:
     return people[has_ordered(people)].reset_index(drop=True)
 
 
-class Stated(Protocol):
-    """What of a dataset file's settings the margin needs."""
-
-    @property
-    def margin(self) -> float | None: ...
-
-
-def margin(people: pd.DataFrame, settings: Stated) -> float:
+def margin(people: pd.DataFrame, settings: Any) -> float:
     """The share of revenue that stays: as the dataset file says, else of the customers whose costs
     are known; 1 where `margin_source` is empty, so that money is revenue.
 
     `people` is the table `customers` over settings.value_window_days.
     """
-    source = margin_source(people, settings)
-    if source == "costs":
-        known = people[people.window_profit.notna()]
-        return float(np.clip(known.window_profit.sum() / known.window_revenue.sum(), 0, 1))
-    return settings.margin or 1.0
+    if margin_source(people, settings) != "costs":
+        return settings.margin or 1.0
+    known = people[people.window_profit.notna()]
+    return float(np.clip(known.window_profit.sum() / known.window_revenue.sum(), 0, 1))
 
 
-def margin_source(people: pd.DataFrame, settings: Stated) -> str:
+def margin_source(people: pd.DataFrame, settings: Any) -> str:
     """Where the margin is known from: "settings" (the dataset file), "costs", or "" (unknown)."""
     if settings.margin:
         return "settings"
@@ -180,13 +161,9 @@ def customers(
     window = _ago(as_of, window_days) if window_days else dt.date.min
     windows = {"window": window} | {str(n): _ago(as_of, n) for n in trailing}
     days = order_days(transactions, as_of)
-    profit = {
-        f"window_{n}": _[n].sum(where=_.day > window).fill_null(0)
-        for n in ("profit", "costed", "sales")
-        if "profit" in days.columns
-    }
+    costs = ("profit", "costed", "sales") if "profit" in days.columns else ()
     facts = days.group_by("customer_id").agg(
-        **profit,
+        **{f"window_{n}": _[n].sum(where=_.day > window).fill_null(0) for n in costs},
         orders=_.bought.count(),
         first_order=_.bought.min(),
         last_order=_.bought.max(),
@@ -213,7 +190,7 @@ def customers(
         repeat_valued=_.repeat_valued,
         window_orders=_.orders_window,
         window_revenue=_known(_.revenue_window.fill_null(0), _.net).cast("float64"),
-        **({"window_profit": _where_costed(facts)} if profit else {}),
+        **({"window_profit": _where_costed(facts)} if costs else {}),
         **{f"orders_{n}": _[f"orders_{n}"] for n in trailing},
         **{
             f"revenue_{n}": _known(_[f"revenue_{n}"].fill_null(0), _.net).cast("float64")
@@ -228,9 +205,7 @@ def _known(money: Value, net: Value) -> Value:
 
 
 def _where_costed(facts: Table) -> Value:
-    """Profit of the lines whose cost is known, or nothing where those are not nearly all of the
-    customer's sales.
-    """
+    """Profit, or nothing where costs are not known of nearly all of the customer's sales."""
     covered = facts.window_costed.cast("float64") >= COSTED * facts.window_sales.cast("float64")
     return ibis.ifelse(covered, facts.window_profit, None).cast("float64")
 
@@ -260,21 +235,13 @@ def with_prospects(
     profiles = profiles.filter((contact <= as_of).fill_null(not surely))
     named = profiles.select("customer_id").to_pandas()
     new = named[~named.customer_id.isin(known.customer_id)]
-    counts = [
-        c
-        for c in known
-        if c.startswith(("orders", "window_orders")) or c in ("frequency", "repeat_valued")
-    ]
+    counted = ("orders", "window_orders", "frequency", "repeat_valued")
+    counts = [c for c in known if c.startswith(counted)]
     sums = [c for c in known if "revenue" in c or "profit" in c]
-    filled = new.assign(
-        **dict.fromkeys(counts, 0),
-        **dict.fromkeys(sums, float("nan") if known[sums].isna().all(None) else 0.0),
-    )
-    return (
-        pd.concat([known, filled])
-        .sort_values("customer_id", ignore_index=True)
-        .astype(known.dtypes[counts])
-    )
+    nothing = float("nan") if known[sums].isna().all(None) else 0.0
+    filled = new.assign(**dict.fromkeys(counts, 0), **dict.fromkeys(sums, nothing))
+    every = pd.concat([known, filled]).sort_values("customer_id", ignore_index=True)
+    return every.astype(known.dtypes[counts])
 
 
 def next_orders(transactions: Table, origin: dt.date, horizon_days: int) -> pd.DataFrame:
@@ -294,7 +261,8 @@ def weekly_orders(transactions: Table, as_of: dt.date) -> pd.DataFrame:
     days = order_days(transactions, as_of)
     first = days.group_by("customer_id").agg(first=_.bought.min())
     dated = days.join(first, "customer_id")
-    weekly = dated.group_by(back=ibis.literal(as_of).delta(dated.day, unit="day") // 7).agg(
+    back = ibis.literal(as_of).delta(dated.day, unit="day") // 7
+    weekly = dated.group_by(back=back).agg(
         first=_.bought.count(where=_.bought == _.first),
         repeat=_.bought.count(where=_.bought > _.first),
         revenue=_.net.sum().cast("float64"),

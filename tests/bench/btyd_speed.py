@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from lifetimes.utils import summary_data_from_transaction_data
 
-from analysis.customers import customers, open_transactions
+from analysis.customers import customers
+from analysis.engine import connect
 from analysis.models import btyd
 from analysis.schema import MONEY
 
@@ -195,7 +196,7 @@ def row(
 
 def bench_summary(path: Path, label: str, aimed: bool) -> tuple[list[Line], float, pd.DataFrame]:
     """The lines on the summary of a log, our seconds, and our table."""
-    log, frame = open_transactions(path), frame_of_log(path)
+    log, frame = connect().read_parquet(path), frame_of_log(path)
     hand = by_hand(log, path)
     found = race(
         ours=lambda: summary(log),
@@ -266,7 +267,7 @@ def alone(what: str, log: Path, history: Path) -> None:
     parent's memory too: Linux hands it on to the child over fork and exec; VmHWM starts anew.
     """
     jobs = {
-        "our summary": lambda: summary(open_transactions(log)),
+        "our summary": lambda: summary(connect().read_parquet(log)),
         "their summary": lambda: their_summary(frame_of_log(log)),
         "our fit": lambda: fit(btyd, "BG/NBD", list(np.load(history))),
         "their fit": lambda: fit(lifetimes, "BG/NBD", list(np.load(history))),
@@ -366,7 +367,7 @@ def small() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number in (2_000, 5_000):
             path = write_log(number, Path(folder, f"{number}.parquet"))
-            log = open_transactions(path)
+            log = connect().read_parquet(path)
             table = summary(log)
             same_summaries(table, their_summary(frame_of_log(path)), by_hand(log, path).to_pandas())
             for model in MODELS:

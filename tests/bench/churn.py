@@ -18,7 +18,7 @@ import pandas as pd
 from accuracy import cdnow, complete_journey
 from btyd_speed import AS_OF, write_log
 
-from analysis.customers import open_transactions
+from analysis.engine import connect
 from analysis.files import ROOT
 from analysis.intake import dataset
 from analysis.models import btyd, churn, early_warning, metrics, reasons
@@ -75,7 +75,7 @@ def speed(count: int) -> None:
     settings = dataset.load(ROOT / "data" / "cdnow.yml")
     with tempfile.TemporaryDirectory() as folder:
         records, began = (
-            Records(open_transactions(write_log(count, Path(folder) / "log.parquet"))),
+            Records(connect().read_parquet(write_log(count, Path(folder) / "log.parquet"))),
             time.perf_counter(),
         )
         trial = churn.trial(records, AS_OF, settings)

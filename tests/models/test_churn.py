@@ -14,7 +14,7 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from analysis.intake import cleaning
-from analysis.models import churn, churn_models, orders, leaving, metrics
+from analysis.models import churn, churn_models, leaving, metrics, orders
 from analysis.models.churn import Origin, Trial
 from analysis.models.churn_features import features
 from analysis.models.churn_models import CHURN_MODELS

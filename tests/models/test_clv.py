@@ -319,7 +319,10 @@ def test_lifetime_value_by_hand(shop):
         update={"horizon_days": 20, "value_days": 91, "annual_discount_rate": 0.1}
     )
     customers = bought([3, 1], [10, 20], [50, 30])
-    model, value = orders.AverageRate().fit(customers), pd.Series([10.0, 30.0], customers.customer_id)
+    model, value = (
+        orders.AverageRate().fit(customers),
+        pd.Series([10.0, 30.0], customers.customer_id),
+    )
     table = clv.lifetime_value(customers, model, value, settings, 0.4)
     assert table.columns.tolist() == [
         "customer_id",

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from analysis.models import churn, orders, leaving
+from analysis.models import churn, leaving, orders
 from analysis.models.churn import Origin, Trial
 from analysis.models.leaving import Past
 from tests.models.churn_cases import (
@@ -136,7 +136,11 @@ def test_learning_takes_thirty_of_each(leavers, stayers, enough):
 @pytest.mark.parametrize(("count", "model"), [(5, "too few"), (200, "probabilistic")])
 def test_expected_orders_are_those_of_a_model_that_can_be_estimated(count, model):
     known = Past(log(lines(count)), SHOP).known(MEASURED)
-    wanted = orders.AverageRate() if model == "too few" else orders.BuyTillYouDie(orders.BTYD["pareto_nbd"])
+    wanted = (
+        orders.AverageRate()
+        if model == "too few"
+        else orders.BuyTillYouDie(orders.BTYD["pareto_nbd"])
+    )
     assert known.expected.to_numpy() == pytest.approx(
         wanted.fit(known).predict(known, HORIZON).to_numpy()
     )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import schema
-from analysis.customers import open_transactions
+from analysis.engine import connect
 from analysis.report.text import say
 from analysis.steering import movement
 
@@ -27,7 +27,7 @@ def log(tmp_path):
         schema.write(
             "transactions", frame.assign(source="log.csv", line=range(1, len(frame) + 1)), path
         )
-        return open_transactions(path)
+        return connect().read_parquet(path)
 
     return write
 

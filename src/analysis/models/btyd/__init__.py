@@ -15,19 +15,14 @@ Shang 2010; Gamma-Gamma: Fader & Hardie 2013.
 from analysis.models.btyd.bg_bb import BetaGeoBetaBinomFitter
 from analysis.models.btyd.bg_nbd import BetaGeoFitter, ModifiedBetaGeoFitter
 from analysis.models.btyd.gamma_gamma import GammaGammaFitter
-from analysis.models.btyd.histories import Coded, check_histories, check_spend
-from analysis.models.btyd.likelihood import Fitter, Timed
+from analysis.models.btyd.likelihood import Timed
 from analysis.models.btyd.pareto_nbd import ParetoNBDFitter
 
 __all__ = [
     "BetaGeoBetaBinomFitter",
     "BetaGeoFitter",
-    "Coded",
-    "Fitter",
     "GammaGammaFitter",
     "ModifiedBetaGeoFitter",
     "ParetoNBDFitter",
     "Timed",
-    "check_histories",
-    "check_spend",
 ]

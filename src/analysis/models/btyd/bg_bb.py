@@ -37,8 +37,8 @@ class BetaGeoBetaBinomFitter(Fitter, lifetimes.BetaGeoBetaBinomFitter):
         share a row.
         """
         x, t_x, n = check_histories(frequency, recency, n_periods)
-        more = {"with more orders than opportunities up to the last": x > t_x}
-        refuse(more, len(x), "count opportunities, not days")
+        fault = "with more orders than opportunities up to the last"
+        refuse({fault: x > t_x}, len(x), "count opportunities, not days")
         fitted = self._fit_to((x, t_x, n), weights, initial_params, verbose, tol, index, options)
         self.data = self.data.astype({"recency": int, "n_periods": int})
         return fitted
@@ -47,12 +47,6 @@ class BetaGeoBetaBinomFitter(Fitter, lifetimes.BetaGeoBetaBinomFitter):
         """Customers drawn from the model, of the opportunities that were fitted."""
         chances = np.repeat(self.data.n_periods.to_numpy(), self.data.weights.to_numpy())
         return beta_geometric_beta_binom_model(chances, *self._params(), size=size)
-
-    def _unit(self, rows: tuple[Floats, ...]) -> tuple[float, Floats]:
-        return 1.0, np.zeros_like(rows[0])
-
-    def _in_unit(self, coded: Data) -> Data:
-        return coded
 
     def _ways(self, params: Floats, *data: Floats) -> tuple[Floats, Floats, Floats]:
         """For each history the log of each way it can have come about: left after opportunity t_x +
@@ -83,14 +77,6 @@ class BetaGeoBetaBinomFitter(Fitter, lifetimes.BetaGeoBetaBinomFitter):
             mean(digamma(gamma + left) - stays) - digamma(gamma) + base_stays,
             mean(digamma(delta + lived) - stays) - digamma(delta) + base_stays,
         ]
-
-    def predict(
-        self, t: ArrayLike, frequency: ArrayLike, recency: ArrayLike, n_periods: ArrayLike
-    ) -> Any:
-        """Orders expected at the next t opportunities."""
-        return self.conditional_expected_number_of_purchases_up_to_time(
-            t, frequency, recency, n_periods
-        )
 
     def conditional_probability_alive(
         self,
@@ -130,3 +116,5 @@ class BetaGeoBetaBinomFitter(Fitter, lifetimes.BetaGeoBetaBinomFitter):
         here = np.where(steps <= m, here, 0).sum(axis=0)
         expected = (alpha + x) / (alpha + beta + n) * here * self._alive(*data)
         return shaped(expected, m_periods_in_future, frequency, recency, n_periods)
+
+    predict = conditional_expected_number_of_purchases_up_to_time

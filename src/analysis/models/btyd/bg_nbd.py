@@ -4,7 +4,6 @@ from typing import Any, ClassVar
 
 import lifetimes
 import numpy as np
-import pandas as pd
 from lifetimes.generate_data import beta_geometric_nbd_model, modified_beta_geometric_nbd_model
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, betaln, digamma, expit, gammaln, hyp2f1, xlogy
@@ -21,7 +20,6 @@ class _Geometric(Timed):
     """
 
     names = ("r", "alpha", "a", "b")
-    timed = ("alpha",)
     first: ClassVar[int]
 
     def _terms(self, params: Floats, data: Data) -> tuple[Floats, list[Floats]]:
@@ -68,6 +66,8 @@ class _Geometric(Timed):
         expected = _if_staying(r, a, b + self.first, x, future / (alpha + age + future))
         return shaped(expected * self._alive(x, t_x, age), t, frequency, recency, T)
 
+    predict = conditional_expected_number_of_purchases_up_to_time
+
     def expected_number_of_purchases_up_to_time(self, t: ArrayLike) -> Any:
         """Repeat orders expected of a new customer by time t."""
         return self.conditional_expected_number_of_purchases_up_to_time(t, 0, 0, 0)
@@ -100,9 +100,8 @@ def _if_staying(r: float, a: float, b: float, x: Floats, z: Floats) -> Floats:
     c = np.where(np.abs(c) < 1e-9, 1e-9, c)
     kept, power = hyp2f1(a + b - 1 - r, a - 1, c, z), (a - 1) * np.log1p(-z)
     with np.errstate(all="ignore"):
-        loss = np.where(
-            kept > 0, np.expm1(power + np.log(kept)), np.expm1(power) * kept + (kept - 1)
-        )
+        loss = np.expm1(power) * kept + (kept - 1)
+        loss = np.where(kept > 0, np.expm1(power + np.log(kept)), loss)
         plain = np.expm1((r + x) * np.log1p(-z) + np.log(hyp2f1(r + x, b + x, c, z)))
         expected = -np.where(np.isfinite(loss), loss, plain) * c / (a - 1)
         sound = np.isfinite(expected) & (expected >= 0)
@@ -124,19 +123,10 @@ class BetaGeoFitter(_Geometric, lifetimes.BetaGeoFitter):
     varies by beta.
     """
 
-    first = 0
-
-    def generate_new_data(self, size: int = 1) -> pd.DataFrame:
-        """Customers drawn from the model, of the ages that were fitted."""
-        return beta_geometric_nbd_model(self.data["T"].to_numpy(), *self._params(), size=size)
+    first, generator = 0, staticmethod(beta_geometric_nbd_model)
 
 
 class ModifiedBetaGeoFitter(_Geometric, lifetimes.ModifiedBetaGeoFitter):
     """MBG/NBD: the same, but a customer may leave right after the first order too."""
 
-    first = 1
-
-    def generate_new_data(self, size: int = 1) -> pd.DataFrame:
-        """Customers drawn from the model, of the ages that were fitted."""
-        ages = self.data["T"].to_numpy()
-        return modified_beta_geometric_nbd_model(ages, *self._params(), size=size)
+    first, generator = 1, staticmethod(modified_beta_geometric_nbd_model)

@@ -19,8 +19,8 @@ class GammaGammaFitter(Fitter, lifetimes.GammaGammaFitter):
     """
 
     names = ("p", "q", "v")
-    timed = ("v",)
     columns = ("frequency", "monetary_value")
+    in_unit = ("v", "monetary_value")
 
     def fit(
         self,
@@ -40,9 +40,8 @@ class GammaGammaFitter(Fitter, lifetimes.GammaGammaFitter):
         self._least_q = 0.0 if q_constraint else -REACH
         rows = check_spend(frequency, monetary_value)
         self._fit_to(rows, weights, initial_params, verbose, tol, index, options)
-        self.data = self.data[["monetary_value", "frequency", "weights"]].astype(
-            {"frequency": float}
-        )
+        columns = ["monetary_value", "frequency", "weights"]
+        self.data = self.data[columns].astype({"frequency": float})
         if not self.problem_ and self.params_["q"] <= 1:
             self.problem_ = "no_mean_spend"
         return self
@@ -58,23 +57,14 @@ class GammaGammaFitter(Fitter, lifetimes.GammaGammaFitter):
         unit = float(np.exp(np.mean(np.log(rows[1]))))
         return unit, np.full_like(rows[0], -np.log(unit))
 
-    def _in_unit(self, coded: Data) -> Data:
-        x, m = coded
-        return x, m.scaled(self._scale)
-
     def _terms(self, params: Floats, data: Data) -> tuple[Floats, list[Floats]]:
         p, q, v = params
         x, log_m = data[0], data[1].spread(np.log(data[1].levels))
-        n = x.levels
-        orders = x.all()
+        n, orders = x.levels, x.all()
         total = orders * data[1].all() + v
-        log_all = np.log(total)
-        both = x.spread(digamma(p * n + q))
-        value = (
-            x.spread(gammaln(p * n + q) - gammaln(p * n) + p * n * np.log(n))
-            - gammaln(q)
-            + q * np.log(v)
-        )
+        log_all, both = np.log(total), x.spread(digamma(p * n + q))
+        value = x.spread(gammaln(p * n + q) - gammaln(p * n) + p * n * np.log(n))
+        value = value - gammaln(q) + q * np.log(v)
         return value + (p * orders - 1) * log_m - (p * orders + q) * log_all, [
             orders * (both - x.spread(digamma(p * n) - np.log(n)) + log_m - log_all),
             both - digamma(q) + np.log(v) - log_all,
@@ -84,12 +74,11 @@ class GammaGammaFitter(Fitter, lifetimes.GammaGammaFitter):
     def conditional_expected_average_profit(
         self, frequency: ArrayLike | None = None, monetary_value: ArrayLike | None = None
     ) -> Any:
-        """Expected mean spend of a customer's orders: the own mean drawn towards that of all. By
-        default of those who were fitted.
-        """
+        """Expected mean spend: the own one drawn to that of all; by default of those fitted."""
         p, q, v = self._params()
-        frequency = self.data["frequency"] if frequency is None else frequency
-        monetary_value = self.data["monetary_value"] if monetary_value is None else monetary_value
-        x, m = arrays(frequency, monetary_value)
-        expected = p * (v + np.where(x > 0, x * m, 0.0)) / (p * x + q - 1)
-        return shaped(expected, frequency, monetary_value)
+        columns = [
+            self.data[name] if given is None else given
+            for name, given in zip(self.columns, (frequency, monetary_value), strict=True)
+        ]
+        x, m = arrays(*columns)
+        return shaped(p * (v + np.where(x > 0, x * m, 0.0)) / (p * x + q - 1), *columns)

@@ -18,8 +18,8 @@ class FitError(InputError, ValueError):
 
 
 class Coded:
-    """A column with its few distinct values, so that a costly function is computed once for each of
-    them.
+    """A column with its few distinct values (levels), so that a costly function is computed once
+    for each of them, and `where` they stand.
     """
 
     def __init__(self, levels: Floats, where: NDArray[np.intp]) -> None:
@@ -27,21 +27,14 @@ class Coded:
 
     @classmethod
     def of(cls, column: ArrayLike) -> "Coded":
-        values, where = np.unique(np.ravel(np.asarray(column, float)), return_inverse=True)
-        return cls(values, where)
+        return cls(*np.unique(np.ravel(np.asarray(column, float)), return_inverse=True))
 
-    def spread(self, table: Floats) -> Floats:
+    def spread(self, table: NDArray[Any]) -> NDArray[Any]:
         """One entry per row of a table with one entry per distinct value."""
         return table[self.where]
 
     def all(self) -> Floats:
         return self.levels[self.where]
-
-    def some(self, rows: NDArray[Any]) -> "Coded":
-        return Coded(self.levels, self.where[rows])
-
-    def scaled(self, unit: float) -> "Coded":
-        return Coded(self.levels / unit, self.where)
 
 
 Data = tuple[Coded, ...]
@@ -58,11 +51,11 @@ def distinct(data: tuple[Floats, ...], weights: ArrayLike | None) -> tuple[Data,
     rows, found = pd.factorize(key)
     counts = np.bincount(rows, None if weights is None else np.asarray(weights, float))
     order = np.argsort(found)
-    rest, columns = found[order], []
-    for _, values in reversed(codes):
-        rest, where = np.divmod(rest, len(values))
-        columns.append(Coded(np.asarray(values), where))
-    return tuple(reversed(columns)), counts[order].astype(float)
+    places = np.unravel_index(found[order], [len(values) for _, values in codes])
+    columns = zip(codes, places, strict=True)
+    return tuple(Coded(values, place) for (_, values), place in columns), counts[order].astype(
+        float
+    )
 
 
 def arrays(*columns: ArrayLike) -> list[Floats]:
@@ -82,40 +75,34 @@ def shaped(values: ArrayLike, *columns: ArrayLike) -> Any:
     return np.asarray(values)[()]
 
 
-def check_histories(x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    """The histories as float arrays. Raises one FitError that counts the rows of each fault."""
-    frequency, recency, age = (np.ravel(np.asarray(column, float)) for column in (x, t_x, T))
-    known = np.isfinite(frequency) & np.isfinite(recency) & np.isfinite(age)
+def check_histories(*columns: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """x, t_x and T as float arrays. Raises one FitError that counts the rows of each fault."""
+    x, t_x, T = (np.ravel(np.asarray(column, float)) for column in columns)
     with np.errstate(invalid="ignore"):
         faults = {
-            "without frequency, recency or age": ~known,
-            "with a negative frequency, recency or age": (
-                (frequency < 0) | (recency < 0) | (age < 0)
-            ),
-            "with a frequency that is no whole number": frequency != np.round(frequency),
-            "with a recency over the age": recency > age,
-            "with repeat orders but a recency of 0": (frequency > 0) & (recency == 0),
-            "without repeat orders but a recency above 0": (frequency == 0) & (recency > 0),
+            "without frequency, recency or age": ~np.isfinite(x + t_x + T),
+            "with a negative frequency, recency or age": (x < 0) | (t_x < 0) | (T < 0),
+            "with a frequency that is no whole number": x != np.round(x),
+            "with a recency over the age": t_x > T,
+            "with repeat orders but a recency of 0": (x > 0) & (t_x == 0),
+            "without repeat orders but a recency above 0": (x == 0) & (t_x > 0),
         }
-    refuse(faults, len(frequency), "make them with customers.at, one row per customer")
-    return frequency, recency, age
+    refuse(faults, len(x), "make them with customers.at, one row per customer")
+    return x, t_x, T
 
 
-def check_spend(x: ArrayLike, m: ArrayLike) -> tuple[Floats, Floats]:
-    """The numbers of orders and their mean spend. Raises one FitError that counts the rows of each
-    fault.
-    """
-    orders, spend = np.ravel(np.asarray(x, float)), np.ravel(np.asarray(m, float))
+def check_spend(*columns: ArrayLike) -> tuple[Floats, Floats]:
+    """x and m as float arrays. Raises one FitError that counts the rows of each fault."""
+    x, m = (np.ravel(np.asarray(column, float)) for column in columns)
     with np.errstate(invalid="ignore"):
+        unordered = (x < 1) | (x != np.round(x))
         faults = {
-            "without orders or spend": ~(np.isfinite(orders) & np.isfinite(spend)),
-            "with no order or a number of orders that is no whole number": (
-                (orders < 1) | (orders != np.round(orders))
-            ),
-            "with a spend of zero or below": spend <= 0,
+            "without orders or spend": ~np.isfinite(x + m),
+            "with no order or a number of orders that is no whole number": unordered,
+            "with a spend of zero or below": m <= 0,
         }
-    refuse(faults, len(orders), "leave out customers without a repeat order above zero")
-    return orders, spend
+    refuse(faults, len(x), "leave out customers without a repeat order above zero")
+    return x, m
 
 
 def refuse(faults: dict[str, NDArray[np.bool_]], rows: int, remedy: str) -> None:

@@ -10,14 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
-from analysis.models.btyd.histories import (
-    Coded,
-    Data,
-    FitError,
-    Floats,
-    check_histories,
-    distinct,
-)
+from analysis.models.btyd.histories import Coded, Data, FitError, Floats, check_histories, distinct
 
 SCHEMA = 1
 RUNAWAY = 1e4  # a parameter beyond this, in the data's own scale, is not determined by the data
@@ -31,7 +24,7 @@ REACH = 12.0  # of log parameters in the data's own scale
 
 
 class Fitter:
-    """A model fitted by maximum likelihood.
+    """A model fitted by maximum likelihood, in a unit in which the data are of the order of one.
 
     Learned: params_ (per unit of the data), log_likelihood_ (as the papers state it, without the
     penalty), standard_errors_, confidence_intervals_ (95 %), variance_matrix_, data (as given),
@@ -39,8 +32,8 @@ class Fitter:
     """
 
     names: ClassVar[tuple[str, ...]]
-    timed: ClassVar[tuple[str, ...]] = ()  # parameters in the data's unit (of time, or of money)
     columns: ClassVar[tuple[str, ...]]
+    in_unit: ClassVar[tuple[str, ...]] = ()  # of both, those in the data's unit of time or money
     params_: pd.Series
     data: pd.DataFrame
     _unload_params: Any
@@ -52,34 +45,32 @@ class Fitter:
         self.penalizer_coef = penalizer_coef
 
     def _terms(self, params: Floats, data: Data) -> tuple[Floats, list[Floats]]:
-        """Log-likelihood of each history and its derivatives by each parameter, in scaled units."""
+        """Log-likelihood of each history and its derivatives by each parameter."""
         raise NotImplementedError
 
     def _unit(self, rows: tuple[Floats, ...]) -> tuple[float, Floats]:
-        """The unit in which the data are of the order of one, and the log-density that it adds to
-        each history.
-        """
-        raise NotImplementedError
-
-    def _in_unit(self, coded: Data) -> Data:
-        raise NotImplementedError
+        """The unit, and the log-density that it adds to each history."""
+        return 1.0, np.zeros_like(rows[0])
 
     def _theirs(self) -> tuple[Floats, float]:
-        """How lifetimes scales: its parameters over those in our scaled units, and what its mean
-        negative log-likelihood is above ours.
+        """lifetimes' parameters over ours in our unit, and its mean negative log-likelihood less
+        ours.
         """
         return np.ones(len(self.names)), 0.0
 
     def _penalised(self) -> Floats:
-        """The weight of each squared parameter, in scaled units, on the mean log-likelihood."""
+        """The weight of each squared parameter on the mean log-likelihood."""
         return self.penalizer_coef * self._theirs()[0] ** 2
 
     def _logs(self, initial_params: Floats) -> Floats:
-        """What lifetimes takes as initial parameters, as logarithms in our scaled units."""
+        """What lifetimes takes as initial parameters, as logarithms in our unit."""
         return initial_params - np.log(self._theirs()[0])
 
     def _params(self) -> Floats:
         return np.array(self._unload_params(*self.names), float)
+
+    def _units(self) -> Floats:
+        return np.where(np.isin(self.names, self.in_unit), self._scale, 1.0)
 
     def _fit_to(
         self,
@@ -95,18 +86,21 @@ class Fitter:
         """`tol`: steps of the log parameters below it end the fit. `options`: maxiter alone, most
         steps of the descent.
         """
-        self._most_steps = int(options.get("maxiter", 500))
         for name in set(options) - {"maxiter"}:
             raise FitError(
                 f"{name}: an option of scipy's minimisers that this fit does not have, because it"
                 " follows exact gradients to the optimum by Newton's method; leave it out"
             )
+        self._most_steps, self._precision = int(options.get("maxiter", 500)), tol
         counted = np.ones(len(rows[0]), int) if weights is None else np.ravel(np.asarray(weights))
         columns = dict(zip(self.columns, rows, strict=True)) | {"weights": counted}
         self.data = pd.DataFrame(columns, index).astype({"frequency": int})
         coded, self._counts = distinct(rows, None if weights is None else counted)
         self._scale, density = self._unit(tuple(column.all() for column in coded))
-        self._coded, self._precision = self._in_unit(coded), tol
+        self._coded = tuple(
+            Coded(column.levels / self._scale, column.where) if name in self.in_unit else column
+            for name, column in zip(self.columns, coded, strict=True)
+        )
         self._penalty = self._penalised()
         start = np.zeros(len(self.names))
         if initial_params is not None:
@@ -116,9 +110,6 @@ class Fitter:
         if verbose:
             print(f"log-likelihood {self.log_likelihood_:.6f}\n{self.params_.to_string()}")
         return self
-
-    def _units(self) -> Floats:
-        return np.array([self._scale if name in self.timed else 1.0 for name in self.names])
 
     def _objective(self, theta: Floats, data: Data, counts: Floats) -> tuple[float, Floats]:
         """Mean negative log-likelihood, with the penalty, and its gradient in the logarithms of the
@@ -140,7 +131,8 @@ class Fitter:
             return self._coded, self._counts
         counts = np.random.default_rng(0).multinomial(customers, self._counts / self._counts.sum())
         drawn = np.flatnonzero(counts)
-        return tuple(column.some(drawn) for column in self._coded), counts[drawn].astype(float)
+        some = tuple(Coded(column.levels, column.where[drawn]) for column in self._coded)
+        return some, counts[drawn].astype(float)
 
     def _maximise(self, start: Floats, starts: int) -> None:
         """A sample finds the neighbourhood of the optimum and its curvature, so that all need few
@@ -161,25 +153,24 @@ class Fitter:
     def _descend(self, theta: Floats, data: Data, counts: Floats) -> Floats:
         options = {"ftol": 1e-15, "gtol": 1e-9, "maxcor": 20, "maxiter": self._most_steps}
         with np.errstate(all="ignore"):  # a line search steps back from where nothing is finite
-            return np.asarray(
-                minimize(
-                    self._objective,
-                    theta,
-                    (data, counts),
-                    "L-BFGS-B",
-                    jac=True,
-                    bounds=self._bounds(),
-                    options=options,
-                ).x
+            found = minimize(
+                self._objective,
+                theta,
+                (data, counts),
+                "L-BFGS-B",
+                jac=True,
+                bounds=self._bounds(),
+                options=options,
             )
+        return np.asarray(found.x)
 
     def _bounds(self) -> list[tuple[float, float]]:
-        """Of the log parameters, in scaled units."""
+        """Of the log parameters."""
         return [(-REACH, REACH)] * len(self.names)
 
     def _newton(self, theta: Floats, inverse: Floats, data: Data, counts: Floats) -> Floats | None:
-        """Steps by a curvature that Broyden's rule (BFGS) keeps up to date; None where they do not
-        settle.
+        """Steps by a curvature that Broyden's rule (BFGS) keeps up to date, as far as it does not
+        bend the wrong way; None where they do not settle.
         """
         slope = self._objective(theta, data, counts)[1]
         low, high = np.transpose(self._bounds())
@@ -192,7 +183,10 @@ class Fitter:
             if np.abs(step).max() < self._precision:
                 return theta if ((theta > low) & (theta < high)).all() else None
             new = self._objective(theta, data, counts)[1]
-            inverse, slope = _updated(inverse, step, new - slope), new
+            change, slope = new - slope, new
+            if (along := float(step @ change)) > 0:
+                turn = np.eye(len(step)) - np.outer(step, change) / along
+                inverse = turn @ inverse @ turn.T + np.outer(step, step) / along
         return None
 
     def _hessian(self, theta: Floats, data: Data, counts: Floats) -> Floats:
@@ -261,24 +255,19 @@ class Fitter:
             "problem": self.problem_,
         }
 
-    def _take(self, kept: Mapping[str, Any]) -> None:
-        name = type(self).__name__
-        if kept.get("schema") != SCHEMA or kept.get("model") != name:
-            raise FitError(
-                f"not a {name} of schema {SCHEMA} but {kept.get('model')} of {kept.get('schema')};"
-                " retrain"
-            )
-        self.params_ = pd.Series({name: float(kept["parameters"][name]) for name in self.names})
-        self.log_covariance_ = np.array(kept["log_covariance"])
-        self.log_likelihood_ = float(kept["log_likelihood"])
-        self.problem_ = str(kept["problem"])
-        self._errors()
-
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> Self:
         """The fitter that `to_dict` kept. Raises FitError for another model or schema."""
-        fitter = cls()
-        fitter._take(kept)
+        model, schema = kept.get("model"), kept.get("schema")
+        if (model, schema) != (cls.__name__, SCHEMA):
+            raise FitError(
+                f"not a {cls.__name__} of schema {SCHEMA} but {model} of {schema}; retrain"
+            )
+        fitter = cls().with_parameters([kept["parameters"][name] for name in cls.names])
+        fitter.log_covariance_ = np.array(kept["log_covariance"])
+        fitter.log_likelihood_ = float(kept["log_likelihood"])
+        fitter.problem_ = str(kept["problem"])
+        fitter._errors()
         return fitter
 
     def save_model(
@@ -294,10 +283,9 @@ class Fitter:
         left_out = ["data"] * (not save_data)
         left_out += ["generate_new_data"] * (not save_generate_data_method)
         instead = values_to_save or [None] * len(left_out)
+        own = ("penalizer_coef", "_scale", "_negative_log_likelihood_")
         kept = self.to_dict() | {
-            "penalizer_coef": self.penalizer_coef,
-            "scale": self._scale,
-            "objective": self._negative_log_likelihood_,
+            "own": {name: getattr(self, name) for name in own},
             "data": self.data.to_dict("split") if save_data else None,
             "instead": dict(zip(left_out, instead, strict=False)),
         }
@@ -320,20 +308,21 @@ class Fitter:
                 f"{path} is no JSON that save_model wrote. Pickles (dill) are not read, since they"
                 " could run any code; fit again and save"
             ) from None
-        self._take(kept)
-        self.penalizer_coef = kept["penalizer_coef"]
-        self._scale, self._negative_log_likelihood_ = kept["scale"], kept["objective"]
+        vars(self).update(vars(self.from_dict(kept)) | kept["own"] | kept["instead"])
         if kept["data"]:
             self.data = pd.DataFrame(**kept["data"])
-        vars(self).update(kept["instead"])
 
 
 class Timed(Fitter):
     """A model of orders in time: x, t_x and T in one unit of time."""
 
-    timed: ClassVar[tuple[str, ...]] = ("alpha", "beta")
     columns = ("frequency", "recency", "T")
-    conditional_expected_number_of_purchases_up_to_time: Any
+    in_unit: ClassVar[tuple[str, ...]] = ("alpha", "beta", "recency", "T")
+    generator: Any  # of customers, by lifetimes
+    predict: Any
+    conditional_probability_alive: Any
+    expected_number_of_purchases_up_to_time: Any
+    probability_of_n_purchases_up_to_time: Any
 
     def fit(
         self,
@@ -351,17 +340,9 @@ class Timed(Fitter):
         rows = check_histories(frequency, recency, T)
         return self._fit_to(rows, weights, initial_params, verbose, tol, index, options)
 
-    def predict(self, t: ArrayLike, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Any:
-        """Repeat orders expected in the next t."""
-        return self.conditional_expected_number_of_purchases_up_to_time(t, frequency, recency, T)
-
-    def expected_number_of_purchases_up_to_time(self, t: ArrayLike) -> Any:
-        """Repeat orders expected of a new customer by time t."""
-        raise NotImplementedError
-
-    def probability_of_n_purchases_up_to_time(self, t: ArrayLike, n: int) -> Any:
-        """Probability of n repeat orders of a new customer by time t."""
-        raise NotImplementedError
+    def generate_new_data(self, size: int = 1) -> pd.DataFrame:
+        """Customers drawn from the model, of the ages that were fitted."""
+        return self.generator(self.data["T"].to_numpy(), *self._params(), size=size)
 
     def _unit(self, rows: tuple[Floats, ...]) -> tuple[float, Floats]:
         unit = rows[2].max() / TENTHS or 1.0
@@ -369,23 +350,8 @@ class Timed(Fitter):
 
     def _theirs(self) -> tuple[Floats, float]:
         orders = self._coded[0].all() @ self._counts / self._counts.sum()
-        factors = np.where(np.isin(self.names, self.timed), 1 / TENTHS, 1.0)
+        factors = np.where(np.isin(self.names, self.in_unit), 1 / TENTHS, 1.0)
         return factors, -float(orders * np.log(TENTHS))
-
-    def _in_unit(self, coded: Data) -> Data:
-        x, *times = coded
-        return (x, *(time.scaled(self._scale) for time in times))
-
-
-def _updated(inverse: Floats, step: Floats, change: Floats) -> Floats:
-    """The inverse curvature that explains how the slope changed over a step (BFGS); the same where
-    it bends the wrong way.
-    """
-    along = float(step @ change)
-    if along <= 0:
-        return inverse
-    turn = np.eye(len(step)) - np.outer(step, change) / along
-    return np.asarray(turn @ inverse @ turn.T + np.outer(step, step) / along)
 
 
 def _inverse(hessian: Floats) -> Floats:

@@ -4,7 +4,6 @@ from typing import Any, Self
 
 import lifetimes
 import numpy as np
-import pandas as pd
 from lifetimes.generate_data import pareto_nbd_model
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import digamma, expit, gammaln, xlogy
@@ -34,6 +33,7 @@ class ParetoNBDFitter(Timed, lifetimes.ParetoNBDFitter):
     """
 
     names = ("r", "alpha", "s", "beta")
+    generator = staticmethod(pareto_nbd_model)
     nodes, node_weights = np.polynomial.legendre.leggauss(32)
     few_nodes, few_weights = np.polynomial.legendre.leggauss(8)
 
@@ -64,13 +64,11 @@ class ParetoNBDFitter(Timed, lifetimes.ParetoNBDFitter):
             raise FitError("iterative_fitting: the number of starts; give 1 or more")
         if iterative_fitting > 1 and initial_params is not None:
             raise FitError("iterative_fitting and initial_params: give one of the two")
-        rows = check_histories(frequency, recency, T)
-        options |= {"maxiter": maxiter}
-        fitted = self._fit_to(
-            rows, weights, initial_params, verbose, tol, index, options, iterative_fitting
-        )
+        rows, options = check_histories(frequency, recency, T), options | {"maxiter": maxiter}
+        starts = iterative_fitting
+        self._fit_to(rows, weights, initial_params, verbose, tol, index, options, starts)
         self._negative_log_likelihood_ *= len(self.data)  # which lifetimes states as a sum
-        return fitted
+        return self
 
     def _penalised(self) -> Floats:
         """lifetimes adds the penalty to the sum over the rows."""
@@ -79,26 +77,18 @@ class ParetoNBDFitter(Timed, lifetimes.ParetoNBDFitter):
     def _logs(self, initial_params: Floats) -> Floats:
         return super()._logs(np.log(initial_params))
 
-    def generate_new_data(self, size: int = 1) -> pd.DataFrame:
-        """Customers drawn from the model, of the ages that were fitted."""
-        return pareto_nbd_model(self.data["T"].to_numpy(), *self._params(), size=size)
-
     def _leaving(self, params: Floats, data: Data) -> tuple[Floats, Floats]:
         """The log of the integral over the times y of leaving, and the means over them of log(alpha
         + y), log(beta + y), 1 / (alpha + y), 1 / (beta + y) (shape 4 x histories).
         """
         x, t_x, T = data
-        if (
-            len(x.where) < TABULATE
-            or x.levels[0] >= MANY_ORDERS
-            or len(np.union1d(t_x.levels, T.levels)) < 2
-        ):
-            return self._integrate(params, x.all(), t_x.all(), T.all())
-        integral, means, known = self._tabulate(params, data)
-        rest = ~known
-        if rest.any():
-            rows = x.all()[rest], t_x.all()[rest], T.all()[rest]
-            integral[rest], means[:, rest] = self._integrate(params, *rows)
+        times, each = np.union1d(t_x.levels, T.levels), np.array([c.all() for c in data])
+        if len(x.where) < TABULATE or x.levels[0] >= MANY_ORDERS or len(times) < 2:
+            return self._integrate(params, *each)
+        integral, means, known = self._tabulate(params, data, times)
+        if not known.all():
+            rest = self._integrate(params, *each[:, ~known])
+            integral[~known], means[:, ~known] = rest
         return integral, means
 
     def _integrate(self, params: Floats, *data: Floats) -> tuple[Floats, Floats]:
@@ -110,49 +100,40 @@ class ParetoNBDFitter(Timed, lifetimes.ParetoNBDFitter):
         with np.errstate(over="ignore"):
             far = np.log1p((high + t_x) / (low + t_x) * np.expm1(np.minimum(40 / steep_high, 700)))
         reach = np.minimum(np.log((low + T) / (low + t_x)), far)
-        reach = np.where(
-            steep_low > 0, np.minimum(reach, 40 / np.where(steep_low > 0, steep_low, 1)), reach
-        )
+        near = 40 / np.where(steep_low > 0, steep_low, 1)
+        reach = np.where(steep_low > 0, np.minimum(reach, near), reach)
         y = (low + t_x) * np.expm1(reach * (self.nodes + 1) / 2) + t_x
         log_alpha, log_beta = np.log(alpha + y), np.log(beta + y)
-        logs = (
-            -(r + x) * log_alpha
-            - (s + 1) * log_beta
-            + np.log(low + y)
-            + np.log(self.node_weights / 2)
-        )
+        logs = -(r + x) * log_alpha - (s + 1) * log_beta + np.log(low + y)
+        logs += np.log(self.node_weights / 2)
         top = logs.max(axis=1, keepdims=True)
         parts = np.exp(logs - top)
         whole = parts.sum(axis=1, keepdims=True)
         parts /= whole
-        means = np.array(
-            [
-                np.einsum("ij,ij->i", parts, f)
-                for f in (log_alpha, log_beta, 1 / (alpha + y), 1 / (beta + y))
-            ]
-        )
+        functions = log_alpha, log_beta, 1 / (alpha + y), 1 / (beta + y)
+        means = np.array([np.einsum("ij,ij->i", parts, function) for function in functions])
         with np.errstate(divide="ignore"):
             return (np.log(whole) + top + np.log(reach))[:, 0], means
 
-    def _tabulate(self, params: Floats, data: Data) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    def _tabulate(
+        self, params: Floats, data: Data, times: Floats
+    ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
         """All histories at once: the integrand depends on x and y alone, so its integral from each
-        time there is to the last is tabled for each x, and a history's is a difference of two
-        entries. Also which rows are known this way: not those of many orders, nor those where the
-        difference loses digits.
+        of the times there are to the last is tabled for each x, and a history's is a difference of
+        two entries. Also which rows are known this way: not those of many orders, nor those where
+        the difference loses digits.
         """
         r, alpha, s, beta = params
         x, t_x, T = data
         few = int(np.searchsorted(x.levels, MANY_ORDERS))
-        times = np.union1d(t_x.levels, T.levels)
         y, log_weights, begins = self._pieces(times, min(alpha, beta))
         log_alpha, log_beta = np.log(alpha + y), np.log(beta + y)
         logs = log_weights - r * log_alpha - (s + 1) * log_beta - x.levels[:few, None] * log_alpha
         first = np.full(len(x.levels), np.inf)
         np.minimum.at(first, x.where, t_x.all())
         start = np.searchsorted(times, first[:few]).clip(max=len(begins) - 1)
-        top = np.array([line[begins[n] :].max() for line, n in zip(logs, start, strict=True)])[
-            :, None
-        ]
+        tops = [line[begins[n] :].max() for line, n in zip(logs, start, strict=True)]
+        top = np.array(tops)[:, None]
         parts = np.exp(np.minimum(logs - top, 0))
 
         def upto_end(function: Floats | float) -> Floats:
@@ -160,18 +141,14 @@ class ParetoNBDFitter(Timed, lifetimes.ParetoNBDFitter):
             return np.pad(pieces[:, ::-1].cumsum(axis=1)[:, ::-1], ((0, 0), (0, 1)))
 
         rows = np.minimum(x.where, few - 1)
-        begin, end = (
-            np.searchsorted(times, t_x.levels)[t_x.where],
-            np.searchsorted(times, T.levels)[T.where],
-        )
+        begin, end = (c.spread(np.searchsorted(times, c.levels)) for c in (t_x, T))
         tables = [upto_end(f) for f in (1.0, log_alpha, log_beta, 1 / (alpha + y), 1 / (beta + y))]
         whole, *others = (table[rows, begin] - table[rows, end] for table in tables)
-        known = (x.where < few) & (
-            (whole > 1e-6 * tables[0][rows, begin]) & (whole > 1e-250) | (begin == end)
-        )
+        exact = (whole > 1e-6 * tables[0][rows, begin]) & (whole > 1e-250) | (begin == end)
         with np.errstate(divide="ignore"):
             integral = np.log(whole) + top[rows, 0]
-        return integral, np.array(others) / np.where(whole > 0, whole, 1), known
+        means = np.array(others) / np.where(whole > 0, whole, 1)
+        return integral, means, (x.where < few) & exact
 
     def _pieces(self, times: Floats, low: float) -> tuple[Floats, Floats, NDArray[np.intp]]:
         """Gauss-Legendre nodes y between successive times, in pieces short against low + y; the
@@ -181,24 +158,19 @@ class ParetoNBDFitter(Timed, lifetimes.ParetoNBDFitter):
         marks = np.log(low + times)
         widths = np.diff(marks)
         number = np.maximum(np.ceil(widths / PIECE), 1).astype(int)
-        width = np.repeat(widths / number, number)
-        within = np.arange(number.sum()) - np.repeat(number.cumsum() - number, number)
-        logs = (np.repeat(marks[:-1], number) + within * width)[:, None] + width[:, None] * (
-            self.few_nodes + 1
-        ) / 2
-        log_weights = logs + np.log(width[:, None] * self.few_weights / 2)
-        return (
-            np.exp(logs).ravel() - low,
-            log_weights.ravel(),
-            (number.cumsum() - number) * len(self.few_nodes),
-        )
+        before = number.cumsum() - number
+        width = np.repeat(widths / number, number)[:, None]
+        within = np.arange(number.sum()) - np.repeat(before, number)
+        starts = np.repeat(marks[:-1], number)[:, None] + within[:, None] * width
+        logs = starts + width * (self.few_nodes + 1) / 2
+        log_weights = logs + np.log(width * self.few_weights / 2)
+        return np.exp(logs).ravel() - low, log_weights.ravel(), before * len(self.few_nodes)
 
     def _alive_and_gone(self, params: Floats, data: Data) -> tuple[Floats, Floats, Floats]:
         r, alpha, s, beta = params
         x, _, T = data
-        alive = -x.spread(r + x.levels) * T.spread(np.log(alpha + T.levels)) - T.spread(
-            s * np.log(beta + T.levels)
-        )
+        alive = -x.spread(r + x.levels) * T.spread(np.log(alpha + T.levels))
+        alive -= T.spread(s * np.log(beta + T.levels))
         integral, means = self._leaving(params, data)
         return alive, np.log(s) + integral, means
 
@@ -226,8 +198,7 @@ class ParetoNBDFitter(Timed, lifetimes.ParetoNBDFitter):
         return shaped(self._alive(*columns), frequency, recency, T)
 
     def _alive(self, *columns: Floats) -> Floats:
-        data = tuple(map(Coded.of, columns))
-        alive, gone, _ = self._alive_and_gone(self._params(), data)
+        alive, gone, _ = self._alive_and_gone(self._params(), tuple(map(Coded.of, columns)))
         return np.exp(-np.logaddexp(0, gone - alive)).reshape(columns[0].shape)
 
     def conditional_expected_number_of_purchases_up_to_time(
@@ -239,6 +210,8 @@ class ParetoNBDFitter(Timed, lifetimes.ParetoNBDFitter):
         staying = _power_integral(s - 1, np.log1p(future / (beta + age)))
         rate = (r + x) * (beta + age) / (alpha + age)
         return shaped(rate * staying * self._alive(x, t_x, age), t, frequency, recency, T)
+
+    predict = conditional_expected_number_of_purchases_up_to_time
 
     def expected_number_of_purchases_up_to_time(self, t: ArrayLike) -> Any:
         """Repeat orders expected of a new customer by time t."""
