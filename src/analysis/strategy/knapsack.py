@@ -279,6 +279,14 @@ def _by_highs(problem: Problem, whole: bool) -> tuple[np.ndarray | None, np.ndar
     return np.array(found.col_value), (told * unit)[n:], bound
 
 
+class _Silent(highspy.Highs):
+    """HiGHS that writes nothing: its own constructor would name itself on the process's output."""
+
+    def enableCallbacks(self) -> None:  # the first thing that the constructor does
+        self.silent()
+        super().enableCallbacks()
+
+
 def _highs(
     value: np.ndarray, matrix: sparse.csc_matrix, limits: np.ndarray, whole: bool
 ) -> highspy.Highs:
@@ -293,7 +301,7 @@ def _highs(
     model.a_matrix_.value_ = matrix.data
     if whole:
         model.integrality_ = [highspy.HighsVarType.kInteger] * len(value)
-    solver = highspy.Highs()
+    solver = _Silent()
     options = {"output_flag": False, "threads": 1, "time_limit": SECONDS}
     options |= {"mip_max_nodes": NODES, "mip_rel_gap": PROVEN / 2}
     for name, setting in options.items():
