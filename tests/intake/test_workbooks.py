@@ -1,5 +1,6 @@
 import datetime as dt
 import zipfile
+from decimal import Decimal
 
 import openpyxl
 import pytest
@@ -53,6 +54,20 @@ def test_cells_are_the_texts_a_person_would_have_typed(read_all):
         "1000",
         None,
     ]  # a formula that was never worked out
+
+
+def test_a_number_in_a_sheet_is_one_whatever_decimal_mark_the_texts_have(
+    company, judge_all, tmp_path
+):
+    rows = [[7, DAY, 123.456], [7, 45296.4375, 5], [7, DAY, "1.234,50"]]
+    workbook({"Sheet": [NAMES, *rows]})(tmp_path / "o.xlsx")
+    table = {"path": "o.xlsx", "decimal": ",", "date_format": "excel"}
+    table["columns"] = {"customer_id": "id", "date": "day", "amount": "eur"}
+    files = {"o.xlsx": (tmp_path / "o.xlsx").read_bytes()}
+    judged = judge_all(company(files, {"transactions": table}))["transactions"].order_by("line")
+    amounts = judged.amount.to_pyarrow().to_pylist()
+    assert amounts == [Decimal("123.456"), Decimal(5), Decimal("1234.50")]
+    assert judged.moment.to_pyarrow().to_pylist()[1] == dt.datetime(2024, 1, 5, 10, 30)
 
 
 def test_empty_rows_and_cells_at_the_end_are_no_fault(read_all):

@@ -3,7 +3,6 @@ rejected, with the reason.
 """
 
 import datetime as dt
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -11,7 +10,8 @@ from operator import or_
 import ibis
 import pandas as pd
 from ibis import _
-from ibis.expr.types import BooleanValue, Table
+from ibis.common.deferred import Deferred
+from ibis.expr.types import Table
 
 from analysis.customers import is_return
 from analysis.errors import InputError, RunError
@@ -24,20 +24,22 @@ EARLIEST, LATEST = dt.date(1970, 1, 1), dt.date(2100, 1, 1)  # a date outside is
 STRAY_DAYS, STRAY_SHARE = 180, 0.01
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rule:
-    """Rows for which `broken` holds are set apart; the first rule that holds gives the reason.
+    """Rows for which `broken` holds (by default: where `needs` is empty) are set apart; the first
+    rule that holds gives the reason.
 
     `label` is what pages call it, `column` where the fault is. A rule is for tables that have the
-    column `needs`, or for one table `only`. One with a `key` merges rows in which all columns of
-    the key are equal; the first of them is compared first, as few rows share it.
+    column `needs`, or for one table `only`. `broken` may also ask for `as_of` and `is_return`. One
+    with a `key` merges rows in which all columns of the key are equal; the first of them is
+    compared first, as few rows share it.
     """
 
     reason: str
     label: str
     column: str
     needs: str
-    broken: Callable[[Table, dt.date], BooleanValue]
+    broken: Deferred | None = None
     only: str = ""
     key: tuple[str, ...] = ()
 
@@ -47,86 +49,39 @@ class Rule:
         return "merged" if self.key else "rejected"
 
 
-def _empty(column: str) -> Callable[[Table, dt.date], BooleanValue]:
-    return lambda rows, as_of: rows[column].isnull()
-
-
 def _repeats(reason: str, label: str, column: str, table: str, *key: str) -> Rule:
-    return Rule(reason, label, column, "copy", lambda rows, as_of: rows.copy, table, key)
+    return Rule(reason, label, column, "copy", _.copy, table, key or (column,))
 
 
+LINE = ("mark", "customer_id", "day", "amount")
+NOTHING = _.returned & (_.amount.isnull() | ~_.is_return)
 RULES = (
-    Rule(
-        "wrong_field_count",
-        N_("too few or too many fields"),
-        "",
-        "fields",
-        lambda rows, as_of: rows.fields.notnull(),
-    ),
-    Rule(
-        "no_customer",
-        N_("no customer id"),
-        "customer_id",
-        "customer_id",
-        _empty("customer_id"),
-    ),
-    Rule("no_campaign", N_("no campaign"), "campaign_id", "campaign_id", _empty("campaign_id")),
-    Rule("no_product", N_("no product"), "product", "product", _empty("product"), "products"),
-    Rule("date_unreadable", N_("date not readable"), "date", "day", _empty("day")),
+    Rule("wrong_field_count", N_("too few or too many fields"), "", "fields", _.fields.notnull()),
+    Rule("no_customer", N_("no customer id"), "customer_id", "customer_id"),
+    Rule("no_campaign", N_("no campaign"), "campaign_id", "campaign_id"),
+    Rule("no_product", N_("no product"), "product", "product", only="products"),
+    Rule("date_unreadable", N_("date not readable"), "date", "day"),
     Rule(
         "date_impossible",
         N_("date before 1970 or after 2100"),
         "date",
         "day",
-        lambda rows, as_of: ~rows.day.between(EARLIEST, LATEST),
+        ~_.day.between(EARLIEST, LATEST),
     ),
-    Rule(
-        "after_as_of",
-        N_("later than the day of the picture"),
-        "date",
-        "day",
-        lambda rows, as_of: rows.day > as_of,
-    ),
-    Rule(
-        "void_status",
-        N_("never became a sale"),
-        "status",
-        "void",
-        lambda rows, as_of: rows.void,
-    ),
+    Rule("after_as_of", N_("later than the day of the picture"), "date", "day", _.day > _.as_of),
+    Rule("void_status", N_("never became a sale"), "status", "void", _.void),
     Rule(
         "amount_unreadable",
         N_("amount not readable"),
         "amount",
         "found_amount",
-        _empty("amount"),
+        _.amount.isnull(),
         "transactions",
     ),
-    Rule(
-        "return_without_amount",
-        N_("a return, but no amount"),
-        "",
-        "returned",
-        lambda rows, as_of: rows.returned & (rows.amount.isnull() | ~is_return(rows)),
-    ),
-    _repeats(
-        "repeats_order_line",
-        N_("repeats an order line"),
-        "order_id",
-        "transactions",
-        "mark",
-        "customer_id",
-        "day",
-        "amount",
-    ),
-    _repeats(
-        "repeats_customer",
-        N_("repeats a customer's profile"),
-        "customer_id",
-        "customers",
-        "customer_id",
-    ),
-    _repeats("repeats_product", N_("repeats a product"), "product", "products", "product"),
+    Rule("return_without_amount", N_("a return, but no amount"), "", "returned", NOTHING),
+    _repeats("repeats_order_line", N_("repeats an order line"), "order_id", "transactions", *LINE),
+    _repeats("repeats_customer", N_("repeats a customer's profile"), "customer_id", "customers"),
+    _repeats("repeats_product", N_("repeats a product"), "product", "products"),
 )
 say.labels.update({rule.reason: rule.label for rule in RULES})
 
@@ -135,12 +90,21 @@ def judge(typed: Table, as_of: dt.date, table: str = "transactions") -> Table:
     """Adds `copy`, `outcome` (kept, merged, rejected) and the rule's `reason` and `column` to every
     row of a table.
     """
-    if table == "transactions" and "amount" not in typed.columns:
-        typed = typed.mutate(amount=ibis.null(MONEY))
+    asked = {"as_of": ibis.literal(as_of)}
+    if table == "transactions":
+        if "amount" not in typed.columns:
+            typed = typed.mutate(amount=ibis.null(MONEY))
+        asked["is_return"] = is_return(typed)
     rules = [rule for rule in RULES if rule.only in ("", table)]
     rows = _mark_copies(typed, as_of, next((rule.key for rule in rules if rule.key), ()))
+    rows = rows.mutate(**asked)
     rules = [rule for rule in rules if rule.needs in rows.columns]
-    broken = [rule.broken(rows, as_of).fill_null(False) for rule in rules]
+    broken = [
+        rows.bind(_[rule.needs].isnull() if rule.broken is None else rule.broken)[0].fill_null(
+            False
+        )
+        for rule in rules
+    ]
     verdict = {
         name: ibis.cases(
             *((b, getattr(rule, name)) for b, rule in zip(broken, rules, strict=True)),
@@ -148,7 +112,7 @@ def judge(typed: Table, as_of: dt.date, table: str = "transactions") -> Table:
         )
         for name, otherwise in {"outcome": "kept", "reason": "", "column": ""}.items()
     }
-    return rows.mutate(**verdict)
+    return rows.mutate(**verdict).drop(*asked)
 
 
 def _mark_copies(typed: Table, as_of: dt.date, key: tuple[str, ...]) -> Table:
@@ -211,8 +175,8 @@ def link_returns(kept: Table) -> Table:
     pairs = []
     for way in ("order", "money"):
         same = ["customer_id", way, *({"product"} & {*kept.columns})]
-        sold = sales.select(*same, sold=sales.day)
-        found = returns.select(*same, "day", "source", "line").join(sold, same)
+        found = returns.select(*same, "day", "source", "line")
+        found = found.join(sales.select(*same, sold=sales.day), same)
         before = found.filter(found.sold <= found.day)
         pairs.append(before.select("source", "line", "sold", way=ibis.literal(way)))
     every = ibis.union(*pairs)
@@ -241,21 +205,23 @@ def rejects(judged: Table, table: str = "transactions") -> Table:
     """
     shown = [c for c in judged.columns if c.startswith("found_")]
     of_note = reduce(or_, (judged[c].notnull() for c in shown), judged.outcome != "kept")
+    amount = judged.amount if table == "transactions" else ibis.null(MONEY)
     noted = judged.filter(of_note).select(
         *("source", "line", "outcome", "column", "reason", "fields"),
         *shown,
         table=ibis.literal(table),
-        amount=judged.amount if table == "transactions" else ibis.null(MONEY),
+        amount=amount,
     )
     noted = noted.cache()  # few: read once
-    apart, kept = noted.filter(_.outcome != "kept"), noted.filter(_.outcome == "kept")
-    count = apart.fields.cast("string") + " fields"
+    apart = noted.filter(_.outcome != "kept")
     values = [(apart.column == c.removeprefix("found_"), apart[c]) for c in shown]
-    mended = kept.mutate(outcome=ibis.literal("mended"), reason=ibis.literal("left_empty"))
+    count = apart.fields.cast("string") + " fields"
     every = [apart.mutate(value=ibis.cases(*values, else_=count) if values else count)]
     for name in shown:
-        empty = mended.filter(mended[name].notnull())
-        every.append(empty.mutate(column=ibis.literal(name[6:]), value=empty[name]))
+        empty = noted.filter((_.outcome == "kept") & _[name].notnull())
+        said = {"outcome": "mended", "reason": "left_empty", "column": name[6:]}
+        mended = {key: ibis.literal(word) for key, word in said.items()}
+        every.append(empty.mutate(value=_[name], **mended))
     columns = ["table", "source", "line", "outcome", "column", "reason", "value", "amount"]
     parts = [rows.select(columns) for rows in every]
     return ibis.union(*parts) if len(parts) > 1 else parts[0]

@@ -15,20 +15,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import yaml
 
+from analysis.intake import value_formats
 from analysis.intake.identity import LEGAL_FORMS
 from analysis.intake.parsing import NO, YES
-from analysis.intake.value_formats import (
-    ASK,
-    DATED,
-    MOST,
-    NUMBERED,
-    Placed,
-    Verdict,
-    date_format,
-    mark,
-    mask,
-    number,
-)
+from analysis.intake.value_formats import ASK, DATED, MOST, NUMBERED, Placed, Verdict, mark, mask
 from analysis.schema import RECORDS
 
 FIRST_ROWS = 5_000  # from which a column is known
@@ -44,6 +34,7 @@ SEVERAL = 5  # rows of which one alone does not count
 # What a column may be by its values alone, where no name says it
 BY_KIND = {"date": "date", "customer_id": "id", "email": "e-mail", "phone": "telephone"}
 OF_ORDERS = {"amount": "decimal", "quantity": "count"}
+ADDRESSES = ("e-mail", "telephone")
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 PHONE = re.compile(r"(?=.*[+() -])\+?[\d() .-]{7,20}|1[3-9]\d{9}")
 COUNT = re.compile(r"-?(0|[1-9]\d{0,2})(\.0+)?")
@@ -51,7 +42,7 @@ COUNT = re.compile(r"-?(0|[1-9]\d{0,2})(\.0+)?")
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """A file's column: its cells, and where each stands."""
+    """A file's column: its cells, an empty one as an empty text, and where each stands."""
 
     name: str
     cells: pa.ChunkedArray
@@ -59,7 +50,7 @@ class Column:
 
     @property
     def texts(self) -> list[str]:
-        """All cells, an empty one as an empty text."""
+        """All cells."""
         return self.cells.to_pylist()
 
     @cached_property
@@ -89,8 +80,8 @@ class Column:
     @cached_property
     def dates(self) -> Verdict | None:
         """How its dates are written, were it called a date; None where the first rows hold none."""
-        found = date_format(list(zip(self.values, self.places, strict=False)))
-        return date_format(self.seen) if found else None
+        first = list(zip(self.values, self.places, strict=False))
+        return value_formats.date_format(self.seen) if value_formats.date_format(first) else None
 
     @cached_property
     def kind(self) -> str:
@@ -107,8 +98,7 @@ class Column:
             return "decimal"
         if self.share(PHONE.fullmatch) >= DATED:
             return "telephone"
-        ids = self.share(lambda v: any(map(str.isdigit, v)) and " " not in v)
-        return "id" if ids >= MOST else "text"
+        return "id" if self.share(lambda v: _has_digit(v) and " " not in v) >= MOST else "text"
 
     def reads_as(self, kind: str) -> bool:
         """Whether its values can be read as a meaning asks."""
@@ -138,12 +128,8 @@ class Entry(NamedTuple):
     doubt: str = ""
 
 
-class Guess(NamedTuple):
-    """The table a file is, whether all it needs was found by name, and what else it could be."""
-
-    table: str
-    sure: bool
-    alike: list[str]
+def _has_digit(text: str) -> bool:
+    return any(map(str.isdigit, text))
 
 
 # --- names
@@ -160,24 +146,18 @@ def aliases() -> dict[str, Any]:
     what they say.
     """
     read = yaml.safe_load(ALIASES.read_text("utf-8"))
-    words = read.pop("words")
+    words = {said: list(map(plain, some)) for said, some in read.pop("words").items()}
     ranked: dict[str, Any] = {table: {} for table in read}
     for table, meanings in read.items():
         for meaning, names in meanings.items():
             ranks = names if isinstance(names[0], list) else [names]
             ranked[table][meaning] = [list(map(plain, rank)) for rank in ranks]
-    return ranked | {"words": {said: list(map(plain, some)) for said, some in words.items()}}
+    return ranked | {"words": words}
 
 
 def says(value: str, what: str) -> bool:
     """Whether a text is one of the words for something, as returned or void."""
     return any(fnmatchcase(plain(value), word) for word in aliases()["words"][what])
-
-
-def is_known(name: str) -> bool:
-    """Whether some table has a meaning of this name."""
-    meanings = ((table, meaning) for table in RECORDS for meaning in RECORDS[table].columns)
-    return any(rank(name, *one) is not None for one in meanings)
 
 
 @cache
@@ -186,23 +166,24 @@ def rank(name: str, table: str, meaning: str) -> int | None:
     count.
     """
     forms = {plain(name), plain(re.sub(r"[(（\[【].*?[)）\]】]", "", name))} - {""}
-    for number_, known in enumerate(aliases()[table].get(meaning, [])):
+    for place, known in enumerate(aliases()[table].get(meaning, [])):
         if any(fnmatchcase(form, one) for form in forms for one in known):
-            return number_
+            return place
     return None
 
 
 # --- tables
 
 
-def table_of(look: Look) -> Guess:
-    """The table that most columns speak for.
+def table_of(look: Look) -> tuple[str, bool, list[str]]:
+    """The table that most columns speak for, whether all it needs was found by name, and what else
+    it could be.
 
     A column that several tables know gives each an equal part of its vote.
     """
     options = {table: options_of(table, look) for table in RECORDS}
-    by_table = {t: {c for some in found.values() for _, c in some} for t, found in options.items()}
-    knowing = Counter(column for columns in by_table.values() for column in columns)
+    by_table = [{c for some in found.values() for _, c in some} for found in options.values()]
+    knowing = Counter(column for columns in by_table for column in columns)
     votes, sure = dict[str, float](), dict[str, bool]()
     for table, found in options.items():
         needed = [name in found for name, spec in RECORDS[table].columns.items() if spec.needed]
@@ -216,7 +197,7 @@ def table_of(look: Look) -> Guess:
     alike = [t for t in votes if t != best and sure[t] and votes[t] >= votes[best]]
     if best == "transactions" and "amount" in options[best]:
         alike = []  # money by customer and day is orders
-    return Guess(best, sure[best], alike)
+    return best, sure[best], alike
 
 
 def options_of(table: str, look: Look) -> dict[str, Ranked]:
@@ -225,15 +206,15 @@ def options_of(table: str, look: Look) -> dict[str, Ranked]:
     A column goes to the meaning that ranks it best; besides that it may be the customer's id.
     """
     found: list[tuple[str, Column, int]] = []
+    best: dict[Column, tuple[int, str]] = {}
     for meaning, spec in RECORDS[table].columns.items():
         for column in look.values():
             place = rank(column.name, table, meaning)
-            if place is not None and _fits(spec.reads_as, meaning, place, column):
-                found.append((meaning, column, place))
-    best: dict[Column, tuple[int, str]] = {}
-    for meaning, column, place in found:
-        if meaning != "customer_id" and (column not in best or place < best[column][0]):
-            best[column] = (place, meaning)
+            if place is None or not _fits(spec.reads_as, meaning, place, column):
+                continue
+            found.append((meaning, column, place))
+            if meaning != "customer_id" and (column not in best or place < best[column][0]):
+                best[column] = (place, meaning)
     options: dict[str, Ranked] = {}
     for meaning, column, place in found:
         if meaning == "customer_id" or best[column] == (place, meaning):
@@ -245,7 +226,7 @@ def _fits(reads_as: str, meaning: str, place: int, column: Column) -> bool:
     if meaning == "company" and place:  # a customer's name may be a person's, which is never shown
         return column.share(lambda v: re.search(LEGAL_FORMS, v.lower())) >= COMPANIES
     if meaning == "order_id" and place > 1:
-        return column.share(lambda v: any(map(str.isdigit, v))) >= MOST
+        return column.share(_has_digit) >= MOST
     if meaning == "status" and len(column.counts) > STATUSES:
         return False
     if meaning == "discount" and column.share(_is_rate) == 1:
@@ -255,7 +236,7 @@ def _fits(reads_as: str, meaning: str, place: int, column: Column) -> bool:
 
 def _is_rate(text: str) -> bool:
     """Whether a discount is no money: a share, or no number at all."""
-    found = number(text, mark(text) or ".")
+    found = value_formats.number(text, mark(text) or ".")
     return found is None or abs(found) <= 1
 
 
@@ -268,33 +249,31 @@ def columns_of(table: str, look: Look, ids: frozenset[str] = frozenset()) -> lis
     `ids` are the customers of the orders, by which other tables' customer column is known.
     """
     options, known = options_of(table, look), RECORDS[table].columns
-    entries: dict[str, Entry] = {}
-    joining = _joining(look, options.get("customer_id", []), ids) if "customer_id" in known else []
+    named = [column for _, column in options.get("customer_id", [])]
+    joining = _joining(look, named, ids) if "customer_id" in known else []
     if joining:
         options["customer_id"] = [(0, column) for column in joining]
-    for meaning, found in options.items():
-        entries[meaning] = _by_name(table, meaning, found)
+    entries = {meaning: _by_name(table, meaning, found) for meaning, found in options.items()}
     if joining and not (entry := entries["customer_id"]).question:
-        shared = (
-            f"{entry.comment}, {len(ids.intersection(joining[0].counts)):,} of them with orders"
-        )
-        entries["customer_id"] = entry._replace(comment=shared)
+        shared = f"{len(ids.intersection(joining[0].counts)):,} of them with orders"
+        entries["customer_id"] = entry._replace(comment=f"{entry.comment}, {shared}")
     for meaning in known:
-        free = [c for c in look.values() if c.name not in {e.value for e in entries.values()}]
-        if meaning not in entries and (entry_ := _by_values(table, meaning, free, entries)):
-            entries[meaning] = entry_
+        taken = {entry.value for entry in entries.values()}
+        free = [column for column in look.values() if column.name not in taken]
+        if meaning not in entries and (found := _by_values(table, meaning, free, entries)):
+            entries[meaning] = found
     return [entries[meaning] for meaning in known if meaning in entries]
 
 
-def _joining(look: Look, named: Ranked, ids: frozenset[str]) -> list[Column]:
+def _joining(look: Look, named: list[Column], ids: frozenset[str]) -> list[Column]:
     """The columns in which most customers that have orders were seen; none where none was."""
-    called = [column for _, column in named]
     shared = {
-        column: len(ids.intersection(column.counts))
+        column: n
         for column in look.values()
-        if column in called or column.kind in ("id", "text", "e-mail", "telephone")
+        if column in named or column.kind in ("id", "text", *ADDRESSES)
+        if (n := len(ids.intersection(column.counts)))
     }
-    return [column for column, n in shared.items() if n and n == max(shared.values())]
+    return [column for column, n in shared.items() if n == max(shared.values())]
 
 
 def _by_name(table: str, meaning: str, found: Ranked) -> Entry:
@@ -321,7 +300,7 @@ def _by_values(
     found = [column for column in free if column.kind == kind]
     if meaning == "customer_id":
         found = [c for c in found if _may_be_customers(c, table)]
-        found = found or [c for c in free if c.kind in ("e-mail", "telephone")]
+        found = found or [c for c in free if c.kind in ADDRESSES]
     if len(found) == 1:
         doubt = f"by its values, {_contents(found[0], table, meaning)}"
         return Entry(meaning, found[0].name, doubt=doubt)
@@ -349,7 +328,7 @@ def _contents(column: Column, table: str, meaning: str) -> str:
     """
     spec = RECORDS[table].columns.get(meaning)
     rows, said = len(column.values), [f"as {mask(next(iter(column.counts), ''))}"]
-    if column.kind in ("e-mail", "telephone"):
+    if column.kind in ADDRESSES:
         said = [column.kind]
     elif spec and spec.person:
         said = ["a person's"]

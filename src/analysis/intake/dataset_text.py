@@ -18,6 +18,12 @@ from analysis.intake.value_formats import ASK
 from analysis.schema import RECORDS
 
 TYPES = {str: "text", int: "whole number", float: "number", dt.date: "date", Any: "any value"}
+MODELS = {
+    "Every key of a dataset file, with its default.": Dataset,
+    "In tables:": Tables,
+    "A description of files, as tables.transactions holds one or a list of them:": TableFile,
+    "In its returns:": Returns,
+}
 
 
 def printable(text: str) -> str:
@@ -71,14 +77,8 @@ def reference() -> str:
     """Every key of the dataset file with its default, meaning and type, as comments of a YAML
     text.
     """
-    described = "A description of files, as tables.transactions holds one or a list of them:"
     lines: list[str] = []
-    for title, model in (
-        ("Every key of a dataset file, with its default.", Dataset),
-        ("In tables:", Tables),
-        (described, TableFile),
-        ("In its returns:", Returns),
-    ):
+    for title, model in MODELS.items():
         names = [name for name, spec in model.model_fields.items() if not spec.exclude]
         lines += ["", title, *indented([key_line(model, name) for name in names])]
     for table, records in RECORDS.items():
@@ -102,7 +102,7 @@ def _type(annotation: Any) -> str:
     inside = [_type(a) for a in get_args(annotation) if a is not type(None)]
     if origin is Annotated:
         return inside[0]
-    if origin in (list, tuple):
+    if origin is list:
         return f"list of {inside[0]}"
     if origin is dict:
         return f"{inside[0]}: {inside[1]}"

@@ -12,9 +12,10 @@ from typing import Any
 
 from analysis.errors import InputError
 from analysis.intake import formats, readers, text_files
-from analysis.intake.column_matching import EMAIL, Entry, is_known
+from analysis.intake.column_matching import EMAIL, Entry, rank
 from analysis.intake.table_files import TableFile
 from analysis.intake.value_formats import ASK, days_in, mark
+from analysis.schema import RECORDS
 
 HEAD_BYTES, HEAD_ROWS = 1 << 18, 40  # in which separator and header are seen
 # Of those that fit alike the one more seldom inside a text; blanks last
@@ -85,10 +86,8 @@ def _check_workbook(path: Path, begins: bytes) -> None:
 
 
 def _encoding(path: Path, begins: bytes) -> tuple[str, list[Entry]]:
-    """The encoding, and the question about it where it is not found by itself.
-
-    Western text reads as Chinese without an error; what tells are single characters inside Latin
-    words.
+    """The encoding, and the question about it where it is not found by itself: western text reads
+    as Chinese without an error, but with single characters inside Latin words.
     """
     try:
         usual = text_files.encoding_of(path)
@@ -137,4 +136,10 @@ def header_line(rows: Sequence[Sequence[str]]) -> int:
     line = next((n for n, filled in enumerate(full, start=1) if filled and filled >= enough), 1)
     first = rows[line - 1] if rows else ()
     data = any(days_in(c) or mark(c) is not None or EMAIL.fullmatch(c.strip()) for c in first)
-    return 0 if data and line == 1 and not any(map(is_known, first)) else line
+    return 0 if data and line == 1 and not any(map(_is_known, first)) else line
+
+
+def _is_known(name: str) -> bool:
+    """Whether some table has a meaning of this name."""
+    meanings = ((table, meaning) for table in RECORDS for meaning in RECORDS[table].columns)
+    return any(rank(name, *one) is not None for one in meanings)

@@ -26,28 +26,15 @@ from analysis.schema import RECORDS
 
 # That are read of a file, and of all, since what is rare decides, as a day above 12
 MOST_ROWS, ALL_ROWS = 200_000, 1_000_000
-CURRENCY_NAMES = {
-    "dollar": "USD",
-    "dollars": "USD",
-    "euro": "EUR",
-    "rmb": "CNY",
-    "人民币": "CNY",
-    "元": "CNY",
-}
+CURRENCY_NAMES = {"DOLLAR": "USD", "DOLLARS": "USD", "EURO": "EUR"}
+CURRENCY_NAMES |= dict.fromkeys(("RMB", "人民币", "元"), "CNY")
 # Codes that are no words, so that they may be told in the name of a column
 CODES = {code for codes in SIGNS.values() for code in codes}.union(
     ("CHF", "SEK", "NOK", "DKK", "PLN", "RUB", "BRL", "ZAR", "THB", "VND")
 )
 # Keys that are written as comments, with their defaults
-OPTIONAL = [
-    "title",
-    "language",
-    "currency",
-    "time_zone",
-    "horizon_days",
-    "margin",
-    "max_staleness_days",
-]
+KEYS = "title, language, currency, time_zone, horizon_days, margin, max_staleness_days"
+OPTIONAL = KEYS.split(", ")
 FORM = ("format", "encoding", "separator", "sheet", "table")
 
 
@@ -106,15 +93,14 @@ def init(paths: Sequence[Path], name: str, folder: Path) -> tuple[Path, list[str
 
 def name_of(path: Path) -> str:
     """A dataset's name from a file's."""
-    name = re.sub(r"[^A-Za-z0-9_-]+", "_", path.name.split(".")[0]).strip("_-")
-    return name if re.fullmatch(NAME, name) else "dataset"
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", path.name.split(".")[0]).strip("_-") or "dataset"
 
 
 def describe(paths: Sequence[Path], folder: Path) -> tuple[str, list[str]]:
     """The text of a dataset file for some files, and what was found, noted and asked."""
     rows = min(MOST_ROWS, ALL_ROWS // len(paths))
     every = _joined(_grouped([one for path in dict.fromkeys(paths) for one in look_at(path, rows)]))
-    every = sorted(every, key=lambda one: list(RECORDS).index(one.what.table))
+    every.sort(key=lambda one: list(RECORDS).index(one.what.table))
     found = [one for one in every if not one.what.lacking] or every
     left_out = [
         f"left out: {one.name}, most like {one.what.table}: {one.what.lacking}"
@@ -122,10 +108,10 @@ def describe(paths: Sequence[Path], folder: Path) -> tuple[str, list[str]]:
         if one not in found
     ]
     lines = _text(found, left_out, folder)
-    said = []
-    for one in found:
-        columns = ", ".join(one.what.meanings) or "no known column"
-        said.append(f"{one.name}: {one.what.table} with {columns}")
+    said = [
+        f"{one.name}: {one.what.table} with {', '.join(one.what.meanings) or 'no known column'}"
+        for one in found
+    ]
     said += left_out
     said += [f"note: {one.name}: {note}" for one in found for note in one.what.notes]
     asked = [line.partition("# QUESTION: ")[2] for line in lines]
@@ -136,40 +122,34 @@ def describe(paths: Sequence[Path], folder: Path) -> tuple[str, list[str]]:
 # --- looking at files
 
 
-def look_at(path: Path, rows: int = MOST_ROWS) -> list[Found]:
+def look_at(path: Path, rows: int) -> list[Found]:
     """What a file holds: one table, or those of a workbook's sheets or a database's tables that are
-    known ones.
+    known ones. A sheet or table that cannot be read is none where there are several.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
+    found, faults = [], []
     try:
         file, asked = form_of(path)
-        looks = _looks(path, list(parts_of(path, file)), rows)
+        for part in parts_of(path, file):
+            try:
+                if look := read(path, part, rows):
+                    found.append(Found((path,), part, asked, look, recognise(look)))
+            except InputError as error:
+                faults.append(error)
+        if faults and not found:
+            raise faults[0]
     except InputError as error:
         raise InputError(str(error) if path.name in str(error) else f"{path}: {error}") from None
-    if not looks:
+    if not found:
         raise InputError(f"{path}: no rows below the header; export it again")
-    found = [Found((path,), part, asked, look, recognise(look)) for part, look in looks]
     if len(found) == 1:
         return found
     by_table: dict[str, list[Found]] = {}
     for one in found:
         if one.what.sure:
             by_table.setdefault(one.what.table, []).append(one)
-    return [_asking_part(alike) for alike in by_table.values()] or [_asking_part(found)]
-
-
-def _looks(path: Path, parts: list[TableFile], rows: int) -> list[tuple[TableFile, Look]]:
-    """A look at each part that has rows; of several parts, one that cannot be read is no table."""
-    looks = []
-    for part in parts:
-        try:
-            if look := read(path, part, rows):
-                looks.append((part, look))
-        except InputError:
-            if len(parts) == 1:
-                raise
-    return looks
+    return list(map(_asking_part, by_table.values())) or [_asking_part(found)]
 
 
 def _asking_part(alike: list[Found]) -> Found:
@@ -197,9 +177,7 @@ def read(path: Path, file: TableFile, rows: int = MOST_ROWS) -> Look:
             cells[name].append(pc.utf8_trim_whitespace(pc.fill_null(column, "")))
         if len(places) >= rows:
             break
-    if not places:
-        return {}
-    return {name: Column(name, pa.chunked_array(cells[name]), places) for name in cells}
+    return {name: Column(name, pa.chunked_array(cells[name]), places) for name in cells if places}
 
 
 # --- putting files together
@@ -228,17 +206,17 @@ def _joined(found: list[Found]) -> list[Found]:
     """The customer column of the other tables is the one that holds the customers of the orders."""
     orders = [one for one in found if one.what.table == "transactions"]
     ids = frozenset(text for one in orders for text in one.values("customer_id") if text)
-    return [one if one in orders or not ids else _joined_by(one, ids) for one in found]
-
-
-def _joined_by(one: Found, ids: frozenset[str]) -> Found:
-    what = recognise(one.look, ids)
-    one = replace(one, what=what)
-    if "customer_id" not in what.meanings or ids & set(one.values("customer_id")):
-        return one
-    column = what.meanings["customer_id"]
-    note = f"none of the customers seen in the orders was seen in {column}"
-    return replace(one, what=replace(what, notes=[*what.notes, note]))
+    joined = []
+    for one in found:
+        if ids and one not in orders:
+            one = replace(one, what=recognise(one.look, ids))
+            column = one.what.meanings.get("customer_id")
+            if column and not ids.intersection(one.values("customer_id")):
+                one.what.notes.append(
+                    f"none of the customers seen in the orders was seen in {column}"
+                )
+        joined.append(one)
+    return joined
 
 
 # --- the company
@@ -254,15 +232,14 @@ def _currency(orders: list[Found]) -> Entry | None:
     found: dict[str, str] = {}
     for one in orders:
         found |= {home.get(code, code): where for code, where in _currencies_of(one).items()}
-    question = ""
     if len(found) > 1:
         question = (
             f"money is in {', '.join(found)}: write the one of the reports, and under rates what"
             " one unit of the others is worth"
         )
-    elif "" in found:
+        return Entry("currency", ASK, question=question)
+    if "" in found:
         question = f"{found['']} may be {' or '.join(SIGNS['¥'])}"
-    if question:
         return Entry("currency", ASK, question=question)
     if not found and chinese:
         found = {"CNY": "since the columns have Chinese names; no currency was seen"}
@@ -276,8 +253,8 @@ def _currencies_of(one: Found) -> dict[str, str]:
     codes = [text.upper() for text in one.values("currency") if re.fullmatch("[A-Za-z]{3}", text)]
     found = dict.fromkeys(codes, "by its column")
     for name in filter(None, map(one.what.meanings.get, ("amount", "unit_price"))):
-        words = re.split(r"[\W_]+", name.lower())
-        named = {CURRENCY_NAMES.get(word, word.upper()) for word in words} & CODES
+        words = re.split(r"[\W_]+", name.upper())
+        named = {CURRENCY_NAMES.get(word, word) for word in words} & CODES
         found |= dict.fromkeys(sorted(named), f"by {name}")
         for text in one.look[name].counts:
             signs = [sign for sign in SIGNS if sign in text.upper().replace("￥", "¥")]
@@ -290,9 +267,9 @@ def _time_zone(found: list[Found]) -> Entry | None:
     """Days are cut in a zone where moments are given from UTC; where clock times are given they are
     taken as they are.
     """
+    zoned = re.compile(r":\d\d.*([+-]\d\d(:?\d\d)?|Z)$")
     for one in found:
         form = next((str(e.value) for e in one.what.date_format if e.key == "date"), "")
-        zoned = re.compile(r":\d\d.*([+-]\d\d(:?\d\d)?|Z)$")
         offset = form == "iso" and any(map(zoned.search, one.values("date")))
         if offset or "%z" in form or form.startswith("epoch"):
             question = (

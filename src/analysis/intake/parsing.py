@@ -12,7 +12,7 @@ import ibis
 import ibis.expr.datatypes as dtype
 from babel.core import get_global
 from ibis import _
-from ibis.expr.types import BooleanValue, IntegerValue, StringValue, Table, TimestampValue, Value
+from ibis.expr.types import BooleanValue, StringValue, Table, TimestampValue, Value
 
 from analysis.errors import InputError
 from analysis.intake.dataset import Dataset
@@ -43,12 +43,21 @@ CURRENCY = "|".join(
     [f"[{sign}]" if len(sign) == 1 else sign for sign in SIGNS]
     + sorted(set(get_global("all_currencies")) - NO_MONEY)
 )
+# What a number is: texts are bared of currency and grouping, and the minus comes to the front.
+# Patterns that the engine and Python read alike.
+NUMBER_STEPS = (
+    (rf"(?i)^([-−–+(]*)\s*({CURRENCY})\s*", r"\1"),
+    (rf"(?i)\s*({CURRENCY})([-−–)]*)$", r"\2"),
+    (r"^[-−–]?\s*[(]\s*([^-]*?)\s*[)]$", r"-\1"),
+    (r"^([^-].*?)\s*[-−–]$", r"-\1"),
+    (r"^[-−–]\s*", "-"),
+)
+NUMERAL = r"^[+-]?([1-9]\d{0,2}((,\d{3})+|(['’]\d{3})+|( \d{3})+)|\d*)(\.\d+)?$"
+GROUPING = "[,'’ ]"  # to be taken out of a numeral
 YES = ("true", "yes", "y", "1", "t", "x", "是", "有", "已")
 NO = ("false", "no", "n", "0", "f", "否", "无", "未")
 # Columns that serve to make others and are not kept.
 MADE_USE_OF = ("unit_price", "found_unit_price", "profit", "found_profit", "status", "currency")
-
-
 UTC = dtype.Timestamp(timezone="UTC")
 
 
@@ -77,26 +86,24 @@ def parse(raw: Table, table: str, file: TableFile, dataset: Dataset, source: str
     texts = {name: raw[name] for name in (*file.columns, *file.attributes)}
     texts |= {name: ibis.literal(value) for name, value in file.constants.items()}
     kinds = {name: known[name].reads_as if name in known else "text" for name in texts}
-    written = {f"text_{name}": text for name, text in texts.items() if kinds[name] != "text"}
     read = {name: _read(kinds[name], text, name, file, dataset) for name, text in texts.items()}
+    written = {f"text_{name}": text for name, text in texts.items() if kinds[name] != "text"}
     typed = raw.select(
         source=ibis.literal(source), line=raw.line, fields=raw.fields, **read, **written
     )
-    found = {
-        text.replace("text_", "found_"): ibis.ifelse(
-            typed[text.removeprefix("text_")].isnull(), mask(typed[text]), None
-        )
-        for text in written
-    }
+    found = {}
+    for text in written:
+        unread = typed[text.removeprefix("text_")].isnull()
+        found[text.replace("text_", "found_")] = ibis.ifelse(unread, mask(typed[text]), None)
     if table == "transactions":
         found["currency"] = _currency(typed, dataset)
     typed = typed.mutate(**found).drop(*written)
-    if "date" in typed.columns:
+    if "date" in kinds:
         day = typed.date.cast("date")
         clock = {"moment": typed.date.nullif(day.cast("timestamp"))}
         typed = typed.mutate(day=day, **(clock if kinds["date"] == "moment" else {})).drop("date")
-    if "opt_out" in typed.columns:
-        agreed = [typed.consent] if "consent" in typed.columns else []
+    if "opt_out" in kinds:
+        agreed = [typed.consent] if "consent" in kinds else []
         typed = typed.mutate(consent=reduce(and_, agreed, ~typed.opt_out)).drop("opt_out")
     return _order_lines(typed, file, dataset) if table == "transactions" else typed
 
@@ -125,7 +132,7 @@ def read_moment(text: StringValue, date_format: str, time_zone: str) -> Timestam
         iso = ibis.ifelse(zoned, timezone(zone, text.try_cast(UTC)), text.try_cast("timestamp"))
         if date_format == "iso":
             return iso
-        days = text.try_cast("float64")
+        days = text.replace(",", ".").try_cast("float64")
         serial = ibis.literal(EXCEL_EPOCH) + (days * 86_400).round().cast("int64").as_interval("s")
         return ibis.coalesce(ibis.ifelse(days.between(1, 2_958_465), serial, None), iso)
     if date_format in ("epoch_s", "epoch_ms"):
@@ -140,35 +147,11 @@ def read_moment(text: StringValue, date_format: str, time_zone: str) -> Timestam
 def read_number(text: StringValue, decimal: str, kind: str) -> Value:
     """The number a text names, as 1,234.50, ¥1,234.50, (5.00), 5.00-, or with a comma 1.234,50."""
     pointed = text.translate(".,", ",.") if decimal == "," else text
-    number = ibis.coalesce(pointed.try_cast(kind), _bare(pointed).try_cast(kind))
+    # One chain, in which nothing stands twice: worked out only for the texts that need it
+    bared = reduce(lambda bare, step: bare.re_replace(*step), NUMBER_STEPS, pointed)
+    bare = bared.re_extract(NUMERAL, 0).re_replace(GROUPING, "")
+    number = ibis.coalesce(pointed.try_cast(kind), bare.try_cast(kind))
     return ibis.ifelse(text.contains("_"), None, number)  # 12_50, which the engine reads as 1250
-
-
-def _bare(text: StringValue) -> StringValue:
-    """A number without currency and grouping, its minus in front; nothing where groups are not of
-    three digits.
-
-    One chain, in which nothing stands twice: the engine then works it out only for the texts that
-    need it.
-    """
-    return (
-        text.re_replace(rf"(?i)^([-−–+(]*)\s*({CURRENCY})\s*", r"\1")
-        .re_replace(rf"(?i)\s*({CURRENCY})([-−–)]*)$", r"\2")
-        .re_replace(r"^[-−–]?\s*[(]\s*([^-]*?)\s*[)]$", r"-\1")
-        .re_replace(r"^([^-].*?)\s*[-−–]$", r"-\1")
-        .re_replace(r"^[-−–]\s*", "-")
-        .re_extract(r"^[+-]?([1-9]\d{0,2}((,\d{3})+|(['’]\d{3})+|( \d{3})+)|\d*)(\.\d+)?$", 0)
-        .re_replace("[,'’ ]", "")
-    )
-
-
-def currency_in(text: StringValue, home: str) -> StringValue:
-    """The ISO code of the currency that stands in an amount; nothing where none does."""
-    return text.upper().re_extract(rf"({CURRENCY})", 1).substitute(_codes(home)).nullif("")
-
-
-def _codes(home: str) -> dict[str, str]:
-    return {sign: home if home in shared else shared[0] for sign, shared in SIGNS.items()}
 
 
 def read_flag(text: StringValue) -> BooleanValue:
@@ -182,13 +165,6 @@ def mask(text: StringValue) -> StringValue:
     return text.re_replace(r"[\p{L}\p{M}]", "x").re_replace(r"\p{N}", "9")
 
 
-def fingerprint(rows: Table, columns: dict[str, Value]) -> IntegerValue:
-    """A number that is the same for the same values, and another for others but by the rarest
-    chance.
-    """
-    return ibis.struct(columns).hash()
-
-
 def _order_lines(typed: Table, file: TableFile, dataset: Dataset) -> Table:
     """Order lines with their money in the dataset's currency, and what says what each line is.
 
@@ -197,15 +173,13 @@ def _order_lines(typed: Table, file: TableFile, dataset: Dataset) -> Table:
     """
     have, known = set(typed.columns), dict[str, Value]()
     money = _money(typed, dataset)
-    returned = _one_of(typed, file.returns.status)
-    if "quantity" in have:
-        returned |= (typed.quantity < 0).fill_null(False)
-    if file.returns.prefix:
-        returned |= typed.order_id.startswith(file.returns.prefix).fill_null(False)
-        known["sale_id"] = typed.order_id.re_replace(f"^{re.escape(file.returns.prefix)}", "")
-    if "amount" in money:
-        returned |= (money["amount"] < 0).fill_null(False)
     pieces = {"quantity": typed.quantity} if "quantity" in have else {}
+    returned = _one_of(typed, file.returns.status)
+    for value in (*pieces.values(), *(money[name] for name in money if name == "amount")):
+        returned |= (value < 0).fill_null(False)
+    if prefix := file.returns.prefix:
+        returned |= typed.order_id.startswith(prefix).fill_null(False)
+        known["sale_id"] = typed.order_id.re_replace(f"^{re.escape(prefix)}", "")
     for name, value in (money | pieces).items():
         back = ibis.ifelse(returned & (value > 0), -value, value)
         known[name] = value if name == "discount" else back
@@ -218,24 +192,23 @@ def _order_lines(typed: Table, file: TableFile, dataset: Dataset) -> Table:
     foreign = typed.currency.nullif(dataset.currency)
     lines = typed.mutate(returned=returned, foreign=foreign, **known)
     if file.order_key:
-        lines = lines.mutate(mark=_mark(lines, file.order_key))
+        named = {name: lines["day" if name == "date" else name] for name in file.order_key}
+        live = ~lines.void if file.void_status else ibis.literal(True)
+        filled = reduce(and_, (value.notnull() for value in named.values()), live)
+        key = {"key": ibis.literal(",".join(file.order_key))}
+        lines = lines.mutate(mark=ibis.ifelse(filled, ibis.struct(named | key).hash(), None))
     return lines.drop([name for name in MADE_USE_OF if name in lines.columns])
 
 
 def _money(typed: Table, dataset: Dataset) -> dict[str, Value]:
     """amount, cost and discount of a line in the dataset's currency, as far as they are known."""
-    have, money = set(typed.columns), dict[str, Value]()
-    if "amount" in have:
-        money["amount"] = typed.amount
-    elif {"unit_price", "quantity"} <= have:
+    have = set(typed.columns)
+    money = {name: typed[name] for name in ("amount", "cost", "discount") if name in have}
+    if "amount" not in have and {"unit_price", "quantity"} <= have:
         price, pieces = typed.unit_price.try_cast(PRICE), typed.quantity.try_cast(PIECES)
         money["amount"] = (price * pieces).try_cast(MONEY)
-    if "cost" in have:
-        money["cost"] = typed.cost
-    elif "profit" in have and "amount" in money:
+    if "cost" not in have and "profit" in have and "amount" in money:
         money["cost"] = (money["amount"] - typed.profit).try_cast(MONEY)
-    if "discount" in have:
-        money["discount"] = typed.discount
     for code, rate in dataset.rates.items():
         one = ibis.literal(f"{rate:.8f}").cast(RATE)
         for name, value in money.items():
@@ -253,25 +226,16 @@ def _one_of(typed: Table, words: list[str]) -> BooleanValue:
 
 def _currency(typed: Table, dataset: Dataset) -> StringValue:
     """The currency of a line: its column, or the sign in its amount, or the dataset's."""
-    said = []
+    home, said = dataset.currency, []
+    codes = {sign: home if home in shared else shared[0] for sign, shared in SIGNS.items()}
     if "currency" in typed.columns:
-        said.append(typed.currency.upper().substitute(_codes(dataset.currency)))
+        said.append(typed.currency.upper().substitute(codes))
     if money := [name for name in ("amount", "unit_price") if f"text_{name}" in typed.columns]:
         text = typed[f"text_{money[0]}"]
         signed = typed[money[0]].notnull() & text.try_cast("float64").isnull()
-        said.append(ibis.ifelse(signed, currency_in(text, dataset.currency), None))
-    return ibis.coalesce(*said, ibis.literal(dataset.currency))
-
-
-def _mark(lines: Table, order_key: list[str]) -> IntegerValue:
-    """A number that order lines share where all columns of the order key are filled and the same;
-    none if they are void.
-    """
-    named = {name: lines["day" if name == "date" else name] for name in order_key}
-    live = ~lines.void if "void" in lines.columns else ibis.literal(True)
-    filled = reduce(and_, (value.notnull() for value in named.values()), live)
-    key = {"key": ibis.literal(",".join(order_key))}
-    return ibis.ifelse(filled, fingerprint(lines, named | key), None)
+        sign = text.upper().re_extract(rf"({CURRENCY})", 1).substitute(codes).nullif("")
+        said.append(ibis.ifelse(signed, sign, None))
+    return ibis.coalesce(*said, ibis.literal(home))
 
 
 def check_currencies(typed: Table, dataset: Dataset) -> None:

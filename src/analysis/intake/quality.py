@@ -4,7 +4,6 @@ there twice.
 
 import datetime as dt
 from itertools import compress
-from typing import NamedTuple
 
 import ibis
 import numpy as np
@@ -23,47 +22,28 @@ JUMP = 3.5  # robust standard deviations: the usual cut for an outlier (Iglewicz
 STALE_SHARES = (30, 90, 180, 365)  # days since the last update that a data owner asks about
 WEEKS = 9  # around a day: their median is what its weekday usually has
 STANDS_FOR = {"unit_price": "amount", "profit": "cost", "opt_out": "consent"}  # does as well
-
-
-class Part(NamedTuple):
-    """A part of the reports, and the columns of a table any of which brings it."""
-
-    label: str
-    table: str
-    columns: tuple[str, ...]
-
-
-# What rests on a column or a table that not every company has.
-PARTS = (
-    Part(
-        N_("revenue, lifetime value in money, ABC, the plan's value"), "transactions", ("amount",)
+# What rests on a table that not every company has, and there on any of some columns.
+PARTS = {
+    ("transactions", "amount"): N_("revenue, lifetime value in money, ABC, the plan's value"),
+    ("transactions", "cost"): N_("profit"),
+    ("transactions", "product"): N_("interests, next product, bundles"),
+    ("transactions", "channel"): N_("channels"),
+    ("transactions", "discount"): N_("discounts"),
+    ("transactions", "order_id"): N_(
+        "copies of order lines told from orders, returns linked by order"
     ),
-    Part(N_("profit"), "transactions", ("cost",)),
-    Part(N_("interests, next product, bundles"), "transactions", ("product",)),
-    Part(N_("channels"), "transactions", ("channel",)),
-    Part(N_("discounts"), "transactions", ("discount",)),
-    Part(
-        N_("copies of order lines told from orders, returns linked by order"),
-        "transactions",
-        ("order_id",),
+    ("customers", "customer_id"): N_(
+        "regions, industries and all that is known of customers; prospects"
     ),
-    Part(
-        N_("regions, industries and all that is known of customers; prospects"),
-        "customers",
-        ("customer_id",),
-    ),
-    Part(N_("lists per owner"), "customers", ("owner",)),
-    Part(N_("who may be contacted"), "customers", ("consent",)),
-    Part(
-        N_("customers who stand there twice"),
-        "customers",
-        ("phone", "email", "tax_id", "company"),
-    ),
-    Part(N_("stale profiles"), "customers", ("updated",)),
-    Part(N_("contacts, needs"), "interactions", ("customer_id",)),
-    Part(N_("satisfaction, complaints"), "feedback", ("customer_id",)),
-    Part(N_("measured effects of campaigns"), "campaigns", ("customer_id",)),
-)
+    ("customers", "owner"): N_("lists per owner"),
+    ("customers", "consent"): N_("who may be contacted"),
+    ("customers", "phone", "email", "tax_id", "company"): N_("customers who stand there twice"),
+    ("customers", "updated"): N_("stale profiles"),
+    ("interactions", "customer_id"): N_("contacts, needs"),
+    ("feedback", "customer_id"): N_("satisfaction, complaints"),
+    ("campaigns", "customer_id"): N_("measured effects of campaigns"),
+}
+REASON = ["table", "source", "outcome", "reason", "column"]
 
 
 def account(judged: dict[str, Table]) -> pd.DataFrame:
@@ -120,7 +100,7 @@ def oddities(judged: Table, transactions: Table) -> pd.DataFrame:
     """What is strange but may be real, and stays. Columns: oddity, rows."""
     kept = judged.filter(_.outcome == "kept")
     texts = ["customer_id", "day", "moment", "amount", "quantity", "order_id", "product"]
-    alike = parsing.fingerprint(kept, {c: kept[c] for c in texts if c in kept.columns})
+    alike = ibis.struct({c: kept[c] for c in texts if c in kept.columns}).hash()
     returns = transactions.filter(is_return(transactions))
     counts = {
         "zero_value": transactions.filter(_.amount == 0).count(),
@@ -138,27 +118,21 @@ def completeness(judged: dict[str, Table], dataset: Dataset) -> pd.DataFrame:
 
     Columns: table, source, column, rows, filled (share).
     """
-    cells = [cell for table, rows in judged.items() for cell in _filled(rows, dataset, table)]
+    cells = []
+    for table, rows in judged.items():
+        whole = rows.filter(_.fields.isnull())
+        counts = {f"filled_{c}": whole[c].count() for c in whole.columns if c != "source"}
+        counted = whole.group_by("source").agg(rows=_.count(), **counts).order_by("source")
+        named = {piece.name: piece.file.meanings for piece in readers.pieces(dataset, table)}
+        order = list(dict.fromkeys(name for names in named.values() for name in names))
+        for row in counted.to_pandas().to_dict("records"):
+            names = named.get(row["source"], order)
+            for name in filter(names.__contains__, order):
+                made = "day" if name == "date" else STANDS_FOR.get(name, name)
+                if f"filled_{made}" in row and (made == name or made not in names):
+                    share = row[f"filled_{made}"] / row["rows"]
+                    cells.append((table, row["source"], name, row["rows"], share))
     return pd.DataFrame(cells, columns=["table", "source", "column", "rows", "filled"])
-
-
-def _filled(judged: Table, dataset: Dataset, table: str) -> list[tuple[object, ...]]:
-    """The rows of `completeness` of one table."""
-    named = {piece.name: piece.file.meanings for piece in readers.pieces(dataset, table)}
-    kept_as = {name: STANDS_FOR.get(name, name) for names in named.values() for name in names}
-    kept_as |= {"date": "day"} if "date" in kept_as else {}
-    whole = judged.filter(_.fields.isnull())
-    counts = {f"filled_{c}": whole[c].count() for c in kept_as.values() if c in whole.columns}
-    by_source = whole.group_by("source").agg(rows=_.count(), **counts).order_by("source")
-    cells: list[tuple[object, ...]] = []
-    for row in by_source.to_pandas().to_dict("records"):
-        names = named.get(row["source"], list(kept_as))
-        for name, column in kept_as.items():
-            doubled = name != column and column in names
-            if name in names and f"filled_{column}" in counts and not doubled:
-                share = row[f"filled_{column}"] / row["rows"]
-                cells.append((table, row["source"], name, row["rows"], share))
-    return cells
 
 
 def left_out(dataset: Dataset) -> pd.DataFrame:
@@ -166,11 +140,22 @@ def left_out(dataset: Dataset) -> pd.DataFrame:
     do).
     """
     lacking = []
-    for part in PARTS:
-        others = [other for other, column in STANDS_FOR.items() if column in part.columns]
-        if not any(dataset.has(part.table, name) for name in (*part.columns, *others)):
-            lacking.append((part.label, f"{part.table}_records", ", ".join(part.columns)))
+    for (table, *columns), label in PARTS.items():
+        others = [other for other, column in STANDS_FOR.items() if column in columns]
+        if not any(dataset.has(table, name) for name in (*columns, *others)):
+            lacking.append((label, f"{table}_records", ", ".join(columns)))
     return pd.DataFrame(lacking, columns=["part", "table", "columns"])
+
+
+def examples(rejects: Table, each: int = 2) -> pd.DataFrame:
+    """The first rows of each reason. Columns: table, source, outcome, reason, column, rows (of the
+    reason), line, value.
+    """
+    number = ibis.row_number().over(group_by=REASON, order_by="line")
+    count = rejects.count().over(ibis.window(group_by=REASON))
+    some = rejects.mutate(number=number, rows=count).filter(_.number < each)
+    first = some.select(*REASON, "rows", "line", "value")
+    return first.order_by(ibis.desc("rows"), *REASON, "line").to_pandas()
 
 
 def foremost(apart: pd.DataFrame) -> dict[str, object]:
@@ -179,21 +164,8 @@ def foremost(apart: pd.DataFrame) -> dict[str, object]:
     """
     if apart.empty:
         return {}
-    one_each = apart.drop_duplicates(["table", "source", "outcome", "reason", "column"])
-    reasons = one_each.groupby("reason").rows.sum()
+    reasons = apart.drop_duplicates(REASON).groupby("reason").rows.sum()
     return {"reasons": len(reasons), "most": reasons.idxmax(), "rows": reasons.max()}
-
-
-def examples(rejects: Table, each: int = 2) -> pd.DataFrame:
-    """The first rows of each reason. Columns: table, source, outcome, reason, column, rows (of the
-    reason), line, value.
-    """
-    reason = ["table", "source", "outcome", "reason", "column"]
-    number = ibis.row_number().over(group_by=reason, order_by="line")
-    count = rejects.count().over(ibis.window(group_by=reason))
-    some = rejects.mutate(number=number, rows=count).filter(_.number < each)
-    first = some.select(*reason, "rows", "line", "value")
-    return first.order_by(ibis.desc("rows"), *reason, "line").to_pandas()
 
 
 def daily(transactions: Table, as_of: dt.date) -> pd.DataFrame:
@@ -203,10 +175,9 @@ def daily(transactions: Table, as_of: dt.date) -> pd.DataFrame:
     lines are JUMP robust standard deviations (Iglewicz and Hoaglin 1993) from the median of its
     weekday around it.
     """
-    counted = transactions.group_by("day").agg(
-        lines=_.count(), revenue=_.amount.sum().cast("float64")
-    )
-    found = counted.to_pandas().assign(day=lambda f: pd.to_datetime(f.day)).set_index("day")
+    revenue = _.amount.sum().cast("float64")
+    found = transactions.group_by("day").agg(lines=_.count(), revenue=revenue).to_pandas()
+    found = found.assign(day=pd.to_datetime(found.day)).set_index("day")
     days = pd.date_range(found.index.min(), pd.Timestamp(as_of), name="day")
     frame = found.reindex(days).fillna({"lines": 0, "revenue": 0.0})
     weekday = frame.index.dayofweek
@@ -227,15 +198,11 @@ def staleness(profiles: Table, as_of: dt.date) -> pd.DataFrame:
 
     Columns: older_than_days, customers, share.
     """
-    columns = ["older_than_days", "customers", "share"]
-    if "updated" not in profiles.columns:
-        return pd.DataFrame(columns=columns)
-    dated = profiles.filter(_.updated.notnull())
-    age = ibis.literal(as_of).delta(dated.updated, unit="day")
-    older = {str(days): dated.count(where=age > days) for days in STALE_SHARES}
-    total, *counts = dated.agg(total=dated.count(), **older).to_pandas().iloc[0].astype(int)
-    rows = [(d, n, n / total) for d, n in zip(STALE_SHARES, counts, strict=True) if total]
-    return pd.DataFrame(rows, columns=columns)
+    updated = profiles.updated if "updated" in profiles.columns else ibis.null("date")
+    age = profiles.select(age=ibis.literal(as_of).delta(updated, unit="day")).to_pandas().age
+    total = int(age.count())
+    rows = [(days, n := int((age > days).sum()), n / total) for days in STALE_SHARES if total]
+    return pd.DataFrame(rows, columns=["older_than_days", "customers", "share"])
 
 
 def to_refresh(

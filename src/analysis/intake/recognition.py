@@ -24,6 +24,7 @@ from analysis.schema import RECORDS
 # be of one product.
 ORDER_KEYS = ((["order_id"], 1.0), (["order_id", "product"], 0.98))
 FEEDBACK = ("csat", "nps", "complaint", "ticket")
+STATUSES = ("kept", "returned", "won", "void")  # what a status may say
 CENTS = Decimal("0.02")  # that rounding may part an amount from price times quantity
 
 
@@ -58,41 +59,40 @@ def recognise(look: Look, ids: frozenset[str] = frozenset()) -> Recognition:
     is known.
     """
     table, sure, alike = table_of(look)
-    notes = [f"taken as {table}; it could also be {', '.join(alike)}"] if alike else []
-    columns = columns_of(table, look, ids if table != "transactions" else frozenset())
-    if table == "transactions":
-        columns, settled = _money_once(columns, look)
-        notes += settled
+    orders = table == "transactions"
+    columns = columns_of(table, look, frozenset() if orders else ids)
+    columns, notes = _money_once(columns, look) if orders else (columns, [])
+    if alike:
+        notes.insert(0, f"taken as {table}; it could also be {', '.join(alike)}")
     notes += [f"{entry.key}: {entry.value}; {entry.doubt}" for entry in columns if entry.doubt]
     meanings = Recognition(table, sure, columns).meanings
     attributes = attributes_of(look, meanings) if table == "customers" else []
-    marks = _decimal(table, look, meanings)
-    if table == "transactions":
+    dates, marks = _written(table, look, meanings)
+    if orders:
         marks += _sale_marks(look, meanings)
     if table == "feedback" and "kind" not in meanings:
         marks.append(_kind_of_feedback(look))
     used = {*meanings.values(), *(entry.value for entry in attributes)}
     unused = [name for name in look if name not in used]
-    dates = _dates(table, look, meanings)
     return Recognition(table, sure, columns, attributes, dates, marks, unused, notes)
 
 
-def _dates(table: str, look: Look, meanings: Mapping[str, str]) -> list[Entry]:
-    entries = []
+def _written(
+    table: str, look: Look, meanings: Mapping[str, str]
+) -> tuple[list[Entry], list[Entry]]:
+    """How dates are written, by column, and the decimal mark where it is no point."""
+    dates, numbers = [], []
     for meaning, name in meanings.items():
-        spec = RECORDS[table].columns[meaning]
-        found = date_format(look[name].seen, person=True) if spec.person else look[name].dates
-        if spec.reads_as in ("moment", "day") and found:
-            question = found.question and f"{name}: {found.question}"
-            entries.append(Entry(meaning, found.value, found.evidence, question))
-    return entries
-
-
-def _decimal(table: str, look: Look, meanings: Mapping[str, str]) -> list[Entry]:
-    kinds = {m: RECORDS[table].columns[m].reads_as for m in meanings}
-    numbers = [name for m, name in meanings.items() if kinds[m] in ("money", "number")]
-    found = decimal_mark(look[name].seen for name in numbers)
-    return [Entry("decimal", *found)] if found.value != "." else []
+        spec, column = RECORDS[table].columns[meaning], look[name]
+        if spec.reads_as in ("money", "number"):
+            numbers.append(column.seen)
+        elif spec.reads_as in ("moment", "day"):
+            found = date_format(column.seen, person=True) if spec.person else column.dates
+            if found:
+                question = found.question and f"{name}: {found.question}"
+                dates.append(Entry(meaning, found.value, found.evidence, question))
+    mark = decimal_mark(numbers)
+    return dates, [Entry("decimal", *mark)] if mark.value != "." else []
 
 
 def _kind_of_feedback(look: Look) -> Entry:
@@ -113,22 +113,20 @@ def _money_once(columns: list[Entry], look: Look) -> tuple[list[Entry], list[str
     """
     have = {entry.key: entry for entry in columns}
     amount, price, pieces = (have.get(name) for name in ("amount", "unit_price", "quantity"))
-    if price and not amount and not pieces:
-        doubt = "the price, since there is no quantity"
-        have["amount"] = have.pop("unit_price")._replace(key="amount", doubt=doubt)
     if not amount:
+        if price and not pieces:
+            doubt = "the price, since there is no quantity"
+            have["amount"] = have.pop("unit_price")._replace(key="amount", doubt=doubt)
         return list(have.values()), []
-    if amount.question:
-        have.pop("unit_price", None)
-        return list(have.values()), []
-    priced = price and pieces and not price.question and not pieces.question
-    how = "" if priced and _multiplies(look, have) else _of_order(look, have)
-    if how and price and pieces and priced:
+    product = ""
+    if price and pieces and not price.question and not pieces.question:
         product = f"{price.value} x {pieces.value}"
+    a_lines = amount.question or (product and _multiplies(look, have))
+    how = "" if a_lines else _of_order(look, have)
+    if how and product:
         del have["amount"]
-        return list(have.values()), [
-            f"amount: {amount.value} {how}; {product} is taken as the money of a line"
-        ]
+        note = f"amount: {amount.value} {how}; {product} is taken as the money of a line"
+        return list(have.values()), [note]
     if how:
         question = f"{amount.value} {how}: is it the money of the line, or of the whole order?"
         have["amount"] = Entry("amount", ASK, question=question)
@@ -185,9 +183,10 @@ def _sale_marks(look: Look, meanings: Mapping[str, str]) -> list[Entry]:
 
 def _by_status(texts: Mapping[str, list[str]]) -> tuple[list[Entry], list[Entry]]:
     """The words in status for returns, and for rows that never became a sale."""
-    of = {text: "kept" for text in texts["status"] if text}
-    for text in of:
-        of[text] = next((w for w in ("kept", "returned", "won", "void") if says(text, w)), "kept")
+    of = {
+        text: next((word for word in STATUSES if says(text, word)), "kept")
+        for text in dict.fromkeys(filter(None, texts["status"]))
+    }
     if "won" in of.values():  # a deal is a sale when it is won, and only then
         of = {text: word if word == "won" else "void" for text, word in of.items()}
     returned, void = ([text for text in of if of[text] == word] for word in ("returned", "void"))
@@ -212,14 +211,13 @@ def _of_returned(texts: Mapping[str, list[str]], returned: list[str]) -> Entry:
         keys.append(list(zip(numbers, products, strict=True)))
     if {"customer_id", "amount"} <= texts.keys():
         keys.append(list(zip(texts["customer_id"], texts["amount"], products, strict=True)))
-    sold = {
-        k for way in keys for k, s in zip(way, statuses, strict=True) if s not in {*returned, ""}
-    }
     rows = [n for n, status in enumerate(statuses) if status in returned]
-    back = [any(way[n] in sold for way in keys) for n in rows]
+    sales = [n for n, status in enumerate(statuses) if status and status not in returned]
+    sold = {way[n] for way in keys for n in sales}
+    back = sum(any(way[n] in sold for way in keys) for n in rows)
     words = ", ".join(returned)
-    if sum(back) >= max(len(back) / 2, 1):
-        found = f"{sum(back):,} of {len(back):,} rows with {words} have their sale in another row"
+    if back >= max(len(rows) / 2, 1):
+        found = f"{back:,} of {len(rows):,} rows with {words} have their sale in another row"
         return Entry("returns", {"status": returned}, found)
     question = (
         f"is a row with {words} the money paid back for a sale in another row (write {{status:"
@@ -246,11 +244,10 @@ def _cancellations(order_ids: list[str]) -> list[Entry]:
 
 def _order_key(look: Look, meanings: Mapping[str, str]) -> list[Entry]:
     """The columns that tell order lines apart, rows that are repeated whole left aside."""
-    names = list(look)
     rows = set(zip(*(column.values for column in look.values()), strict=True))
     for key, enough in ORDER_KEYS:
         if set(key) <= set(meanings):
-            places = [names.index(meanings[meaning]) for meaning in key]
+            places = [list(look).index(meanings[meaning]) for meaning in key]
             keys = [tuple(row[place] for place in places) for row in rows]
             keys = [found for found in keys if all(found)]
             if keys and len(set(keys)) >= enough * len(keys):

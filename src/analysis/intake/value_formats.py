@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from analysis.intake.parsing import SIGNS
+from analysis.intake.parsing import CURRENCY, GROUPING, NUMBER_STEPS, NUMERAL
 
 ASK = "?"  # stands in the dataset file where a person has to decide
 MOST = 0.95  # share of a column's values that must be alike; the rest are typing errors
@@ -24,11 +24,7 @@ NUMBERED = {
     "epoch_s": (315_532_800, 4_102_444_800, "seconds since 1970"),
     "epoch_ms": (315_532_800_000, 4_102_444_800_000, "milliseconds since 1970"),
 }
-FIRST = {
-    "dmy": "the day comes first",
-    "mdy": "the month comes first",
-    "ymd": "the year comes first",
-}
+FIRST = {"d": "the day comes first", "m": "the month comes first", "y": "the year comes first"}
 # How days look, and the formats that may stand behind each; {0} is the mark between the parts.
 DAYS = (
     (r"\d{4}([-/.])\d{1,2}\1\d{1,2}", ("%Y{0}%m{0}%d",)),
@@ -48,8 +44,12 @@ CLOCK = re.compile(
 )
 CLOCK_PARTS = {"s": ":%S", "f": ".%f", "p": "%p", "z": "%z"}
 ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?(Z|[+-]\d\d(:\d\d)?)?)?)?")
-PLAIN = re.compile(r"-?\d+(\.\d\d?)?")  # most numbers; told first, to be fast
-CURRENCY = "[A-Z]{3}|" + "|".join(map(re.escape, SIGNS))
+PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d\d?)?", re.A | re.I)
+GROUPED, DIGITS = re.compile(NUMERAL, re.A), re.compile(r"-?[\d.,]*", re.A)
+BARE = re.compile(r"[\d\s.,'’()+−–-]")  # of what is no currency
+STEPS = [(re.compile(pattern, re.A), instead) for pattern, instead in NUMBER_STEPS]
+MONEY = re.compile(f"(?i)({CURRENCY}){{1,2}}")  # before the number and behind it
+SWAPPED = str.maketrans(".,", ",.")
 
 # A value and where it stands.
 Placed = tuple[str, str]
@@ -77,15 +77,14 @@ def days_in(text: str) -> dict[str, dt.date]:
     if len(text) > 40:
         return {}
     text = unicodedata.normalize("NFKC", text).strip()
-    if not (clock := CLOCK.search(text)):
-        found = _days(text)
-    else:
+    clock = CLOCK.search(text)
+    found = _days(text[: clock.start()] if clock else text)
+    if clock:
         tail = ("T" if "T" in clock["t"] else " ") + ("%I:%M" if clock["p"] else "%H:%M")
         for name, part in CLOCK_PARTS.items():
             if clock[name]:
                 tail += " " * clock[name].startswith(" ") + part
-        days = _days(text[: clock.start()])
-        found = {form + tail: day for form, day in days.items() if "%H" not in form}
+        found = {form + tail: day for form, day in found.items() if "%H" not in form}
     iso = next((day for form, day in found.items() if form.startswith("%Y-%m-%d")), None)
     return {"iso": iso, **found} if iso and ISO.fullmatch(text) else found
 
@@ -122,37 +121,38 @@ def date_format(placed: Sequence[Placed], person: bool = False) -> Verdict | Non
     reads: Counter[str] = Counter()
     for text, found in read.items():
         reads.update(dict.fromkeys(found, counts[text]))
-    form = max(reads, key=lambda f: reads[f])
-    rivals = {f for f in reads if order(f) != order(form) and _skeleton(f) == _skeleton(form)}
-    seen = [one for one in placed if one[0] in read]
-    by_form = (p for p in seen if form in read[p[0]] and not rivals & read[p[0]].keys())
-    against = (p for p in seen if form not in read[p[0]] and rivals & read[p[0]].keys())
-    numeric = order(form) != "ymd" and not re.search("%[bB]", form)
-    proof, question = "", ""
-    if (proven := next(by_form, None)) and (rivals or numeric):
-        proof = f"{_shown(proven, person)}: {FIRST[order(form)]}"
-    if contrary := next(against, None):
-        other = FIRST[order(next(f for f in rivals if f in read[contrary[0]]))]
+    ((form, most),) = reads.most_common(1)
+    rivals = {f for f in reads if order(f)[0] != order(form)[0] and _parts(f) == _parts(form)}
+    seen = [(one, read[one[0]]) for one in placed if one[0] in read]
+    proof = next((one for one, has in seen if form in has and not rivals & has.keys()), None)
+    contrary = next((one for one, has in seen if form not in has and rivals & has.keys()), None)
+    evidence = f"{_shown(proof, person)}: {FIRST[order(form)[0]]}" if proof else ""
+    question = ""
+    if contrary:
+        other = FIRST[order(next(f for f in rivals if f in read[contrary[0]]))[0]]
         question = (
-            f"{proof}, but {_shown(contrary, person)}: {other}; make them one in the file, then"
+            f"{evidence}, but {_shown(contrary, person)}: {other}; make them one in the file, then"
             " write its format"
         )
-    elif rivals and not proven:
-        question = _either(seen, read, person)
-    elif reads[form] < MOST * dated:
-        odd = next(one for one in seen if form not in read[one[0]])
+    elif rivals and not proof:
+        question = _either(seen, person)
+    elif most < MOST * dated:
+        odd = next(one for one, has in seen if form not in has)
         question = (
-            f"{form} reads {reads[form]:,} of {dated:,} dates, but not {_shown(odd, person)}; make"
+            f"{form} reads {most:,} of {dated:,} dates, but not {_shown(odd, person)}; make"
             " them one in the file, or write the format whose dates are to be kept"
         )
     if question:
         return Verdict(ASK, question=question)
-    others = dated - reads[form]
-    rest = f"{others:,} of {dated:,} are written otherwise" if others else ""
-    return Verdict(form, "; ".join(filter(None, [proof, rest])))
+    # A word for the month, or the year in front, needs no evidence.
+    certain = order(form) == "ymd" or re.search("%[bB]", form)
+    rest = f"{dated - most:,} of {dated:,} are written otherwise" if most < dated else ""
+    known = "" if certain and not rivals else evidence
+    return Verdict(form, "; ".join(filter(None, [known, rest])))
 
 
-def _skeleton(form: str) -> str:
+def _parts(form: str) -> str:
+    """A format without what its parts are."""
     return re.sub("%[A-Za-z]", "%", form)
 
 
@@ -160,11 +160,10 @@ def _shown(placed: Placed, person: bool) -> str:
     return f"{mask(placed[0]) if person else placed[0]} in {placed[1]}"
 
 
-def _either(seen: Sequence[Placed], read: dict[str, dict[str, dt.date]], person: bool) -> str:
+def _either(seen: Sequence[tuple[Placed, dict[str, dt.date]]], person: bool) -> str:
     """The question which of several formats a date is written in."""
-    first = next((one for one in seen if len(set(read[one[0]].values())) > 1), seen[0])
-    days = read[first[0]].items()
-    choices = [form if person else f"{form} ({day.day} {day:%B %Y})" for form, day in days]
+    first, days = next((one for one in seen if len(set(one[1].values())) > 1), seen[0])
+    choices = [form if person else f"{form} ({day.day} {day:%B %Y})" for form, day in days.items()]
     return (
         f"{_shown(first, person)} may be {' or '.join(choices)}, and no other value decides; write"
         " the format"
@@ -172,7 +171,7 @@ def _either(seen: Sequence[Placed], read: dict[str, dict[str, dt.date]], person:
 
 
 def _numbered(counts: Counter[str]) -> Verdict | None:
-    """The unit of dates that are written as numbers, in which they lie between 1927 and 2100."""
+    """The unit of dates that are written as numbers."""
     numbers = {text: float(text) for text in counts if re.fullmatch(r"\d+(\.\d+)?", text)}
     for form, (low, high, unit) in NUMBERED.items():
         inside = sum(counts[text] for text, n in numbers.items() if low <= n <= high)
@@ -184,39 +183,31 @@ def _numbered(counts: Counter[str]) -> Verdict | None:
 # --- numbers
 
 
-def bare(text: str) -> str:
-    """A number without its sign, currency, blanks and apostrophes."""
-    text = re.sub(r"\s|'", "", unicodedata.normalize("NFKC", text).upper())
-    text = re.sub(r"^\((.*)\)$|^(.*)-$", r"\1\2", text)
-    return re.sub(rf"^[-+−]?({CURRENCY})?[-+−]?|({CURRENCY})$", "", text)
-
-
 @lru_cache(1 << 16)
+def number(text: str, decimal: str = ".") -> Decimal | None:
+    """The number a text names with a decimal mark, as `parsing.read_number` reads it."""
+    text = unicodedata.normalize("NFKC", text)
+    text = text.translate(SWAPPED) if decimal == "," else text
+    if not PLAIN.fullmatch(text):
+        rest = BARE.sub("", text)
+        if rest and not MONEY.fullmatch(rest):
+            return None  # most texts, told before the costly steps
+        if rest or not DIGITS.fullmatch(text):
+            for pattern, instead in STEPS:
+                text = pattern.sub(instead, text)
+        numeral = GROUPED.search(text)
+        text = re.sub(GROUPING, "", numeral[0]) if numeral else ""
+    return Decimal(text) if PLAIN.fullmatch(text) else None
+
+
 def mark(text: str) -> str | None:
     """The decimal mark that a number shows: . or , or "" where none, ? where it may also group
     thousands; None: no number.
     """
-    if PLAIN.fullmatch(text):
-        return "." if "." in text else ""
-    digits = bare(text)
-    marks = re.sub(r"\d", "", digits)
-    if not re.fullmatch(r"\d+([.,]\d+)*|[.,]\d+", digits):
-        return None
-    groups = rf"\d{{1,3}}(\{marks[:1]}\d{{3}})+"
-    if len(set(marks)) == 2:
-        return marks[-1] if re.fullmatch(rf"{groups}\{marks[-1]}\d+", digits) else None
-    grouped = re.fullmatch(groups, digits)
-    if len(marks) > 1:
-        return {".": ",", ",": "."}[marks[0]] if grouped else None
-    return "?" if marks and grouped and not digits.startswith("0") else marks
-
-
-def number(text: str, decimal: str) -> Decimal | None:
-    """The number a text names, with its sign."""
-    if mark(text) is None:
-        return None
-    digits = bare(text).replace("." if decimal == "," else ",", "").replace(",", ".")
-    return Decimal(digits) * (-1 if re.match(r"\D*[-−(]|.*-$", text.strip()) else 1)
+    point, comma = number(text, "."), number(text, ",")
+    if point is None or comma is None:
+        return "." if point is not None else "," if comma is not None else None
+    return "" if point == comma else "?"
 
 
 def decimal_mark(columns: Iterable[Sequence[Placed]]) -> Verdict:
@@ -231,13 +222,11 @@ def decimal_mark(columns: Iterable[Sequence[Placed]]) -> Verdict:
             f"{found['.']} has a decimal point, {found[',']} a decimal comma; make them one in the"
             " file, then write . or ,"
         )
-    elif list(found) == ["?"]:
+        return Verdict(ASK, question=question)
+    if list(found) == ["?"]:
         question = (
             f"the mark of {found['?']} may group thousands or begin decimals, and no other value"
             " decides"
         )
-    elif "," in found:
-        return Verdict(",", f"{found[',']}: a decimal comma")
-    else:
-        return Verdict(".")
-    return Verdict(ASK, question=question)
+        return Verdict(ASK, question=question)
+    return Verdict(",", f"{found[',']}: a decimal comma") if "," in found else Verdict(".")

@@ -46,7 +46,8 @@ def read(piece: Piece) -> Rows:
         raise InputError(f"has several sheets; name one as sheet: {', '.join(names)}")
     if sheet and sheet not in names:
         raise InputError(f"has no sheet {sheet!r}; found: {', '.join(names)}")
-    header, rest = headed(_cells(book, sheet or names[0]), piece.file.header)
+    cells = _cells(book, sheet or names[0], piece.file.decimal)
+    header, rest = headed(cells, piece.file.header)
     width = max((n for n, name in enumerate(header, start=1) if name), default=0)
     columns = column_names(header[:width])
     return Rows(columns, lambda wanted: row_batches(_padded(rest, width), columns, wanted))
@@ -124,12 +125,18 @@ def _names(book: Any) -> list[str]:
     return [one.name for one in book.sheets_metadata if one.typ == SheetTypeEnum.WorkSheet]
 
 
-def _cells(book: Any, name: str) -> Iterator[Row]:
+def _cells(book: Any, name: str, decimal: str = ".") -> Iterator[Row]:
+    """Rows of a sheet, its numbers with the decimal mark that the texts have."""
+
+    def typed(value: Any) -> str:
+        text = as_typed(value)
+        return text.replace(".", decimal) if isinstance(value, float) else text
+
     with _as_workbook():
         page = book.get_sheet_by_name(name)
         left = [""] * (page.start[1] if page.start else 0)
         for number, row in enumerate(page.iter_rows(), start=1):
-            yield number, left + [as_typed(value) for value in row]
+            yield number, left + [typed(value) for value in row]
 
 
 def _padded(rows: Iterator[Row], width: int) -> Iterator[Row]:

@@ -32,7 +32,10 @@ def outcomes(ax: Axes, account: pd.DataFrame) -> None:
     for outcome, colour in OUTCOME_COLOURS.items():
         label = say.word(outcome)
         ax.barh(range(len(shares)), shares[outcome], 0.6, left[outcome], color=colour, label=label)
-    _named_bars(ax, [short(name) for name in shares.index])
+    # Of a long name its end, which tells files apart
+    _named_bars(
+        ax, [n if len(n) <= MOST_LETTERS else f"…{n[1 - MOST_LETTERS :]}" for n in shares.index]
+    )
     ax.figure.legend(ncols=3, loc="outside lower center")
 
 
@@ -60,11 +63,9 @@ def _named_bars(ax: Axes, names: list[str]) -> None:
 def daily_lines(ax: Axes, daily: pd.DataFrame) -> None:
     """Lines by day, the odd days marked. Columns: day, lines, oddity."""
     ax.plot(daily.day, daily.lines, color=ACCENT, lw=0.6)
-    for oddity, colour in ODDITY_COLOURS.items():
-        odd = daily[daily.oddity == oddity]
-        if len(odd):
-            ax.plot(odd.day, odd.lines, "o", ms=4, color=colour, label=say.word(oddity))
-    if (daily.oddity != "").any():
+    for oddity, odd in daily[daily.oddity != ""].groupby("oddity"):
+        colour, label = ODDITY_COLOURS[str(oddity)], say.word(oddity)
+        ax.plot(odd.day, odd.lines, "o", ms=4, color=colour, label=label)
         ax.legend()
     ax.set_ylim(bottom=0)
     months(ax)
@@ -77,8 +78,3 @@ def staleness(ax: Axes, stale: pd.DataFrame) -> None:
     days = [say.form("int", days) for days in stale.older_than_days]
     ax.bar(days, stale.share, 0.6, color=ACCENT)
     percents(ax)
-
-
-def short(name: str) -> str:
-    """A name that fits beside a bar; of a long one its end, which tells files apart."""
-    return name if len(name) <= MOST_LETTERS else f"…{name[1 - MOST_LETTERS :]}"
