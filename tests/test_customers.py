@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import customers, schema
-from analysis.intake import cleaning, readers
+from analysis.intake import cleaning
 
 CALIBRATION_END = dt.date(1997, 9, 30)
 AS_OF = dt.date(2024, 3, 31)
@@ -94,9 +94,13 @@ def described_by_hand(log, as_of, window_days):
 @given(PAST, st.sampled_from([0, 1, 30, 365]))
 @settings(max_examples=10)
 def test_every_column_is_what_its_contract_says(ledger, log, window_days):
-    people = customers.at(ledger(log), AS_OF, window_days)
+    people = customers.at(ledger(log[::-1]), AS_OF, window_days)
     by_hand = described_by_hand(log, AS_OF, window_days).astype(people.dtypes)
     pd.testing.assert_frame_equal(people, by_hand, rtol=1e-12)
+    weekly = customers.weekly_orders(ledger(log), AS_OF)
+    assert weekly["first"].sum() == (people.orders > 0).sum()
+    assert weekly["repeat"].sum() == people.frequency.sum()
+    assert weekly.revenue.sum() == pytest.approx(people.revenue.sum())
 
 
 def test_one_customer_by_hand(ledger):
@@ -107,21 +111,16 @@ def test_one_customer_by_hand(ledger):
         ("a", dt.date(2024, 1, 21), "-30"),
         ("a", dt.date(2024, 3, 1), "50"),
     ]
-    a = customers.at(ledger(log), AS_OF, window_days=31).iloc[0]
+    a = customers.at(ledger(log), AS_OF, window_days=31, trailing=[30]).iloc[0]
     assert (a.orders, a.frequency, a.repeat_valued, a.window_orders) == (3, 2, 1, 1)
     assert (a.recency_days, a.age_days) == (30, 90)
+    assert (a.orders_30, a.revenue_30) == (0, 0)  # the window holds as many days as it says
     assert (a.revenue, a.window_revenue, a.repeat_value) == (50, 50, 50)
     assert a.order_value == pytest.approx(80 / 3)
 
 
-def test_the_window_holds_as_many_days_as_it_says(ledger):
-    log = ledger([("a", AS_OF - dt.timedelta(days=30), "5")])
-    assert customers.at(log, AS_OF, window_days=31).window_orders.tolist() == [1]
-    assert customers.at(log, AS_OF, window_days=30).window_orders.tolist() == [0]
-
-
 @given(PAST, lines(AS_OF + dt.timedelta(days=1), dt.date(2024, 6, 30)), st.sampled_from([0, 30]))
-@settings(max_examples=12)
+@settings(max_examples=6)
 def test_nothing_after_the_day_changes_any_column(ledger, log, later, window_days):
     before = customers.at(ledger(log), AS_OF, window_days)
     pd.testing.assert_frame_equal(customers.at(ledger(log + later), AS_OF, window_days), before)
@@ -141,17 +140,6 @@ def test_fault_41_a_return_is_netted_on_its_own_day_and_not_before(judge):
         assert then[["revenue", "orders"]].to_numpy().tolist() == [[revenue, orders]]
         assert then.order_value.tolist() == [50 if orders == 1 else 35]
     assert customers.at(log, dt.date(2024, 2, 10), window_days=30).window_revenue.tolist() == [-50]
-
-
-@given(PAST, st.randoms(use_true_random=False))
-@settings(max_examples=12)
-def test_order_of_lines_does_not_matter(ledger, log, random):
-    pd.testing.assert_frame_equal(
-        customers.at(ledger(log), AS_OF),
-        customers.at(ledger(random.sample(log, len(log))), AS_OF),
-        rtol=0,
-        atol=0,
-    )
 
 
 def test_revenue_of_all_customers_is_that_of_the_log(cdnow):
@@ -178,7 +166,7 @@ def test_the_next_order_is_the_first_within_the_days_after_the_origin(ledger):
 
 
 @given(PAST, st.integers(1, 60))
-@settings(max_examples=10)
+@settings(max_examples=6)
 def test_who_orders_next_and_when(ledger, log, horizon):
     """The first of the days with an order by plain Python."""
     origin = dt.date(2024, 2, 10)
@@ -206,15 +194,6 @@ def test_weeks_end_on_the_day_of_the_picture(ledger):
     assert weekly[["first", "repeat", "revenue"]].to_numpy().tolist() == [[1, 0, 5], [1, 1, 10]]
 
 
-@given(PAST)
-@settings(max_examples=10)
-def test_weeks_add_up_to_the_customers(ledger, log):
-    people, weekly = customers.at(ledger(log), AS_OF), customers.weekly_orders(ledger(log), AS_OF)
-    assert weekly["first"].sum() == (people.orders > 0).sum()
-    assert weekly["repeat"].sum() == people.frequency.sum()
-    assert weekly.revenue.sum() == pytest.approx(people.revenue.sum())
-
-
 # Logs without money
 
 
@@ -233,7 +212,7 @@ def without_money(log):
         max_size=20,
     )
 )
-@settings(max_examples=10)
+@settings(max_examples=5)
 def test_orders_count_without_money_and_money_is_unknown(ledger, log):
     people = customers.at(without_money(log), AS_OF, 30, trailing=[7])
     priced = customers.at(ledger([(*line, "5") for line in log]), AS_OF, 30, trailing=[7])
@@ -262,52 +241,33 @@ def profiles_of(*ids):
 
 def test_who_has_a_profile_and_no_order_is_a_prospect(ledger):
     log = ledger([("7", dt.date(2024, 3, 1), "5"), ("9", dt.date(2024, 3, 1), "-5")])
-    known = customers.at(log, AS_OF, 30)
+    known = customers.at(log, AS_OF, 30, trailing=[30])
     people = customers.with_prospects(known, profiles_of("8", "7", "07"), AS_OF)
     assert people.customer_id.tolist() == ["07", "7", "8", "9"]
     new = people[people.customer_id.isin(["07", "8"])]
-    assert (
-        new[["orders", "frequency", "repeat_valued", "window_orders", "revenue", "window_revenue"]]
-        .eq(0)
-        .all(axis=None)
-    )
-    assert (
-        new[
-            ["first_order", "last_order", "recency_days", "age_days", "order_value", "repeat_value"]
-        ]
-        .isna()
-        .all(axis=None)
-    )
+    counts = ["orders", "frequency", "repeat_valued", "window_orders", "orders_30"]
+    assert new[[*counts, "revenue", "window_revenue", "revenue_30"]].eq(0).all(axis=None)
+    nothing = ["first_order", "last_order", "recency_days", "age_days", "order_value"]
+    assert new[[*nothing, "repeat_value"]].isna().all(axis=None)
     before = people[people.customer_id.isin(known.customer_id)].reset_index(drop=True)
     pd.testing.assert_frame_equal(before, known, check_dtype=False)
     schema.conform("customers", people)
+    same = customers.with_prospects(known, profiles_of("7"), AS_OF)
+    pd.testing.assert_frame_equal(same, known, check_dtype=False)
 
 
 def test_of_a_past_day_only_those_known_by_then_are_surely_prospects(ledger):
-    profiles = ibis.memtable(
-        pa.table(
-            {
-                "customer_id": ["x", "y", "z"],
-                "first_contact": [AS_OF, AS_OF + dt.timedelta(1), None],
-            }
-        )
-    )
+    contact = [AS_OF, AS_OF + dt.timedelta(1), None]
+    table = pa.table({"customer_id": ["x", "y", "z"], "first_contact": contact})
+    profiles = ibis.memtable(table)
     known = customers.at(ledger([("7", AS_OF, "5")]), AS_OF)
-    assert customers.with_prospects(known, profiles, AS_OF).customer_id.tolist() == ["7", "x", "z"]
-    assert customers.with_prospects(known, profiles, AS_OF, surely=True).customer_id.tolist() == [
-        "7",
-        "x",
-    ]
-    assert customers.with_prospects(
-        known, profiles_of("8"), AS_OF, surely=True
-    ).customer_id.tolist() == ["7"]
-
-
-def test_nobody_is_a_prospect_where_all_with_a_profile_have_bought(ledger):
-    known = customers.at(ledger([("7", AS_OF, "5")]), AS_OF)
-    pd.testing.assert_frame_equal(
-        customers.with_prospects(known, profiles_of("7"), AS_OF), known, check_dtype=False
-    )
+    for told, surely, expected in (
+        (profiles, False, ["7", "x", "z"]),
+        (profiles, True, ["7", "x"]),
+        (profiles_of("8"), True, ["7"]),
+    ):
+        people = customers.with_prospects(known, told, AS_OF, surely=surely)
+        assert people.customer_id.tolist() == expected
 
 
 def test_the_revenue_of_prospects_is_unknown_where_all_money_is():
@@ -318,14 +278,8 @@ def test_the_revenue_of_prospects_is_unknown_where_all_money_is():
     schema.conform("customers", people)
 
 
-def test_trailing_windows_of_prospects_are_empty_too(ledger):
-    known = customers.at(ledger([("7", AS_OF, "5")]), AS_OF, trailing=[30])
-    people = customers.with_prospects(known, profiles_of("8"), AS_OF)
-    assert people[["orders_30", "revenue_30"]].to_numpy().tolist() == [[1, 5], [0, 0]]
-
-
 @given(PAST, st.lists(st.sampled_from(["7", "007", "张三", "x", "y"]), unique=True, min_size=1))
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_everybody_known_stands_there_once(ledger, log, names):
     known = customers.at(ledger(log), AS_OF)
     people = customers.with_prospects(known, profiles_of(*names), AS_OF)
@@ -333,22 +287,6 @@ def test_everybody_known_stands_there_once(ledger, log, names):
     assert people.orders.sum() == known.orders.sum()
     assert people.revenue.sum() == pytest.approx(known.revenue.sum())
     schema.conform("customers", people)
-
-
-def test_the_invented_company_has_its_prospects(crm_demo):
-    """Those that the truth says never bought, and everybody else whose lines were all set apart."""
-    known = customers.at(crm_demo.transactions, crm_demo.dataset.as_of)
-    people = customers.with_prospects(
-        known, cleaning.records(crm_demo.judged["customers"]), crm_demo.dataset.as_of
-    )
-    truth = pd.read_parquet(readers.sample_path("crm_demo/truth") / "customers.parquet").set_index(
-        "customer_id"
-    )
-    prospects = people[~people.customer_id.isin(known.customer_id)].customer_id
-    assert set(truth.index[truth.group == "prospect"]) <= set(prospects)
-    unlisted = crm_demo.truth["files"]["accounts.xlsx"]["unlisted"]
-    assert set(unlisted) <= set(known.customer_id)
-    assert set(people.customer_id) <= set(truth.index)
 
 
 # Shared definitions
