@@ -24,7 +24,7 @@ def test_an_entry_is_all_that_a_format_needs():
             assert described(name, f"orders{ending}").kind == name
             assert described(name, f"b/*{ending.upper()}").kind == name
         assert callable(form.read) and set(form.keys) <= set(TableFile.model_fields)
-        assert bool(form.part) == (form.parts is not formats._no_parts)
+        assert bool(form.part) == bool(form.parts)
         assert not form.part or form.part in form.keys
         for key in form.keys:
             assert name in formats.with_key(key)

@@ -17,7 +17,7 @@ import yaml
 from analysis.errors import InputError
 from analysis.intake import dataset, readers, store
 from analysis.intake.formats import FORMATS
-from analysis.intake.rows import Rows, row_batches
+from analysis.intake.rows import opened
 from analysis.schema import RECORDS
 
 COLUMNS = {"customer_id": "id", "date": "day", "amount": "eur"}
@@ -210,9 +210,7 @@ def test_a_server_is_always_read_anew(shop, tmp_path, monkeypatch):
 
     def server(piece):
         asked.append(piece.name)
-        numbered = ((n, list(row)) for n, row in enumerate(content, start=1))
-        names = list(COLUMNS.values())
-        return Rows(names, lambda wanted: row_batches(numbered, names, wanted))
+        return opened([*COLUMNS.values()], [(n, [*row]) for n, row in enumerate(content, start=1)])
 
     served = dataclasses.replace(FORMATS["postgresql"], read=server)
     monkeypatch.setitem(FORMATS, "postgresql", served)

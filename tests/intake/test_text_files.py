@@ -301,7 +301,7 @@ def test_a_long_whitespace_file_loses_nothing_between_batches(read, monkeypatch)
 
 def test_what_is_clean_goes_the_fast_way(read, monkeypatch):
     """Also with quotes, line breaks in fields and rows of a wrong length."""
-    monkeypatch.setattr(text_files, "_parsed_exactly", None)
+    monkeypatch.setattr(text_files._Csv, "parsed_exactly", None)
     log = read(HEADER + ROW + '8,"2024-01-06, ""noon""\nor later",5\n9,2024\n"","",""\n' + ROW)
     assert of(log, "line") == [2, 3, 5, 6, 7] and log[2] == {"line": 5, "fields": 2}
     assert log[1]["date"] == '2024-01-06, "noon"\nor later'

@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from analysis.engine import ENGINE_MEMORY, SPILL, quiet
 from analysis.errors import InputError
-from analysis.intake.rows import BATCH_ROWS, Piece, Row, Rows, as_typed, one_line, row_batches
+from analysis.intake.rows import BATCH_ROWS, Piece, Row, Rows, as_typed, one_line, opened
 from analysis.intake.text_files import BLOCK_BYTES, csv_rows, whole_lines
 
 ONE_SELECT = "the query must be one SELECT that only reads; correct query"
@@ -63,10 +63,8 @@ def _sqlite_may(action: int, first: str | None, function: str | None, *_: str | 
     return sqlite3.SQLITE_OK if action in SQLITE_MAY or calls else sqlite3.SQLITE_DENY
 
 
-def _sqlite_connection(path: Path) -> sqlite3.Connection:
-    """It reads only, and is used by one thread after the other: the engine fetches rows in threads
-    of its own.
-    """
+def _sqlite(path: Path) -> sqlite3.Connection:
+    """It reads only. The engine fetches rows in threads of its own, one after the other."""
     base = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
     base.set_authorizer(_sqlite_may)
     return base
@@ -75,31 +73,22 @@ def _sqlite_connection(path: Path) -> sqlite3.Connection:
 def sqlite_tables(path: Path) -> dict[str, list[list[str]]]:
     """The tables and views of an SQLite file, in the order of their names."""
     ask = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
-    with (
-        _as_said_by("SQLite", sqlite3.Error),
-        closing(_sqlite_connection(path)) as base,
-    ):
+    with _as_said_by("SQLite", sqlite3.Error), closing(_sqlite(path)) as base:
         return {name: [] for (name,) in base.execute(ask)}
-
-
-def sqlite_files(piece: Piece) -> list[Path]:
-    """The file, and what it has not yet taken up."""
-    return [piece.path, *_if_there(f"{piece.path}-wal")]
 
 
 def read_sqlite(piece: Piece) -> Rows:
     """The rows of a table or query of an SQLite file."""
     with _as_said_by("SQLite", sqlite3.Error):
         try:
-            found = _sqlite_connection(piece.path).execute(_select(piece))
+            found = _sqlite(piece.path).execute(_select(piece))
         except sqlite3.Error as error:
             if SQLITE_REFUSES.search(str(error)):
                 raise InputError(f"{ONE_SELECT} ({one_line(error)})") from None
             raise
     if found.description is None:  # a comment only
         raise InputError(ONE_SELECT)
-    header = [column[0] for column in found.description]
-    return Rows(header, lambda wanted: row_batches(_sqlite_rows(found), header, wanted))
+    return opened([column[0] for column in found.description], _sqlite_rows(found))
 
 
 def _sqlite_rows(found: sqlite3.Cursor) -> Iterator[Row]:
@@ -111,6 +100,19 @@ def _sqlite_rows(found: sqlite3.Cursor) -> Iterator[Row]:
 # --- DuckDB and Parquet
 
 
+def files(piece: Piece) -> list[Path]:
+    """The files that decide what is read: the file or all of a folder, what a database has not yet
+    taken up, and what a query may name.
+    """
+    path = piece.path
+    if path.is_dir():
+        return sorted(inside for inside in path.rglob("*") if inside.is_file())
+    elsewhere = piece.file.query and piece.file.kind != "sqlite"
+    beside = sorted(path.parent.iterdir()) if elsewhere else []
+    logs = [Path(f"{path}{end}") for end in (".wal", "-wal")]
+    return [path, *(other for other in dict.fromkeys([*logs, *beside]) if other.is_file())]
+
+
 def _engine(piece: Piece, database: Path | str = ":memory:", read_only: bool = False) -> Any:
     """A DuckDB that reads one file and those beside it: no other, none of a network, no extension,
     no variable of this program; and that cannot be told otherwise.
@@ -119,15 +121,15 @@ def _engine(piece: Piece, database: Path | str = ":memory:", read_only: bool = F
 
     base = duckdb.connect(str(database), read_only=read_only)
     quiet(base)
-    folder = piece.path if piece.path.is_dir() else piece.path.parent
-    pattern = f"*{piece.path.suffix}"
+    whole = piece.path.is_dir()
+    folder, pattern = piece.path if whole else piece.path.parent, f"*{piece.path.suffix}"
     beside = [path.name for path in folder.iterdir()] if piece.file.query else []
     allowed = [*beside, pattern, piece.path, *(folder / name for name in (*beside, pattern))]
     for setting, value in {
         "memory_limit": _literal(ENGINE_MEMORY),
         "temp_directory": _literal(SPILL),
         "file_search_path": _literal(folder),
-        "allowed_directories": f"[{_literal(folder) if piece.path.is_dir() else ''}]",
+        "allowed_directories": f"[{_literal(folder) if whole else ''}]",
         "allowed_paths": f"[{', '.join(map(_literal, allowed))}]",
         "python_enable_replacements": "false",
         "autoinstall_known_extensions": "false",
@@ -149,27 +151,6 @@ def duckdb_tables(path: Path) -> dict[str, list[list[str]]]:
         closing(duckdb.connect(str(path), read_only=True)) as base,
     ):
         return {name: [] for (name,) in base.execute(ask).fetchall()}
-
-
-def duckdb_files(piece: Piece) -> list[Path]:
-    """The file, what it has not yet taken up, and what a query may name."""
-    return [piece.path, *_if_there(f"{piece.path}.wal"), *_beside(piece)]
-
-
-def parquet_files(piece: Piece) -> list[Path]:
-    """The file, or all of a folder, and what a query may name."""
-    if piece.path.is_dir():
-        return sorted(inside for inside in piece.path.rglob("*") if inside.is_file())
-    return [piece.path, *_beside(piece)]
-
-
-def _beside(piece: Piece) -> list[Path]:
-    asked = piece.path.parent.iterdir() if piece.file.query else ()
-    return sorted(path for path in asked if path.is_file())
-
-
-def _if_there(name: str) -> list[Path]:
-    return [path for path in [Path(name)] if path.is_file()]
 
 
 def read_duckdb(piece: Piece) -> Rows:
@@ -196,26 +177,20 @@ def _engine_rows(base: Any, query: str) -> Rows:
             raise InputError(ONE_SELECT)
         asked = f"({query}\n)"  # it may end with a comment
         found = base.sql(f"FROM {asked}")
-    types = dict(zip(found.columns, map(str, found.types), strict=True))
 
-    def batches(wanted: list[str]) -> Iterator[pa.RecordBatch]:
-        texts = [f"{_as_text(name, types[name])} AS {_quoted(name)}" for name in wanted]
-        ask = (
-            f"SELECT row_number() OVER () AS line, NULL::BIGINT AS fields, {', '.join(texts)}"
-            f" FROM {asked}"
-        )
+    def batches(places: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        texts = ", ".join(_as_text(found.columns[place], found.types[place]) for place in places)
+        ask = f"SELECT row_number() OVER () AS line, NULL::BIGINT AS fields, {texts} FROM {asked}"
         with _as_said_by("DuckDB", duckdb.Error, OSError, pa.ArrowException):
             yield from base.sql(ask).to_arrow_reader(BATCH_ROWS)
 
     return Rows(list(found.columns), batches)
 
 
-def _as_text(name: str, kind: str) -> str:
-    """Whole numbers that are kept as floating ones, as ids beside empty cells are, are written
-    whole.
-    """
+def _as_text(name: str, kind: Any) -> str:
+    """A column as text; whole also where ids beside empty cells are kept as floating numbers."""
     column = _quoted(name)
-    if kind in ("DOUBLE", "FLOAT"):
+    if str(kind) in ("DOUBLE", "FLOAT"):
         whole = f"{column} = trunc({column}) AND abs({column}) < 1e15"
         return f"CASE WHEN {whole} THEN {column}::BIGINT::VARCHAR ELSE {column}::VARCHAR END"
     return f"{column}::VARCHAR"
@@ -229,7 +204,15 @@ def read_postgresql(piece: Piece) -> Rows:
     query = _select(piece)
     _check_select(query)
     rows = csv_rows(whole_lines(_gathered(_copied(piece.file.connection, query))), ",", 1)
-    return Rows(rows.header, lambda wanted: _counted(rows.batches(wanted)))
+
+    def batches(places: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        count = 0
+        for batch in rows.batches(places):
+            line = pa.array(np.arange(count + 1, count + len(batch) + 1))
+            yield batch.set_column(0, "line", line)
+            count += len(batch)
+
+    return Rows(rows.header, batches)
 
 
 def _check_select(query: str) -> None:
@@ -267,22 +250,12 @@ def _copied(connection: str, query: str) -> Iterator[bytes]:
                 yield from map(bytes, copied)
 
 
-def _counted(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """With the number of each row as its line."""
-    count = 0
-    for batch in batches:
-        yield batch.set_column(0, "line", pa.array(np.arange(count + 1, count + len(batch) + 1)))
-        count += len(batch)
-
-
 def _gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Small chunks put together to blocks."""
-    some: list[bytes] = []
-    size = 0
+    block = bytearray()
     for chunk in chunks:
-        some.append(chunk)
-        size += len(chunk)
-        if size >= BLOCK_BYTES:
-            yield b"".join(some)
-            some, size = [], 0
-    yield b"".join(some)
+        block += chunk
+        if len(block) >= BLOCK_BYTES:
+            yield bytes(block)
+            block.clear()
+    yield bytes(block)

@@ -55,7 +55,7 @@ def form_of(path: Path) -> tuple[TableFile, list[Entry]]:
 def parts_of(path: Path, file: TableFile) -> Iterator[TableFile]:
     """A description for each sheet or table of a file that has some, else the file's own."""
     form = formats.FORMATS[file.kind]
-    if not form.part:
+    if not form.parts:
         yield file
         return
     with readers.named(str(path)):

@@ -8,16 +8,6 @@ from pathlib import Path
 from analysis.intake import databases, text_files, workbooks
 from analysis.intake.rows import Piece, Rows
 
-PACKED = ".gz"  # after the ending of a text file
-
-
-def _its_file(piece: Piece) -> list[Path]:
-    return [piece.path]
-
-
-def _no_parts(path: Path) -> dict[str, list[list[str]]]:
-    return {}
-
 
 @dataclass(frozen=True)
 class Format:
@@ -27,10 +17,9 @@ class Format:
     endings: tuple[str, ...] = ()  # of files' names
     begins: str = ""  # of files' bytes whatever their names: a regular expression
     keys: tuple[str, ...] = ()  # of a description, that mean nothing for other formats
-    files: Callable[[Piece], list[Path]] = _its_file  # that decide what is read
     # What init finds in a file: the first rows of each part, where its column names stand in a row;
     # and the key that names a part.
-    parts: Callable[[Path], dict[str, list[list[str]]]] = _no_parts
+    parts: Callable[[Path], dict[str, list[list[str]]]] | None = None
     part: str = ""
 
 
@@ -52,7 +41,6 @@ FORMATS = {
         endings=(".sqlite", ".db"),
         begins="SQLite format 3",
         keys=("table", "query"),
-        files=databases.sqlite_files,
         parts=databases.sqlite_tables,
         part="table",
     ),
@@ -61,27 +49,20 @@ FORMATS = {
         endings=(".duckdb",),
         begins=".{8}DUCK",
         keys=("table", "query"),
-        files=databases.duckdb_files,
         parts=databases.duckdb_tables,
         part="table",
     ),
     "postgresql": Format(databases.read_postgresql, keys=("table", "query")),
     "parquet": Format(
-        databases.read_parquet,
-        endings=(".parquet",),
-        begins="PAR1",
-        keys=("query",),
-        files=databases.parquet_files,
+        databases.read_parquet, endings=(".parquet",), begins="PAR1", keys=("query",)
     ),
 }
 ENDINGS = {ending: name for name, form in FORMATS.items() for ending in form.endings}
 
 
 def of_name(name: str) -> str:
-    """The format that a file's name tells: csv where it has no ending, nothing where the ending is
-    unknown.
-    """
-    endings = [ending.lower() for ending in Path(name).suffixes if ending.lower() != PACKED]
+    """The format that a file's name tells: csv without an ending, "" where that is unknown."""
+    endings = [ending.lower() for ending in Path(name).suffixes if ending.lower() != ".gz"]
     return ENDINGS.get(endings[-1], "") if endings else "csv"
 
 

@@ -19,6 +19,7 @@ LEGAL_FORMS = (
     r"\b(co|company|corp|corporation|inc|incorporated|ltd|limited|llc|plc|gmbh|ag|sa|sarl|bv|oy|ab|srl|spa)\b"
 )
 AGREED = ("yes", "y", "true", "1", "是", "x")
+COLUMNS = ("customer_id", "same_as", "accept")
 
 
 def suggestions(profiles: Table) -> pd.DataFrame:
@@ -28,34 +29,29 @@ def suggestions(profiles: Table) -> pd.DataFrame:
     Columns: customer_id, same_as, keys (which agree), accept (empty, for a person to fill with
     yes).
     """
-    keys = {name: _KEYS[name](profiles[name]) for name in _KEYS if name in profiles.columns}
-    pairs = [
-        _pairs(profiles.select("customer_id", value=value), name) for name, value in keys.items()
+    keyed = [
+        profiles.select("customer_id", key=ibis.literal(name), value=key(profiles[name]))
+        for name, key in _KEYS.items()
+        if name in profiles.columns
     ]
-    if not pairs:
+    if not keyed:
         return pd.DataFrame(columns=["customer_id", "same_as", "keys", "accept"])
-    every = ibis.union(*pairs) if len(pairs) > 1 else pairs[0]
-    found = every.group_by("customer_id", "same_as").agg(
+    every = (ibis.union(*keyed) if len(keyed) > 1 else keyed[0]).filter(_.value != "")
+    shared = every.group_by("key", "value").agg(
+        same_as=_.customer_id.min(), customers=_.customer_id.nunique()
+    )
+    few = shared.filter(_.customers.between(2, MOST_ALIKE))
+    pairs = (
+        every.join(few, ["key", "value"])
+        .filter(_.customer_id != _.same_as)
+        .select("customer_id", "same_as", "key")
+        .distinct()
+    )
+    found = pairs.group_by("customer_id", "same_as").agg(
         keys=_.key.group_concat(", ", order_by="key"), count=_.count()
     )
     frame = found.order_by(ibis.desc("count"), "same_as", "customer_id").to_pandas()
     return frame.drop(columns="count").assign(accept="")
-
-
-def _pairs(keyed: Table, name: str) -> Table:
-    """Every customer with the smallest id that has the same key."""
-    shared = (
-        keyed.filter(_.value != "")
-        .group_by("value")
-        .agg(same_as=_.customer_id.min(), customers=_.customer_id.nunique())
-    )
-    few = shared.filter(_.customers.between(2, MOST_ALIKE))
-    return (
-        keyed.join(few, "value")
-        .filter(_.customer_id != _.same_as)
-        .select("customer_id", "same_as", key=ibis.literal(name))
-        .distinct()
-    )
 
 
 def _digits(text: StringValue) -> StringValue:
@@ -71,11 +67,9 @@ def _letters(text: StringValue) -> StringValue:
 
 def _name(text: StringValue) -> StringValue:
     """A company's name without its legal form."""
-    wide = "".join(chr(code) for code in range(0xFF01, 0xFF5F))
-    plain = text.translate(wide, "".join(chr(code) for code in range(0x21, 0x7F))).lower()
-    return (
-        plain.re_replace(r"[.]", "").re_replace(LEGAL_FORMS, " ").re_replace(r"[^\p{L}\p{N}]", "")
-    )
+    wide = "".join(map(chr, range(0xFF01, 0xFF5F)))
+    plain = text.translate(wide, "".join(map(chr, range(0x21, 0x7F)))).lower()
+    return _letters(plain.re_replace(r"[.]", "").re_replace(LEGAL_FORMS, " "))
 
 
 _KEYS = {
@@ -87,13 +81,13 @@ _KEYS = {
 
 
 def files(dataset: Dataset) -> list[Path]:
-    """The file of accepted suggestions, where the dataset has one; InputError where it is not
-    there.
-    """
-    found = [dataset.file.parent / dataset.same_customers] if dataset.same_customers else []
-    if missing := [path for path in found if not path.is_file()]:
-        raise InputError(f"{missing[0]}: no such file; correct same_customers in {dataset.file}")
-    return found
+    """The file of accepted suggestions, where the dataset has one; InputError if it is missing."""
+    if not dataset.same_customers:
+        return []
+    path = dataset.file.parent / dataset.same_customers
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; correct same_customers in {dataset.file}")
+    return [path]
 
 
 def accepted(dataset: Dataset) -> dict[str, str]:
@@ -104,9 +98,9 @@ def accepted(dataset: Dataset) -> dict[str, str]:
     """
     same: dict[str, str] = {}
     for one, other in (pair for path in files(dataset) for pair in _agreed(path)):
-        roots = sorted((_root(same, one), _root(same, other)))
-        if roots[0] != roots[1]:
-            same[roots[1]] = roots[0]
+        kept, read = sorted((_root(same, one), _root(same, other)))
+        if kept != read:
+            same[read] = kept
     return {one: _root(same, one) for one in same}
 
 
@@ -117,15 +111,12 @@ def _agreed(path: Path) -> list[tuple[str, str]]:
             rows, names = list(reader), reader.fieldnames or ()
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not readable ({error}); save it as CSV UTF-8") from None
-    if missing := {"customer_id", "same_as", "accept"} - set(names):
+    if missing := sorted({*COLUMNS} - {*names}):
         raise InputError(
-            f"{path}: no column {', '.join(sorted(missing))}; start from the list of suggestions"
+            f"{path}: no column {', '.join(missing)}; start from the list of suggestions"
         )
-    pairs = [
-        (r["customer_id"].strip(), r["same_as"].strip())
-        for r in rows
-        if r["accept"].strip().lower() in AGREED
-    ]
+    said = [[row[name].strip() for name in COLUMNS] for row in rows]
+    pairs = [(one, other) for one, other, word in said if word.lower() in AGREED]
     if blank := sum(not all(pair) for pair in pairs):
         raise InputError(
             f"{path}: {blank:,} of {len(pairs):,} accepted pairs lack an id; fill customer_id and"
@@ -141,11 +132,7 @@ def _root(same: dict[str, str], one: str) -> str:
 
 
 def as_one(rows: Table, dataset: Dataset) -> Table:
-    """The rows with the customer ids that a person has agreed are the same read as one, of
-    referrers too.
-    """
+    """The rows with ids that are the same customer's read as one, of referrers too."""
     same = accepted(dataset)
-    ids = [name for name in ("customer_id", "referrer") if name in rows.columns]
-    return (
-        rows.mutate(**{name: rows[name].substitute(same) for name in ids}) if same and ids else rows
-    )
+    ids = [name for name in ("customer_id", "referrer") if name in rows.columns and same]
+    return rows.mutate(**{name: rows[name].substitute(same) for name in ids}) if ids else rows

@@ -170,7 +170,7 @@ def read(path: Path, file: TableFile, rows: int = MOST_ROWS) -> Look:
     opened = readers.rows_of(Piece(path.name, file, path))
     cells: dict[str, list[pa.Array]] = {name: [] for name in opened.header}
     places: list[str] = []
-    for batch in opened.batches(opened.header):
+    for batch in opened.batches(range(len(opened.header))):
         whole = batch.filter(batch["fields"].is_null()).slice(0, rows - len(places))
         places += [f"line {line} of {path.name}" for line in whole["line"].to_pylist()]
         for name, column in zip(opened.header, whole.columns[2:], strict=True):

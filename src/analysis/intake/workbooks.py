@@ -10,18 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import InputError
-from analysis.intake.rows import (
-    Piece,
-    Row,
-    Rows,
-    as_typed,
-    column_names,
-    headed,
-    one_line,
-    row_batches,
-)
+from analysis.intake.rows import MEGABYTE, Piece, Row, Rows, as_typed, headed, one_line, opened
 
-MEGABYTE = 1_000_000
 HEAD_ROWS = 40  # in which init looks for the column names
 MOST_CELLS = 30_000_000  # from A1 to the last cell: the library holds them all, some 30 bytes each
 LAST_CELL = re.compile(rb'<c r="([A-Z]{1,3})(\d{1,7})"')
@@ -48,9 +38,8 @@ def read(piece: Piece) -> Rows:
         raise InputError(f"has no sheet {sheet!r}; found: {', '.join(names)}")
     cells = _cells(book, sheet or names[0], piece.file.decimal)
     header, rest = headed(cells, piece.file.header)
-    width = max((n for n, name in enumerate(header, start=1) if name), default=0)
-    columns = column_names(header[:width])
-    return Rows(columns, lambda wanted: row_batches(_padded(rest, width), columns, wanted))
+    width = _filled(header)
+    return opened(header[:width], _padded(rest, width))
 
 
 @contextmanager
@@ -73,28 +62,27 @@ def _as_workbook() -> Iterator[None]:
 
 
 def _workbook(path: Path, max_unpacked_mb: int) -> Any:
+    """The workbook, unless a few bytes unfold into gigabytes, or a cell far away into a sheet of
+    blanks.
+    """
     from python_calamine import CalamineWorkbook  # few companies keep records in workbooks
 
     with _as_workbook():
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as packed:
-                _check_size(packed, max_unpacked_mb)
+                if sum(part.file_size for part in packed.infolist()) > max_unpacked_mb * MEGABYTE:
+                    raise InputError(
+                        f"unpacks to more than {max_unpacked_mb:,} MB; if that is right, raise"
+                        " max_unpacked_mb"
+                    )
+                parts = [name for name in packed.namelist() if name.startswith(PARTS)]
+                if (cells := max((_spanned(packed, p) for p in parts), default=0)) > MOST_CELLS:
+                    raise InputError(
+                        f"a sheet spans {cells:,} cells, more than {MOST_CELLS:,}; delete what"
+                        " stands far below or beside the records, or export them as CSV"
+                    )
         with path.open("rb") as file:
             return CalamineWorkbook.from_filelike(file)
-
-
-def _check_size(packed: zipfile.ZipFile, max_unpacked_mb: int) -> None:
-    """A few bytes must not unfold into gigabytes, nor a cell far away into a sheet of blanks."""
-    if sum(member.file_size for member in packed.infolist()) > max_unpacked_mb * MEGABYTE:
-        raise InputError(
-            f"unpacks to more than {max_unpacked_mb:,} MB; if that is right, raise max_unpacked_mb"
-        )
-    for name in packed.namelist():
-        if name.startswith(PARTS) and (cells := _spanned(packed, name)) > MOST_CELLS:
-            raise InputError(
-                f"a sheet spans {cells:,} cells, more than {MOST_CELLS:,}; delete what stands far"
-                " below or beside the records, or export them as CSV"
-            )
 
 
 def _spanned(packed: zipfile.ZipFile, name: str) -> int:
@@ -139,10 +127,13 @@ def _cells(book: Any, name: str, decimal: str = ".") -> Iterator[Row]:
             yield number, left + [typed(value) for value in row]
 
 
+def _filled(fields: list[str]) -> int:
+    """How many fields there are up to the last that is not empty."""
+    return max((number for number, text in enumerate(fields, start=1) if text), default=0)
+
+
 def _padded(rows: Iterator[Row], width: int) -> Iterator[Row]:
     """Rows as wide as the header, or wider where something stands there; none for empty ones."""
     for number, fields in rows:
-        if any(fields):
-            filled = fields + [""] * (width - len(fields))
-            last = max(n for n, text in enumerate(filled, start=1) if text)
-            yield number, filled[: max(width, last)]
+        if last := _filled(fields):
+            yield number, (fields + [""] * (width - len(fields)))[: max(width, last)]
