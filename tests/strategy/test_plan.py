@@ -295,14 +295,15 @@ def test_nobody_and_no_money_is_lost(rows, budget):
 def test_decisions_are_the_five_with_most_at_stake_and_their_doubt():
     gains = {"a": 1.0, "b": -50.0, "c": 30.0, "d": 0.5, "e": 20.0, "f": -2.0}
     unmeasured = {"effect": 0.1, "effect_low": np.nan, "effect_high": np.nan}
-    actions = pd.DataFrame({"gain": gains}).assign(**unmeasured, break_even=0.04, action="do")
+    actions = pd.DataFrame({"gain": gains}).assign(**unmeasured, break_even=0.04, source="W2")
     actions.loc["c", ["effect_low", "effect_high"]] = 0.05, 0.15
     found = plan.decisions(actions)
-    said = ["the campaign {source:text} measured", *["not yet measured"] * 2]
-    said += ["done for the relationship"] * 2
-    assert all(words in text for words, (text, _) in zip(said, found, strict=True))
+    proofs = ["the campaign W2 measured them (95 % sure: 5 to 15)"]
+    proofs += ["assumed and not yet measured"] * 4
+    assert [values["proof"] for _, values in found] == proofs
+    assert ["relationship" in text for text, _ in found] == [False] * 3 + [True] * 2
     actions.loc["c", "effect_low"] = 0.0
-    assert "proved nothing" in plan.decisions(actions)[0][0]
+    assert "proved nothing" in plan.decisions(actions)[0][1]["proof"]
     assert found[0][1]["effect_low"] == pytest.approx(5)
     assert [values["break_even"] for _, values in found] == pytest.approx([4.0] * 5)
 

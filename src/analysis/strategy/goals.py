@@ -19,11 +19,11 @@ from analysis.segments.summaries import known_sum
 from analysis.strategy.picture import Tier
 from analysis.strategy.written import Strict, Text, checked, content, in_language
 
+STANDINGS = ("reached", "open", "not_begun", "under_way", "missed")
+
 
 class Goal(Strict):
-    """One goal: a measure of all customers or of a tier, what it is to be, by when, and who answers
-    for it.
-    """
+    """A measure of all customers or of a tier, its target, by when, and who answers for it."""
 
     id: str
     measure: str  # of MEASURES
@@ -58,7 +58,7 @@ class Measure:
     of_window: bool = False
 
 
-def _share_in(*stages: str) -> Callable[[pd.DataFrame], float]:
+def _share(stages: tuple[str, ...]) -> Callable[[pd.DataFrame], float]:
     return lambda people: float(buyers(people).stage.isin(stages).mean())
 
 
@@ -67,11 +67,11 @@ MEASURES = {
     "revenue": Measure(
         N_("revenue"), "money", lambda people: known_sum(people.revenue), of_window=True
     ),
-    "active_share": Measure(N_("share of customers who are active"), "percent", _share_in(*ACTIVE)),
+    "active_share": Measure(N_("share of customers who are active"), "percent", _share(ACTIVE)),
     "silent_share": Measure(
         N_("share of customers who are silent or lost"),
         "percent",
-        _share_in("silent", "lost"),
+        _share(("silent", "lost")),
         less_is_better=True,
     ),
     "repeat_share": Measure(
@@ -87,21 +87,18 @@ MEASURES = {
     ),
     "value_to_come": Measure(N_("value to come"), "money", lambda people: known_sum(people.clv)),
 }
-STANDINGS = ("reached", "open", "not_begun", "under_way", "missed")
 
 
 def of(settings: Dataset) -> Goals:
-    """The goals of a dataset; none where its file names none. Raises InputError for a file that
-    cannot be used.
-    """
+    """The goals of a dataset, if any; InputError for a file that cannot be used."""
     if not settings.plan.goals:
         return Goals()
     path = settings.file.parent / settings.plan.goals
     found = checked(Goals, content(path), path.name)
-    if unknown := [goal.measure for goal in found.goals if goal.measure not in MEASURES]:
-        raise InputError(
-            f"{path.name}: no measure {unknown[0]!r}; {did_you_mean(unknown[0], MEASURES)}"
-        )
+    for goal in found.goals:
+        if goal.measure not in MEASURES:
+            meant = did_you_mean(goal.measure, MEASURES)
+            raise InputError(f"{path.name}: no measure {goal.measure!r}; {meant}")
     return found
 
 
@@ -156,9 +153,8 @@ def means(goals: Goals, made: pd.DataFrame, matrix: pd.DataFrame) -> pd.DataFram
     for tier, may in goals.resources.items():
         mine = done[done.tier == tier]
         cost, called = float(mine.cost.sum()), int(mine.channel.isin(["phone", "visit"]).sum())
-        within = (may.budget is None or cost <= may.budget) and (
-            may.calls is None or called <= may.calls
-        )
+        limits = ((may.budget, cost), (may.calls, called))
+        within = all(most is None or taken <= most for most, taken in limits)
         rows.append((tier, may.budget, cost, may.calls, called, "yes" if within else "no"))
     return pd.DataFrame(rows, columns=["tier", "budget", "cost", "calls", "called", "within"])
 

@@ -1,10 +1,9 @@
 """The picture of the customers at a date: tier, stage, risk and value of each, and what the cells
-of the matrix (tier x stage) hold. The same rule for any date, past ones included, from what was
-known then.
+of the matrix (tier x stage) hold. One rule for any date, from what was known then.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,21 +17,17 @@ from analysis.segments.associations import associations
 from analysis.segments.summaries import known_sum
 from analysis.strategy.written import Strict, Text, in_language
 
-TIERS = ("strategic", "important", "ordinary", "potential")
-RISKS = ("high", "medium", "low", "unknown", "none")
-WITHIN = ("revenue_within", "profit_within", "future_within")
-
 Tier = Literal["strategic", "important", "ordinary", "potential"]
 Stage = Literal["prospect", "new", "repeat", "loyal", "silent", "lost"]
 Risk = Literal["high", "medium", "low", "unknown", "none"]
 Share = Annotated[float, Field(ge=0, le=1)]
+TIERS, RISKS = get_args(Tier), get_args(Risk)
+WITHIN = ("revenue_within", "profit_within", "future_within")
 
 
 class TierCondition(Strict):
     """What a customer must meet; what is not named, or not known (profit without costs), is not
-    asked.
-
-    *_within: to be among the customers who together bring this first share of the total.
+    asked. *_within: to be among the customers who together bring this first share of the total.
     """
 
     stage: tuple[Stage, ...] = ()
@@ -40,6 +35,21 @@ class TierCondition(Strict):
     profit_within: Share | None = None  # in the value window
     future_within: Share | None = None  # lifetime value
     known_days: int = Field(0, ge=0)  # since the first order, at least
+
+    def holds(self, facts: pd.DataFrame) -> np.ndarray:
+        """Whether each customer meets it."""
+        named = [name for name in WITHIN if getattr(self, name) is not None]
+        known = [name for name in named if name in facts]
+        if named and not known:  # nothing that the line asks is known, so it fits nobody
+            return np.zeros(len(facts), bool)
+        holds = np.ones(len(facts), bool)
+        if self.stage:
+            holds &= facts.stage.isin(self.stage).to_numpy()
+        for name in known:
+            holds &= ((facts[name] < getattr(self, name) - TIE) | facts[name].isna()).to_numpy()
+        if self.known_days:
+            holds &= (facts.age_days >= self.known_days).fillna(False).to_numpy(bool)
+        return holds
 
 
 class TierRule(Strict):
@@ -58,20 +68,22 @@ def draw(
     clv: pd.DataFrame | None = None,
     churn: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """The table `matrix` at the date of `customers`: a row for each of them.
+    """The table `matrix` at the date of `customers`, a row for each of them.
 
     Columns: customer_id, stage (of `segments`), risk_band, churn_risk, clv, revenue (value window),
-    tier and the reason for it in a language. Without `clv` or `churn`, as of a date whose forecasts
-    nobody made, value to come is not asked for and risk is not known.
+    tier and its reason. Without `clv` value to come is not asked for; without `churn` the risk is
+    unknown.
     """
     facts = _facts(customers, segments, clv, churn)
-    first = np.argmax(np.column_stack([_holds(line.when, facts) for line in tiers]), axis=1)
-    names = pd.Series([line.tier for line in tiers], dtype="str")
-    reasons = pd.Series([in_language(line.why, language) for line in tiers], dtype="str")
-    made = facts[["customer_id", "stage", "risk_band", "churn_risk", "clv"]].assign(
-        revenue=facts.window_revenue
+    first = np.argmax(np.column_stack([line.when.holds(facts) for line in tiers]), axis=1)
+    lines = pd.DataFrame(
+        [(line.tier, in_language(line.why, language)) for line in tiers],
+        columns=["tier", "reason"],
+        dtype="str",
     )
-    return made.assign(tier=names.iloc[first].array, reason=reasons.iloc[first].array)
+    made = facts[["customer_id", "stage", "risk_band", "churn_risk", "clv"]]
+    made = made.assign(revenue=facts.window_revenue)
+    return made.join(lines.iloc[first].set_axis(made.index))
 
 
 def _facts(
@@ -80,20 +92,17 @@ def _facts(
     clv: pd.DataFrame | None,
     churn: pd.DataFrame | None,
 ) -> pd.DataFrame:
-    """What tiers are made of, one row per customer. Where nothing is known of money, orders stand
-    for it.
-    """
+    """What tiers are made of. Where nothing is known of money, orders stand for it."""
     ids = customers.customer_id
-    wanted = (
-        (segments, ["stage"]),
-        (clv, ["clv", "expected_orders"]),
-        (churn, ["churn_risk", "risk_band"]),
-    )
-    facts = pd.concat([customers, *(_found(ids, *each) for each in wanted)], axis=1)
-    nobodys = facts.stage.map({"prospect": "none"}).fillna(
-        "none" if churn is not None else "unknown"
-    )
-    facts["risk_band"] = facts.risk_band.astype(object).fillna(nobodys).astype("str")
+    found = [
+        _columns_of(segments, ["stage"], ids),
+        _columns_of(clv, ["clv", "expected_orders"], ids),
+        _columns_of(churn, ["churn_risk", "risk_band"], ids),
+    ]
+    facts = pd.concat([customers, *found], axis=1)
+    without = np.where(facts.stage.eq("prospect") | (churn is not None), "none", "unknown")
+    facts["risk_band"] = facts.risk_band.astype(object).where(facts.risk_band.notna(), without)
+    facts["risk_band"] = facts.risk_band.astype("str")
     today = facts.window_revenue if facts.window_revenue.notna().any() else facts.window_orders
     facts["revenue_within"] = held_above(today)
     if clv is not None:
@@ -104,9 +113,9 @@ def _facts(
     return facts
 
 
-def _found(ids: pd.Series, frame: pd.DataFrame | None, columns: list[str]) -> pd.DataFrame:
-    """Columns of another table for these customers, empty where it lacks them. Millions of texts
-    are matched by Arrow, which takes a third of the time of a merge.
+def _columns_of(frame: pd.DataFrame | None, columns: list[str], ids: pd.Series) -> pd.DataFrame:
+    """Columns of another table for these customers, empty where it lacks them. Arrow matches
+    millions of texts in a third of the time of a merge.
     """
     if frame is None:
         return pd.DataFrame(np.nan, ids.index, columns)
@@ -114,51 +123,31 @@ def _found(ids: pd.Series, frame: pd.DataFrame | None, columns: list[str]) -> pd
     return frame.reset_index(drop=True)[columns].reindex(rows.to_numpy()).set_axis(ids.index)
 
 
-def _holds(when: TierCondition, facts: pd.DataFrame) -> np.ndarray:
-    holds = np.ones(len(facts), bool)
-    if when.stage:
-        holds &= facts.stage.isin(when.stage).to_numpy()
-    named = [name for name in WITHIN if getattr(when, name) is not None]
-    known = [name for name in named if name in facts]
-    if named and not known:  # nothing that the line asks is known, so it puts nobody in its tier
-        return np.zeros(len(facts), bool)
-    for name in known:
-        holds &= ((facts[name] < getattr(when, name) - TIE) | facts[name].isna()).to_numpy()
-    if when.known_days:
-        holds &= (facts.age_days >= when.known_days).fillna(False).to_numpy(bool)
-    return holds
-
-
 def cells(matrix: pd.DataFrame) -> pd.DataFrame:
-    """The cells of the matrix that hold customers, tier by tier and stage by stage.
+    """The cells that hold customers, tier by tier and stage by stage.
 
     Columns: tier, stage, customers, revenue (value window), clv (sum), leavers (expected), risk
     (mean), high_risk (customers).
     """
-    matrix = matrix.assign(
+    ordered = matrix.assign(
         tier=pd.Categorical(matrix.tier, TIERS),
         stage=pd.Categorical(matrix.stage, STAGES),
         high=matrix.risk_band == "high",
     )
-    return (
-        matrix.groupby(["tier", "stage"], observed=True)
-        .agg(
-            customers=("customer_id", "size"),
-            revenue=("revenue", known_sum),
-            clv=("clv", known_sum),
-            leavers=("churn_risk", "sum"),
-            risk=("churn_risk", "mean"),
-            high_risk=("high", "sum"),
-        )
-        .reset_index()
-        .astype({"tier": "str", "stage": "str"})
+    table = ordered.groupby(["tier", "stage"], observed=True).agg(
+        customers=("customer_id", "size"),
+        revenue=("revenue", known_sum),
+        clv=("clv", known_sum),
+        leavers=("churn_risk", "sum"),
+        risk=("churn_risk", "mean"),
+        high_risk=("high", "sum"),
     )
+    return table.reset_index().astype({"tier": "str", "stage": "str"})
 
 
 def strategic(matrix: pd.DataFrame) -> dict[str, float]:
-    """What the strategic customers are: how many (strategic), their shares of those who ordered and
-    of the revenue (share, revenue_share), how many are silent or lost (silent, silent_revenue) and
-    at high risk (risky).
+    """Strategic customers: how many (strategic), their share of those who ordered and of revenue
+    (share, revenue_share), the silent or lost (silent, silent_revenue), at high risk (risky).
     """
     top = matrix[matrix.tier == "strategic"]
     gone = top[top.stage.isin(["silent", "lost"])]
@@ -188,15 +177,10 @@ def risk_goes_with(attribute: pd.Series | None, matrix: pd.DataFrame) -> bool:
 
 
 def why(matrix: pd.DataFrame) -> pd.DataFrame:
-    """Every reason for a tier, tier by tier. Columns: tier, reason, customers, revenue (value
-    window), clv, known (share).
-    """
+    """Every reason for a tier: tier, reason, customers, revenue (value window), clv."""
     ordered = matrix.assign(tier=pd.Categorical(matrix.tier, TIERS))
     sums = ordered.groupby(["tier", "reason"], observed=True, sort=False).agg(
         customers=("customer_id", "size"), revenue=("revenue", known_sum), clv=("clv", known_sum)
     )
-    return (
-        sums.reset_index()
-        .sort_values(["tier", "customers"], ascending=[True, False], ignore_index=True)
-        .astype({"tier": "str"})
-    )
+    table = sums.reset_index().sort_values(["tier", "customers"], ascending=[True, False])
+    return table.reset_index(drop=True).astype({"tier": "str"})

@@ -9,29 +9,28 @@ from pydantic import Field, model_validator
 from analysis.errors import InputError, did_you_mean
 from analysis.intake.dataset import Dataset
 from analysis.schema import STAGES
-from analysis.strategy.picture import (
-    RISKS,
-    TIERS,
-    Risk,
-    Share,
-    Stage,
-    Tier,
-    TierCondition,
-    TierRule,
-)
+from analysis.strategy import picture
 from analysis.strategy.written import Strict, Text, checked, content
 
 FOLDER = Path(__file__).with_name("playbooks")
-CELL = ("tier", "stage", "risk", "rating")
 
 
 class Cell(Strict):
     """For whom a rule is; a condition not named allows everything."""
 
-    tier: tuple[Tier, ...] = ()
-    stage: tuple[Stage, ...] = ()
-    risk: tuple[Risk, ...] = ()
+    tier: tuple[picture.Tier, ...] = ()
+    stage: tuple[picture.Stage, ...] = ()
+    risk: tuple[picture.Risk, ...] = ()
     rating: tuple[str, ...] = ()  # credit_rating of the profiles
+
+    def allows(self, cell: tuple[str, ...]) -> bool:
+        """Whether this tier, stage, risk and rating are allowed."""
+        return all(
+            not allowed or value in allowed for (_, allowed), value in zip(self, cell, strict=True)
+        )
+
+    def conditions(self) -> int:
+        return sum(bool(allowed) for _, allowed in self)
 
 
 class Rule(Strict):
@@ -48,9 +47,9 @@ class Rule(Strict):
     cost: float | None = Field(None, ge=0, allow_inf_nan=False)  # money for each customer reached
     # the same as a share of what an average order brings
     share: float | None = Field(None, ge=0, allow_inf_nan=False)
-    effect: Share  # extra orders for each customer reached, within horizon_days
+    effect: picture.Share  # extra orders for each customer reached, within horizon_days
     source: str = "assumption"  # of the effect
-    control: Share
+    control: picture.Share
     must: bool = False  # done whatever the budget
 
     @model_validator(mode="after")
@@ -63,24 +62,16 @@ class Rule(Strict):
             raise ValueError(f"{self.id}: what must be done cannot be held back; write control: 0")
         return self
 
-    def fits(self, **cell: str) -> bool:
-        """Whether the rule's conditions allow this cell."""
-        return all(value in (getattr(self.when, name) or (value,)) for name, value in cell.items())
-
-    @property
-    def specificity(self) -> int:
-        return sum(bool(getattr(self.when, name)) for name in CELL)
-
 
 class Playbook(Strict):
     """The rules of a company, and the lines by which its customers are in their tiers."""
 
-    tiers: tuple[TierRule, ...]
+    tiers: tuple[picture.TierRule, ...]
     rules: tuple[Rule, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _everybody_has_one(self) -> "Playbook":
-        if not self.tiers or self.tiers[-1].when != TierCondition():
+        if not self.tiers or self.tiers[-1].when != picture.TierCondition():
             raise ValueError("the last line of tiers must be for everybody else: when: {}")
         names = [rule.id for rule in self.rules]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
@@ -89,10 +80,13 @@ class Playbook(Strict):
 
     @property
     def rest(self) -> Rule | None:
-        """The rule that catches all, where there is one: also what is left for whom the budget does
-        not reach.
-        """
+        """The rule that catches all, where there is one: also for whom the budget leaves out."""
         return next((rule for rule in self.rules if rule.when == Cell()), None)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The rules by id (index), a column for each of their keys."""
+        return pd.DataFrame([dict(rule) for rule in self.rules]).set_index("id")
 
     @property
     def ratings(self) -> tuple[str, ...]:
@@ -100,37 +94,32 @@ class Playbook(Strict):
         return (*dict.fromkeys(rating for rule in self.rules for rating in rule.when.rating), "")
 
     def rule_for(self, tier: str, stage: str, risk: str, rating: str = "") -> Rule:
-        """The rule that names most of the cell. Raises InputError where none or two of them do."""
-        cell = dict(zip(CELL, (tier, stage, risk, rating), strict=True))
-        fitting = [rule for rule in self.rules if rule.fits(**cell)]
+        """The rule that names most of the cell; InputError where none or two of them do."""
+        cell = tier, stage, risk, rating
+        fitting = [rule for rule in self.rules if rule.when.allows(cell)]
         if not fitting:
             raise InputError(
                 f"playbook: no rule for {tier}, {stage}, {risk}; end with one whose `when` is empty"
             )
-        most = max(rule.specificity for rule in fitting)
-        best = [rule for rule in fitting if rule.specificity == most]
+        most = max(rule.when.conditions() for rule in fitting)
+        best = [rule for rule in fitting if rule.when.conditions() == most]
         if len(best) > 1:
-            both = " and ".join(rule.id for rule in best)
-            named = ", ".join(filter(None, cell.values()))
+            both, named = " and ".join(rule.id for rule in best), ", ".join(filter(None, cell))
             raise InputError(f"playbook: rules {both} both fit {named}; let one name more")
         return best[0]
-
-
-def names() -> list[str]:
-    """The playbooks that come along."""
-    return sorted(path.stem for path in FOLDER.glob("*.yml") if path.stem != "tiers")
 
 
 def of(settings: Dataset) -> Playbook:
     """The playbook of a dataset: one that comes along, or a file beside the dataset file."""
     name = settings.playbook
-    own = settings.file.parent / name
-    if name not in names() and not own.is_file():
+    own, shipped = settings.file.parent / name, FOLDER / f"{name}.yml"
+    if not own.is_file() and not shipped.is_file():
+        names = sorted(path.stem for path in FOLDER.glob("*.yml") if path.stem != "tiers")
         raise InputError(
             f"plan.playbook: {name} is no file, and no playbook that comes along;"
-            f" {did_you_mean(name, names())}"
+            f" {did_you_mean(name, names)}"
         )
-    return load(own if own.is_file() else FOLDER / f"{name}.yml")
+    return load(own if own.is_file() else shipped)
 
 
 def load(path: Path = FOLDER / "retail.yml") -> Playbook:
@@ -138,14 +127,14 @@ def load(path: Path = FOLDER / "retail.yml") -> Playbook:
     has the usual ones.
     """
     book = checked(Playbook, content(FOLDER / "tiers.yml") | content(path), path.name)
-    for cell in product(TIERS, STAGES, RISKS, book.ratings):
+    for cell in product(picture.TIERS, STAGES, picture.RISKS, book.ratings):
         book.rule_for(*cell)
     return book
 
 
 def rules_of(people: pd.DataFrame, book: Playbook) -> pd.Series:
-    """The id of the rule that each customer falls under, by row of `people` (the matrix with
-    `rating`, where there are ratings).
+    """The id of each customer's rule, by row of `people` (the matrix, with `rating` where there
+    are ratings).
     """
     rating = people.get("rating", pd.Series("", people.index))
     known = rating.where(rating.isin(book.ratings), "")

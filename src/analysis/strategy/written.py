@@ -33,7 +33,7 @@ def in_language(text: Text, language: str) -> str:
 
 
 def content(path: Path) -> dict[str, Any]:
-    """What a file says. Raises InputError where it is not there or holds no keys."""
+    """What a file says; InputError where it is not there or holds no keys."""
     try:
         found = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
@@ -47,7 +47,7 @@ def content(path: Path) -> dict[str, Any]:
 
 
 def checked(model: type[Written], found: dict[str, Any], file: str) -> Written:
-    """The content as its model. Raises InputError that names each place which is wrong."""
+    """The content as its model; InputError that names each place which is wrong."""
     try:
         return model.model_validate(found)
     except ValidationError as error:
