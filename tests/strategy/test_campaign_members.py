@@ -93,7 +93,7 @@ def by_hand(log, customer, window_days):
 
 
 @given(LINES, st.sampled_from([1, 30, 60]), st.randoms(use_true_random=False))
-@settings(max_examples=8)
+@settings(max_examples=6)
 def test_every_outcome_is_what_its_contract_says(ledger, log, window_days, random):
     found = campaign_members.outcomes(
         ledger([LONG_AGO, *random.sample(log, len(log))]), member("a", "b"), window_days, AS_OF
@@ -113,7 +113,7 @@ def test_every_outcome_is_what_its_contract_says(ledger, log, window_days, rando
 
 
 @given(LINES)
-@settings(max_examples=6)
+@settings(max_examples=3)
 def test_nothing_after_the_day_of_the_picture_matters(ledger, log):
     as_of = on(40)
     later = [("a", as_of + dt.timedelta(days=1), "99"), ("b", as_of + dt.timedelta(days=3), "-9")]

@@ -38,9 +38,8 @@ def test_profit_by_hand():
     assert told == {"profit": 90, "profit_low": -10, "profit_high": 190}
 
 
-@pytest.mark.parametrize(
-    ("proof", "low", "high", "profit_high", "word"),
-    [
+def test_verdicts():
+    for proof, low, high, profit_high, word in [
         ("random", 0.1, 0.2, 5.0, "works"),
         ("random", 0.1, 0.2, np.nan, "works"),
         ("random", 0.1, 0.2, -1.0, "does_not_work"),
@@ -51,10 +50,8 @@ def test_profit_by_hand():
         ("observational", 0.1, 0.2, 5.0, "not_proven"),
         ("observational", -0.2, -0.1, -5.0, "not_proven"),
         ("too_small", np.nan, np.nan, np.nan, "not_proven"),
-    ],
-)
-def test_verdicts(proof, low, high, profit_high, word):
-    assert campaigns.verdict(proof, low, high, profit_high) == word
+    ]:
+        assert campaigns.verdict(proof, low, high, profit_high) == word
 
 
 def test_each_campaign_is_measured_as_far_as_it_can_be(ledger):

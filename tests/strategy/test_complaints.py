@@ -106,7 +106,7 @@ TICKETS = st.lists(
 
 
 @given(TICKETS, st.sampled_from([AS_OF, dt.date(2024, 6, 12)]))
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_what_is_open_is_what_was_open_and_came_less_what_was_closed(rows, as_of):
     log = said(*rows, ticket("z", 450, 449))  # so that closing is recorded
     table = complaints.by_month(log, as_of)

@@ -294,6 +294,20 @@ def test_standardised_differences_by_hand():
     assert told["smd"] == pytest.approx(3 / np.sqrt(2))
 
 
+def test_imbalance_by_hand():
+    """One covariate: the squared sum of the treated about the mean over its variance by lot."""
+    x, treated = np.array([0.0, 1, 2, 3, 4, 8]), np.array([0, 1, 0, 1, 1, 0])
+    moved = ((x - 3) * treated).sum()
+    distance = moved**2 / ((x - 3) ** 2).sum() / treated.var(ddof=1)
+    found = effects.imbalance(people(x, treated, x=x), ["x"])
+    assert found == pytest.approx(stats.chi2.sf(distance, 1))
+    pairs = people(x, treated, x=x, layer=[*"aabbcc"])
+    distance = (0.5 + 0.5 - 2) ** 2 / ((0.5 + 0.5 + 8) * 0.5)
+    assert effects.imbalance(pairs, ["x"], "layer") == pytest.approx(stats.chi2.sf(distance, 1))
+    assert np.isnan(effects.imbalance(people([1.0], [1], x=1.0), ["x"]))
+
+
+@pytest.mark.slow
 def test_lots_are_called_broken_one_time_in_twenty_and_choice_nearly_always():
     random, alarms = np.random.default_rng(10), np.zeros(2)
     layer = np.repeat(np.arange(4), 50)
@@ -311,4 +325,3 @@ def test_lots_are_called_broken_one_time_in_twenty_and_choice_nearly_always():
         ]
     assert stats.binomtest(int(alarms[0]), 200, 0.05).pvalue > 0.01
     assert alarms[1] > 120
-    assert np.isnan(effects.imbalance(people([1.0], [1], x=1.0), ["x"]))

@@ -134,7 +134,7 @@ def test_the_last_answer_counts_and_of_a_day_the_lowest():
 
 
 @given(st.lists(st.integers(1, 300), max_size=30), st.integers(0, 10))
-@settings(max_examples=6)
+@settings(max_examples=3)
 def test_who_is_asked_often_weighs_no_more(days, score):
     log = [("a", ago(0), "nps", 10), ("b", ago(0), "nps", 3), ("c", ago(1), "nps", 8)]
     chatty = [("a", ago(day), "nps", score) for day in days]

@@ -115,7 +115,7 @@ def simulated(lines, at, expiry_days):
     return pd.DataFrame.from_dict(told, orient="index")
 
 
-@settings(max_examples=20)
+@settings(max_examples=14)
 @given(LINES, st.integers(1, 70), st.sampled_from([1, 7, 30]))
 def test_accounts_are_those_of_a_simulation_day_by_day(ledger, lines, at, expiry_days):
     found = (
@@ -129,7 +129,7 @@ def test_accounts_are_those_of_a_simulation_day_by_day(ledger, lines, at, expiry
         assert found[column].tolist() == wanted[column].tolist(), column
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(LINES, st.integers(1, 70), st.floats(0, 1))
 def test_no_points_are_below_zero_and_none_is_lost(ledger, lines, at, redeemed):
     programme = Loyalty(expiry_days=9, redeemed=redeemed)
@@ -140,7 +140,7 @@ def test_no_points_are_below_zero_and_none_is_lost(ledger, lines, at, redeemed):
         assert row.redeemed * (1 - redeemed) == pytest.approx(row.expired * redeemed)
 
 
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(LINES, LINES, st.randoms(use_true_random=False))
 def test_neither_later_lines_nor_their_order_matter(ledger, lines, later, random):
     programme, past = Loyalty(expiry_days=9), log_of(*lines)
@@ -159,7 +159,7 @@ def test_cents_do_not_drift(ledger):
     assert held[FLOW].iloc[0].tolist() == [0.3, 0.3, 0, 0, 0]
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(LINES, st.sampled_from([0, 1, 30]))
 def test_accounts_are_an_expression_of_the_engine_and_spend_is_that_of_the_customers(
     ledger, lines, window_days
@@ -242,7 +242,7 @@ def test_all_alike_are_in_the_lowest_level(spend):
     assert at_levels(spend, Level(name="top", from_share=0.1)) == ["low"] * len(spend)
 
 
-@settings(max_examples=50)
+@settings(max_examples=20)
 @given(st.lists(st.floats(-100, 1e9), max_size=30))
 def test_more_spend_is_never_a_lower_level(spend):
     found = loyalty.levels(pd.Series(spend, dtype=float), Loyalty())
@@ -328,7 +328,7 @@ def test_the_default_gives_back_one_percent_and_a_margin_makes_the_break_even_hi
     assert 0 < revenue < margin
 
 
-@settings(max_examples=20)
+@settings(max_examples=6)
 @given(st.floats(0.1, 1), st.floats(0, 1), st.floats(1, 1e6))
 def test_at_the_break_even_a_programme_gains_nothing(margin, redeemed, scale):
     """With the break-even as the assumed lift of each level; and the unit of money changes no

@@ -14,7 +14,7 @@ def confounded(random, n, effect):
 
 
 def test_similar_customers_take_the_choice_out():
-    random, held, draws = np.random.default_rng(12), 0, 60
+    random, held, draws = np.random.default_rng(12), 0, 25
     for _ in range(draws):
         told = observational.compared(confounded(random, 400, 0.5), "y", ["level"])
         held += told["low"] <= 0.5 <= told["high"]

@@ -243,7 +243,7 @@ def test_the_same_by_any_column_of_the_profiles():
 @given(
     st.lists(st.sampled_from(["x", "y", "z@a.example", None]), min_size=6, max_size=6).filter(any)
 )
-@settings(max_examples=8)
+@settings(max_examples=3)
 def test_sums_over_owners_are_those_of_the_company(names):
     records, customers, matrix, churn, held, as_of = company()
     profiles = made([*zip("abcdef", names, strict=True)], "customer_id owner")

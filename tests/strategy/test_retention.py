@@ -41,7 +41,7 @@ def drawn(random, owners, each, spread=(0.6, 1.0), worse=0.0, drift=0.0):
 
 # The distribution of leavers
 @given(RISKS)
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_the_distribution_of_leavers_is_that_of_all_outcomes(risks):
     by_hand = np.zeros(len(risks) + 1)
     for outcome in itertools.product((0, 1), repeat=len(risks)):
@@ -119,7 +119,7 @@ def test_a_portfolio_by_hand():
 
 
 @given(st.lists(st.tuples(RISKS, st.integers(0, 9)), min_size=1, max_size=5), st.floats(-2, 2))
-@settings(max_examples=15)
+@settings(max_examples=10)
 def test_sums_agree_and_a_forecast_gone_astray_as_a_whole_changes_nothing(portfolios, drift):
     held, owners = of(*[(f"o{n}", risks, gone) for n, (risks, gone) in enumerate(portfolios)])
     table = retention.retention(held, owners)
