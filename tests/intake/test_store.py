@@ -64,7 +64,6 @@ def rows(folder, table="transactions"):
 
 
 # --- what was read before
-# ---------------------------------------------------------------------------------------------
 
 
 def test_what_has_not_changed_is_not_read_again(shop, tmp_path, reads):
@@ -81,42 +80,27 @@ def test_the_same_files_in_another_place_are_the_same(shop, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        {"title": "A shop"},
-        {"seed": 2},
-        {"horizon_days": 9},
-        {"as_of": "2024-12-31"},
-        {"max_staleness_days": 9_999},
-    ],
-    ids=str,
-)
-def test_keys_that_do_not_decide_what_is_read_do_not_matter(shop, tmp_path, key):
-    found = shop()
-    assert store.gather(found, tmp_path) == store.gather(again(found, **key), tmp_path)
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        {"currency": "EUR"},
-        {"rates": {"EUR": 1.1}},
-        {"time_zone": "Asia/Shanghai"},
-        {"same_customers": "same.csv"},
-        {"tables": {"transactions": {"path": "orders.csv", "columns": COLUMNS, "decimal": ","}}},
-        {"tables": {"transactions": {"path": "*.csv", "columns": COLUMNS}}},
-    ],
-    ids=str,
-)
-def test_keys_that_decide_what_is_read_make_it_read_again(shop, tmp_path, key):
+def test_only_keys_that_decide_what_is_read_matter(shop, tmp_path):
     found = shop()
     (found.file.parent / "same.csv").write_text("customer_id,same_as,accept\n")
     before = store.gather(found, tmp_path)
-    if "*.csv" in str(key):
-        (found.file.parent / "same.csv").unlink()
-        (found.file.parent / "more.csv").write_text(ORDERS)
-    assert store.gather(again(found, **key), tmp_path) != before
+    written = found.file.read_text("utf-8")
+    table = {"path": "orders.csv", "columns": COLUMNS}
+    for key, same in [
+        ({"title": "A shop", "seed": 2, "horizon_days": 9, "as_of": "2024-12-31"}, True),
+        ({"max_staleness_days": 9_999}, True),
+        ({"currency": "EUR"}, False),
+        ({"rates": {"EUR": 1.1}}, False),
+        ({"time_zone": "Asia/Shanghai"}, False),
+        ({"same_customers": "same.csv"}, False),
+        ({"tables": {"transactions": table | {"decimal": ","}}}, False),
+        ({"tables": {"transactions": table | {"path": ["orders.csv", "same.csv"]}}}, False),
+    ]:
+        changed = again(found, **key)
+        pieces = [piece for t in RECORDS for piece in readers.pieces(changed, t)]
+        whole = store._fingerprint(changed, pieces)
+        assert (store._folder(tmp_path, whole) == before) == same, key
+        found.file.write_text(written, "utf-8")
 
 
 def test_a_changed_file_is_read_again(shop, tmp_path):
@@ -129,19 +113,6 @@ def test_a_changed_file_is_read_again(shop, tmp_path):
         Decimal("6.51"),
     ]
     assert [row["amount"] for row in rows(before)] == [Decimal(5), Decimal("6.50")]
-
-
-def test_newly_accepted_suggestions_are_read(shop, tmp_path):
-    found = shop(
-        files={"same.csv": "customer_id,same_as,accept\n8,7,\n"}, same_customers="same.csv"
-    )
-    before = store.gather(found, tmp_path)
-    (found.file.parent / "same.csv").write_text("customer_id,same_as,accept\n8,7,yes\n")
-    after = store.gather(found, tmp_path)
-    assert [[row["customer_id"] for row in rows(folder)] for folder in (before, after)] == [
-        ["7", "8"],
-        ["7", "7"],
-    ]
 
 
 def test_a_new_version_of_the_code_that_reads_reads_again(shop, tmp_path, monkeypatch, reads):
@@ -222,7 +193,6 @@ def test_a_server_is_always_read_anew(shop, tmp_path, monkeypatch):
 
 
 # --- what a folder of records holds
-# -----------------------------------------------------------------------------------
 
 
 def test_rows_are_counted_by_piece(shop, tmp_path):
@@ -280,21 +250,7 @@ def test_a_wrong_field_count_is_kept_with_its_line(shop, tmp_path):
     assert wrong["fields"] == 2 and wrong["customer_id"] is None
 
 
-def test_input_files_are_never_altered(shop, tmp_path):
-    found = shop()
-    before = {
-        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in found.file.parent.iterdir()
-    }
-    for path in before:
-        path.chmod(0o444)
-    store.gather(found, tmp_path)
-    assert {
-        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in found.file.parent.iterdir()
-    } == before
-
-
 # --- what goes wrong
-# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -400,8 +356,7 @@ def test_a_folder_that_cannot_be_put_in_its_place_is_a_failure(shop, tmp_path, m
     assert list(tmp_path.iterdir()) == []
 
 
-# --- much data ------------------------------------------------------------------------------------
-# --------------------
+# --- much data
 
 MEASURED = """
 import json, resource, sys
@@ -415,6 +370,7 @@ print(json.dumps({"rows": rows, "peak_mb": peak}))
 """
 
 
+@pytest.mark.slow
 def test_a_file_of_300_megabytes_is_read_in_little_memory(tmp_path: Path):
     line = "K%07d,2024-01-%02d,%d.50,3,SO%08d,P%04d,web shop\n"
     some = "".join(line % (n % 50_000, 1 + n % 28, n % 900, n, n % 5_000) for n in range(100_000))
@@ -440,10 +396,7 @@ def test_a_file_of_300_megabytes_is_read_in_little_memory(tmp_path: Path):
     assert measured["rows"] == 5_500_000 and measured["peak_mb"] < 1_500
 
 
-@pytest.mark.parametrize(
-    ("codec", "said"),
-    [("gb18030", "GB18030"), ("utf-8-sig", "UTF-8"), ("utf-16", "UTF-16"), ("cp1252", "cp1252")],
-)
+@pytest.mark.parametrize(("codec", "said"), [("gb18030", "GB18030"), ("cp1252", "cp1252")])
 def test_the_encoding_is_said(shop, tmp_path, codec, said):
     city = "Zürich" if codec == "cp1252" else "北京"
     found = shop(

@@ -377,7 +377,7 @@ def folder(tmp_path_factory):
     st.booleans(),
 )
 @example([["a", "b\n\n", "c"]] * 9, csv.QUOTE_ALL, "\r\n", 16, "utf-8", True)
-@settings(max_examples=250)
+@settings(max_examples=70)
 def test_what_a_csv_writer_wrote_is_read_as_it_was(
     folder, rows, quoting, ends, block, encoding, ended
 ):
@@ -394,7 +394,7 @@ def test_what_a_csv_writer_wrote_is_read_as_it_was(
 @given(st.text(st.sampled_from('ab,,""\n\r'), max_size=60), BLOCKS)
 @example('a",b,"""\r\nab"",b",a"bbb""', 16)
 @example('x,y,z\n8,"2\n9,2"4,5\n', 200)
-@settings(max_examples=300)
+@settings(max_examples=70)
 def test_any_text_is_read_as_python_reads_it_or_refused_with_the_same_line(folder, text, block):
     rows, broken = expected("a,b,c\n" + text, 3)
     if broken is None:
@@ -456,7 +456,7 @@ def test_the_encoding_is_found(read, tmp_path, content, encoding, format, blank)
     assert of(read(words, columns=CHINESE, format=format), "customer_id")[0] == "张三"
 
 
-@pytest.mark.parametrize("block", [16, 17, 50, 1 << 24])
+@pytest.mark.parametrize("block", [17, 1 << 24])
 def test_all_encodings_give_the_same_rows(read, monkeypatch, block):
     """Also where a block ends within a letter."""
     monkeypatch.setattr(text_files, "BLOCK_BYTES", block)
@@ -531,7 +531,7 @@ def test_utf16_without_its_mark_is_told_with_its_remedy(read):
     ]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
 def test_packed_files_are_read_as_the_open_ones(read_all, encoding):
     content = (HEADER + ROW * 1_000).encode(encoding)
     found = read_all(
