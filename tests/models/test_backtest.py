@@ -104,10 +104,10 @@ def test_gini_depends_on_the_sorting_alone(pairs):
 
 
 # Origins
-def test_origins_step_back_in_whole_horizons(log):
-    found = backtest.gather(backtest.Past(log, HORIZON), TODAY)
+def test_origins_step_back_in_whole_horizons(log, tested):
+    found = [tested.measured, *tested.choosing]
     assert [o.day for o in found] == [TODAY - dt.timedelta(days=n * HORIZON) for n in (1, 2, 3, 4)]
-    for o in found:
+    for o in found[::3]:
         expected = [o.day - dt.timedelta(days=n) for n in (60, 80, 100, 120)]
         taken = [d for d in expected if (d - START).days + 1 >= HORIZON / 2]
         pasts = [(o.day, o.held), *zip(taken, o.lessons.past, strict=True)]
@@ -117,10 +117,10 @@ def test_origins_step_back_in_whole_horizons(log):
             assert held.attrs["horizon_days"] == HORIZON
 
 
-def test_nothing_after_an_origin_is_learned_from_there(ledger, lines):
-    whole = backtest.gather(backtest.Past(ledger(lines), HORIZON), TODAY)
-    for o in whole:
-        cut = backtest.Past(ledger([line for line in lines if line[1] <= o.day]), HORIZON)
+def test_nothing_after_an_origin_is_learned_from_there(ledger, lines, tested):
+    for o in (tested.measured, tested.choosing[-1]):
+        before = ledger([line for line in lines if line[1] <= o.day]).cache()
+        cut = backtest.Past(before, HORIZON)
         assert o.lessons.past
         for ours, known in zip(o.lessons.past, cut.lessons(o.day).past, strict=True):
             pd.testing.assert_frame_equal(ours, known)
@@ -130,7 +130,7 @@ def test_nothing_after_an_origin_is_learned_from_there(ledger, lines):
 
 
 def test_lines_after_the_measured_origin_change_no_forecast_and_no_choice(ledger, tested, poisoned):
-    other = backtest.run(ledger(poisoned), TODAY, HORIZON)
+    other = backtest.run(ledger(poisoned).cache(), TODAY, HORIZON)
     assert tested.measured.day == other.measured.day == MEASURED
     assert other.measured.actual.sum() > 1.5 * tested.measured.actual.sum()  # the lines did arrive
     assert {"bg_nbd", "boosted", "hybrid", "stacked"} <= set(tested.measured.forecasts)
@@ -152,12 +152,12 @@ def test_short_logs(ledger):
     def end(n):
         return START + dt.timedelta(days=n)
 
-    lines.append(("c90000", START, 5.0))
+    log = ledger([*lines, ("c90000", START, 5.0)]).cache()
     for horizon, measured in (
         (60, False),
         (50, True),
     ):  # two horizons before the measured origin: 3 * 50 <= 150 + 1
-        test = backtest.run(ledger(lines), end(150), horizon)
+        test = backtest.run(log, end(150), horizon)
         assert (test.measured is not None) == measured
         assert test.choosing == [] and test.choice.empty
         # the measured origin teaches intervals where none chooses
@@ -226,6 +226,39 @@ def test_the_leaderboard_compares_with_the_champion(tested):
     made = backtest.leaderboard(forecasts, actual, "good")
     assert made.low["bad"] > 0.5
     assert abs(made.high["twin"]) < 0.01 and abs(made.low["twin"]) < 0.01
+
+
+def test_what_is_said_of_the_champion_by_hand():
+    measured = origin([1, 2, 4], bg_nbd=[1, 2, 5], own_rate=[1, 2, 4.5])
+    measured.held = measured.held.assign(frequency=[0, 9, 7], orders=[1, 10, 8])
+    test = Backtest(measured, [], 30, "bg_nbd")
+    found = backtest.hindsight(test)
+    assert (found["origin"], found["best"]) == (dt.date(2025, 1, 1), "Own rate")
+    assert found["bias"] == pytest.approx(1 / 7) and found["gap"] == pytest.approx(1)
+    assert found["rmse"] == pytest.approx(np.sqrt(1 / 3)) and np.isnan(found["groups"])
+    unmeasured = backtest.hindsight(Backtest(None, [], 30, "bg_nbd"))
+    assert found.keys() == unmeasured.keys() and unmeasured["origin"] is None
+    assert backtest.labelled(test.leaderboard).model.tolist() == ["Own rate", "BG/NBD"]
+    table = backtest.conditional_expectation(test)
+    assert table[["repeats", "expected", "actual"]].to_numpy().tolist() == [[0, 1, 1], [7, 3.5, 3]]
+    assert backtest.conditional_expectation(Backtest(None, [], 30)).empty
+    expectation = pd.DataFrame({"low": [1.0]})
+    expectation.attrs["total"] = {"low": 3.0, "high": 5.0}
+    sure = backtest.sureness(test, np.array([1.0, 2.0]), expectation)
+    assert (sure["surely_low"], sure["surely_high"]) == (3, 5) and sure["low"] < 3 < sure["high"]
+    assert sure["astray"] == pytest.approx(np.log(8 / 7))
+    chosen = Backtest(None, [origin([2, 2], bg_nbd=[1, 1])], 30)
+    for verdict, words in (
+        (backtest.verdict(test), "because it was asked for"),
+        (backtest.verdict(chosen), "simplest of those that were as good"),
+        (backtest.verdict(Backtest(None, [], 30)), "too short to choose"),
+    ):
+        assert words in verdict[0] and verdict[1]["model"] == "BG/NBD"
+    assert {**backtest.verdict(chosen)[1], "model": ""} == {
+        "model": "",
+        "candidates": 1,
+        "origins": 1,
+    }
 
 
 def test_the_leaderboard_has_its_columns_where_the_champion_failed():

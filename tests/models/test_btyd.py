@@ -354,9 +354,8 @@ NEAR = (1e-3, 0.9e-5, 1e-13, 0.0, -1e-7, -1e-5)
 
 def test_precision():
     """Log-likelihood, P(alive) and expected orders: relative 1e-9 on a random grid; 1e-7 where a
-    formula divides by nothing: a of BG/NBD and MBG/NBD or s of Pareto/NBD at and around 1, and a +
-    b at 1, where the third parameter of the hypergeometric function is 0; and where r - a is 0, hence
-    r - a + x a whole number, over a long future.
+    formula divides by nothing: a of BG/NBD and MBG/NBD or s of Pareto/NBD at and around 1; a + b at
+    1, where the third parameter of the hypergeometric function is 0; and r - a at 0.
     """
     with mp.workdps(60):
         for model in TIMED:

@@ -23,9 +23,7 @@ MIN_CUSTOMERS = 30  # at an origin, for it to tell anything
 
 
 class Metric(NamedTuple):
-    """How a table heads and writes a measure of forecasts against what came, and how it is taken
-    (actual, forecast).
-    """
+    """A measure (of actual, forecast), and how a table heads and writes it."""
 
     label: str
     form: str
@@ -102,7 +100,7 @@ class Origin:
         return self.held.holdout_revenue.to_numpy()
 
     def spent(self, champion: str) -> dict[str, np.ndarray]:
-        """Forecasts of money: the champion's orders times each spend model that can be estimated."""
+        """Forecasts of money: the champion's orders times each spend model there can be."""
         found = {}
         for spend in clv.SPEND_MODELS:
             with suppress(NotEstimable):
@@ -121,8 +119,8 @@ def gather(past: Past, as_of: dt.date) -> list[Origin]:
 
 @dataclass
 class Backtest:
-    """Candidates measured at past origins. `choosing` may be empty, `measured` None where the log
-    is too short; `lessons` are those of the day of the picture; `wanted` is the model asked for.
+    """Candidates at past origins: none where the log is too short. `wanted` is the model asked for,
+    `lessons` are those of the day of the picture.
     """
 
     measured: Origin | None
@@ -143,8 +141,8 @@ class Backtest:
 
     @cached_property
     def champion(self) -> str:
-        """The simplest candidate within one standard error of the lowest mean RMSE; the default, or
-        what can be estimated, without a choosing origin; what the analyst asks for, always.
+        """What was asked for; else the simplest candidate as good as the best; without a choosing
+        origin the default, or what can be estimated.
         """
         if best := self.wanted or origins.simplest(self.choice):
             return best
@@ -167,9 +165,7 @@ class Backtest:
 
     @property
     def teaching(self) -> list[Origin]:
-        """The choosing ones of these; where none chooses, the measured one teaches the spread of
-        outcomes at least.
-        """
+        """The choosing ones of these; where none chooses, the measured one."""
         return [o for o in self.with_champion if not self.choosing or o is not self.measured]
 
     @cached_property
@@ -189,23 +185,17 @@ class Backtest:
 
     @cached_property
     def coverage(self) -> float:
-        """The share of customers at the measured origin whose outcome fell within their interval
-        (randomised). Without a choosing origin, one half of the customers teaches the intervals of
-        the other.
+        """The share of customers at the measured origin within their interval (randomised). Without
+        a choosing origin, one half of them teaches the intervals of the other.
         """
         if self.measured is None or self.champion not in self.measured.forecasts:
             return float("nan")
         forecasts, actual = self.measured.forecasts[self.champion].to_numpy(), self.measured.actual
         if self.choosing and self.teaching:
             return self.outcomes.covered(forecasts, actual)
-        odd = np.arange(len(actual)) % 2 == 1
-        shares = [
-            Outcomes.learn([(forecasts[~half], actual[~half])], np.array([])).covered(
-                forecasts[half], actual[half]
-            )
-            for half in (odd, ~odd)
-        ]
-        return float(np.mean(shares))
+        halves = [(forecasts[half::2], actual[half::2]) for half in (0, 1)]
+        taught = [Outcomes.learn([half], np.array([])) for half in halves]
+        return float(np.mean([taught[1 - n].covered(*half) for n, half in enumerate(halves)]))
 
 
 def _choice(
@@ -263,7 +253,7 @@ def run(transactions: Table, as_of: dt.date, horizon_days: int, wanted: str = ""
 
 def fit_champion(test: Backtest, customers: pd.DataFrame) -> tuple[OrderModel, str, str]:
     """The champion fitted on everything up to the day of the picture: the model, its name, and why
-    it is another than the champion (a word, else empty).
+    another took its place (a word, else empty).
     """
     reason = ""
     for name in dict.fromkeys([test.champion, DEFAULT, "average_rate"]):
@@ -299,9 +289,8 @@ def value_leaderboard(test: Backtest, spend: str) -> pd.DataFrame:
 
 # What the report says
 def group_coverage(test: Backtest) -> pd.DataFrame:
-    """Whether totals of groups (tenths of customers by forecast) fell within their intervals, each
-    origin's interval learned from the other origins. Columns: origin, group, expected, low, high,
-    actual, covered.
+    """Whether totals of tenths of customers fell within their intervals, learned from the other
+    origins. Columns: origin, group, expected, low, high, actual, covered.
     """
     rows = []
     for origin in test.with_champion if len(test.with_champion) > 1 else []:
@@ -376,9 +365,9 @@ def kept(model: OrderModel, name: str, test: Backtest) -> dict[str, object]:
 
 
 def hindsight(test: Backtest) -> dict[str, Any]:
-    """How the champion did at the measured origin. Keys: origin, bias, rmse, gini, best (model),
-    gap (relative RMSE), covered (customers within their interval), groups (totals of tenths within
-    theirs).
+    """How the champion did at the measured origin. Keys: origin, bias, rmse, gini, best (model in
+    hindsight), gap (relative RMSE to it), covered (customers within their interval), groups (totals
+    of tenths within theirs).
     """
     board = test.leaderboard
     if test.measured is None or test.champion not in board.index:

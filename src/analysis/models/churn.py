@@ -15,7 +15,6 @@ from scipy.special import expit
 from scipy.stats import t as student
 from sklearn.base import ClassifierMixin
 
-from analysis.statistics import lots
 from analysis.intake.dataset import Dataset
 from analysis.models import intervals, metrics, origins
 from analysis.models.churn_features import features
@@ -32,6 +31,7 @@ from analysis.models.churn_models import (
 from analysis.models.history import Records
 from analysis.models.leaving import MIN_CASES, Past, learnable, sample
 from analysis.report.text import N_
+from analysis.statistics import lots
 
 __all__ = ["MIN_CASES", "Origin", "Trial", "trial"]
 

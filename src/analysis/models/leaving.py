@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from analysis import customers
-from analysis.statistics import lots
 from analysis.intake.dataset import Dataset
 from analysis.models import history, orders, origins
 from analysis.models.history import Records
 from analysis.report.text import N_
 from analysis.segments.lifecycle import lifecycle
+from analysis.statistics import lots
 
 MIN_CASES = 30  # customers who left, and who stayed, that a model needs to be learned
 # to learn from and to measure at, drawn by lot: more of them change the ranking by less than chance

@@ -1,16 +1,15 @@
-"""Origins: days in the past at which forecasts are made and measured by what followed.
+"""Origins: days in the past at which forecasts are made and measured by what followed, of whatever
+is forecast (orders, leaving, offers).
 
-One core for whatever is forecast: orders, leaving, offers. Origins step back from the day of the
-picture in whole horizons. The first one back is *measured* and chooses nothing; those before it
-*choose*. Every window that trains or chooses ends by the origin that it is used at.
+They step back from the day of the picture in whole horizons. The first one back is *measured* and
+chooses nothing; those before it *choose*. Every window that trains or chooses ends by the origin
+that it is used at.
 
-    past = Past(transactions, horizon_days)          # or a subclass: `describe`, `outcome`
-    measured, *choosing = past.days(as_of)           # latest first; none where the log is short
-    then = past.known(measured)                      # customers as they were known on the day
-    held = past.at(measured)                         # the same with what followed
+    past = Past(transactions, horizon_days)  # or a subclass: `describe`, `outcome`
+    measured, *choosing = past.days(as_of)  # latest first; none where the log is short
+    held = past.at(measured)  # customers as known on the day (`known`), with what followed
     lessons = [past.at(day) for day in past.lesson_days(measured)]
-    table = choice(losses, choosing)                 # losses: candidate -> a loss per case and day
-    champion = simplest(table) or DEFAULT
+    champion = simplest(choice(losses, choosing)) or DEFAULT
 """
 
 import datetime as dt
@@ -95,10 +94,9 @@ def choice(
     days: list[dt.date],
     score: Callable[[float], float] = float,
 ) -> pd.DataFrame:
-    """How candidates (index, simplest first) did at the choosing days, from their losses (one an
-    origin, of the same cases for all): the score of the mean of each day, `mean` over the days, and
-    `distance`: how many standard errors (of the paired difference over cases) the mean loss is
-    above that of the best.
+    """How candidates (index, simplest first) did at the choosing days, from their losses (an array
+    a day, of the same cases for all). Columns: each day (score of its mean loss); mean (of these);
+    distance (of the mean loss to the best, in standard errors of the paired difference over cases).
     """
     scores = {name: [score(loss.mean()) for loss in found] for name, found in losses.items()}
     table = pd.DataFrame.from_dict(scores, orient="index", columns=list(days), dtype=float)

@@ -33,36 +33,32 @@ def actual_expected(
     ax.legend()
 
 
-@chart("Repeat orders by week", y="repeat orders a week")
-def tracking_weekly(ax: Axes, table: pd.DataFrame, origin: Any = None) -> None:
-    """Repeat orders week by week. Columns: week, actual, expected. `origin`: where the model's data
-    end.
-    """
+def by_week(ax: Axes, table: pd.DataFrame, origin: Any) -> None:
     actual_expected(ax, table.week, table.actual, table.expected)
-    mark_origin(ax, origin)
+    if origin is not None:
+        end = pd.Timestamp(origin)
+        ax.axvline(end, color=INK, lw=0.8, ls=":")
+        ax.annotate(
+            say("data of the model end"),
+            (end, 0),
+            (3, 3),
+            textcoords="offset points",
+            xycoords=("data", "axes fraction"),
+        )
     months(ax)
     numbers(ax)
+
+
+@chart("Repeat orders by week", y="repeat orders a week")
+def tracking_weekly(ax: Axes, table: pd.DataFrame, origin: Any = None) -> None:
+    """Columns: week, actual, expected. `origin`: where the model's data end."""
+    by_week(ax, table, origin)
 
 
 @chart("Repeat orders, added up", y="repeat orders so far")
 def tracking_cumulative(ax: Axes, table: pd.DataFrame, origin: Any = None) -> None:
     """The same, added up."""
-    actual_expected(ax, table.week, table.actual.cumsum(), table.expected.cumsum())
-    mark_origin(ax, origin)
-    months(ax)
-    numbers(ax)
-
-
-def mark_origin(ax: Axes, origin: Any) -> None:
-    if origin is not None:
-        ax.axvline(pd.Timestamp(origin), color=INK, lw=0.8, ls=":")
-        ax.annotate(
-            say("data of the model end"),
-            (pd.Timestamp(origin), 0),
-            (3, 3),
-            textcoords="offset points",
-            xycoords=("data", "axes fraction"),
-        )
+    by_week(ax, table.set_index("week").cumsum().reset_index(), origin)
 
 
 @chart(
