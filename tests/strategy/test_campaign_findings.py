@@ -65,6 +65,12 @@ def test_only_campaigns_that_stand_together_are_counted():
     assert "With all 3 campaigns" in told(found) and "(Holm) number 1." in told(found)
 
 
+def test_without_a_control_group_nothing_is_said_of_one():
+    one = table(proof="observational", verdict="not_proven")
+    [text] = [text for text, _ in campaign_findings.findings(pd.concat([one, one]))]
+    assert text.startswith("Campaigns that held nobody back by lot")
+
+
 def test_caveats_name_overlapping_and_broken_campaigns():
     found = pd.concat(
         [

@@ -54,7 +54,7 @@ def test_lins_estimate_is_the_difference_of_two_regressions_at_the_common_mean()
 
 
 def test_redrawn_arms_are_all_arms_there_are():
-    """Of six customers, three treated, there are 20 arms; without covariates their t are Welch's."""
+    """Of six customers, three treated, there are 20 arms; their bare t are Welch's."""
     left, treat = np.array([0.3, 1.1, -2.0, 0.9, 4.0, -1.2]), np.array([1.0, 1, 1, 0, 0, 0])
     arms = [np.isin(np.arange(6), some) for some in itertools.combinations(range(6), 3)]
     possible = np.array(

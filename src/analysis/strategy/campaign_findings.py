@@ -65,7 +65,7 @@ def findings(table: pd.DataFrame) -> Said:
     """
     if table.empty:
         yield N_("No campaigns are on record."), {}
-    random = table[table.proof == "random"].assign(loss=-table.profit_high)
+    random = table.assign(loss=-table.profit_high)[table.proof == "random"]
     proven = random[random.verdict == "works"]
     order = proven.sort_values(["orders_low", "campaign_id"], ascending=[False, True])
     for row in order.head(1).to_dict("records"):
