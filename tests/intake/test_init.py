@@ -1,4 +1,3 @@
-import codecs
 import csv
 import datetime as dt
 import gzip
@@ -15,6 +14,7 @@ import duckdb
 import ibis
 import lifetimes
 import openpyxl
+import pyarrow as pa
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -25,10 +25,9 @@ from analysis.intake import (
     column_matching,
     dataset,
     dataset_text,
-    file_form,
     parsing,
+    recognition,
     store,
-    text_files,
     value_formats,
 )
 from analysis.intake import init as onboarding
@@ -125,7 +124,6 @@ def read(file, name="transactions"):
 
 
 # --- files as companies have them
-# -------------------------------------------------------------------------------------
 
 
 TAOBAO_FILLED = (
@@ -135,21 +133,9 @@ TAOBAO_FILLED = (
 
 
 def taobao(order, buyer="tb0099", status="交易成功", paid="2024-01-31 20:05:09"):
-    money = ["120.00", "120.00", "110.50"]
-    return [
-        order,
-        buyer,
-        "x@x.example",
-        "王小明",
-        "13812345678",
-        *money,
-        status,
-        CLOCKED,
-        paid,
-        "红茶礼盒",
-        2,
-        "茶叶店",
-    ]
+    money, bought = ["120.00", "120.00", "110.50"], ["红茶礼盒", 2, "茶叶店"]
+    person = [buyer, "x@x.example", "王小明", "13812345678"]
+    return [order, *person, *money, status, CLOCKED, paid, *bought]
 
 
 def test_a_chinese_shops_export_in_gb18030(start):
@@ -190,81 +176,44 @@ def test_a_chinese_shops_export_in_gb18030(start):
 
 def test_the_screen_and_the_file_show_nobody(start):
     names = ["Account Name", "Contact Name", "Phone", "Email", "Birthday", "Industry"]
-    accounts = table(
-        names,
-        *[["Acme Ltd", "Ann Bee", "+44 20 7946 0958", "ann@bee.example", "13/02/1984", "Tea"]] * 3,
-    )
+    person = ["Acme Ltd", "Ann Bee", "+44 20 7946 0958", "ann@bee.example", "13/02/1984", "Tea"]
     orders = export(TAOBAO, TAOBAO_FILLED, [taobao("2024013112345678901")] * 3)
-    _, text, _, said = start(orders__csv=orders, accounts__csv=accounts)
-    nobody = (
-        "王小明",
-        "138123",
-        "tb0099",
-        "110.50",
-        "x@x",
-        "20240131123",
-        "Ann Bee",
-        "Acme",
-        "7946",
-        "ann@bee",
-        "1984",
-    )
+    _, text, _, said = start(orders__csv=orders, accounts__csv=table(names, *[person] * 3))
+    nobody = ["王小明", "138123", "tb0099", "110.50", "x@x", "20240131123"]
+    nobody += ["Ann Bee", "Acme", "7946", "ann@bee", "1984"]
     assert [value for value in nobody if value in text + "\n".join(said)] == []
     assert "99/99/9999 in line 2 of accounts.csv: the day comes first" in text
 
 
-@pytest.mark.parametrize(("settled", "amount"), [("110.00", "应付金额"), ("100.00", "?")])
-def test_two_columns_of_one_rank_are_asked_for_unless_they_are_the_same(start, settled, amount):
+def test_two_columns_of_one_rank_are_asked_for_unless_they_are_the_same(start):
     filled = "订单号,商品ID,订购数量,下单时间,京东价,订单金额,应付金额,结算金额,订单状态,下单帐号"
-    rows = [
-        [1000 + n, "A1", 2, CLOCKED, "60.00", "120.00", "110.00", settled, "完成", f"jd_{n % 3}"]
-        for n in range(9)
-    ]
-    _, text, content, _ = start(orders__csv=export(JD, filled, rows))
-    assert columns(content)["customer_id"] == "下单帐号"
-    assert columns(content)["amount"] in (amount, "结算金额" if amount != "?" else amount)
-    assert set(questions(text)) == ({"amount"} if amount == "?" else set())
-    assert amount != "?" or re.search(
-        "结算金额.*; 应付金额|应付金额.*; 结算金额", questions(text)["amount"]
-    )
+    for settled, asked in {"110.00": set(), "100.00": {"amount"}}.items():
+        money = ["60.00", "120.00", "110.00", settled, "完成"]
+        rows = [[1000 + n, "A1", 2, CLOCKED, *money, f"jd_{n % 3}"] for n in range(9)]
+        file, text, content, _ = start(orders__csv=export(JD, filled, rows))
+        assert columns(content)["customer_id"] == "下单帐号"
+        assert set(questions(text)) == asked
+        assert columns(content)["amount"] in (["?"] if asked else ["应付金额", "结算金额"])
+        file.unlink()
+    assert {"结算金额", "应付金额"} <= set(re.findall("[结应].金额", questions(text)["amount"]))
 
 
 def test_zoho_deals_and_accounts_join_on_the_account(start):
     stages = ["Closed Won", "Closed Lost", "Qualification", "Closed Won"]
     filled = "Record Id,Deal Name,Amount,Closing Date,Account Name,Stage,Lead Source,Contact Name"
     deals = [
-        [
-            f"zcrm_{n}",
-            f"Deal {n}",
-            1200,
-            "01/31/2024",
-            f"Acme {n % 3}",
-            stages[n % 4],
-            "Web",
-            "Ann Bee",
-        ]
+        f"zcrm_{n},Deal {n},1200,01/31/2024,Acme {n % 3},{stages[n % 4]},Web,Ann Bee".split(",")
         for n in range(12)
     ]
     profile = (
         "Record Id,Account Name,Account Owner,Phone,Industry,Account Type,Account"
         " Number,Employees,Billing City,Billing Country,Created Time,Modified Time"
     )
-    times = ["01/31/2023 10:00 AM", "01/31/2024 10:00 AM"]
+    known = (
+        "o@x.example,+44 20 7946 0958,Tea,{},0,12,Leeds,UK,01/31/2023 10:00 AM,01/31/2024 10:00 AM"
+    )
     accounts = [
-        [
-            f"zcrm_9{n}",
-            f"Acme {n}",
-            "o@x.example",
-            "+44 20 7946 0958",
-            "Tea",
-            ("A", "B")[n % 2],
-            0,
-            12,
-            "Leeds",
-            "UK",
-            *times,
-        ]
-        for n in range(6)
+        [f"zcrm_9{n}", f"Acme {n}", *known.format("AB"[n % 2]).split(",")] for n in range(6)
     ]
     files = {
         "deals__csv": export(ZOHO_DEALS, filled, deals),
@@ -280,16 +229,17 @@ def test_zoho_deals_and_accounts_join_on_the_account(start):
         "channel": "Lead Source",
         "status": "Stage",
     }
-    assert content["tables"]["transactions"]["void_status"] == [
-        "Closed Lost",
-        "Qualification",
-    ]  # a deal not won is no sale
-    found = columns(content, "customers")
-    assert found["customer_id"] == found["company"] == "Account Name"
-    assert (found["owner"], found["city"], found["first_contact"]) == (
-        "Account Owner",
-        "Billing City",
-        "Created Time",
+    void = content["tables"]["transactions"]["void_status"]
+    assert void == ["Closed Lost", "Qualification"]  # a deal not won is no sale
+    assert (
+        columns(content, "customers").items()
+        >= {
+            "customer_id": "Account Name",
+            "company": "Account Name",
+            "owner": "Account Owner",
+            "city": "Billing City",
+            "first_contact": "Created Time",
+        }.items()
     )
     assert content["tables"]["customers"]["attributes"] == {"account_type": "Account Type"}
     assert read(file).day.dt.date.unique().tolist() == [DAY]
@@ -297,32 +247,17 @@ def test_zoho_deals_and_accounts_join_on_the_account(start):
 
 
 def test_the_customer_column_is_the_one_that_holds_the_customers_of_the_orders(start):
-    orders = table(
-        ["customer id", "order date", "amount"],
-        *[[f"00{n % 5}7", "2024-01-31", "5.00"] for n in range(10)],
-    )
-    accounts = table(
-        ["Record Id", "Account Name", "Kundennr", "Industry"],
-        *[[f"z{n}", f"Acme {n}", f"00{n}7", "Tea"] for n in range(8)],
-    )
-    _, text, content, _ = start(orders__csv=orders, accounts__csv=accounts)
+    sold = [[f"00{n % 5}7", "2024-01-31", "5.00"] for n in range(10)]
+    orders = table(["customer id", "order date", "amount"], *sold)
+    names = ["Record Id", "Account Name", "Kundennr", "Industry"]
+    accounts = [[f"z{n}", f"Acme {n}", f"00{n}7", "Tea"] for n in range(8)]
+    file, text, content, _ = start(orders__csv=orders, accounts__csv=table(names, *accounts))
     assert columns(content, "customers")["customer_id"] == "Kundennr"
     assert "5 of them with orders" in text
-
-
-def test_customers_of_another_system_are_noted(start):
-    orders = table(
-        ["customer id", "order date", "amount"],
-        *[[f"A{n}", "2024-01-31", "5.00"] for n in range(9)],
-    )
-    accounts = table(
-        ["Account Name", "Industry", "Phone"],
-        *[[f"Acme {n}", "Tea", "+44 20 7946 0958"] for n in range(9)],
-    )
-    *_, said = start(orders__csv=orders, accounts__csv=accounts)
-    assert any(
-        "none of the customers seen in the orders was seen in Account Name" in line for line in said
-    )
+    file.unlink()
+    accounts = [row[:2] + ["x", "Tea"] for row in accounts]
+    said = start(orders__csv=orders, accounts__csv=table(names, *accounts))[-1]
+    assert any("none of the customers seen in the orders was seen in" in line for line in said)
 
 
 UCI_SALES = [
@@ -349,12 +284,9 @@ def test_uci_online_retail_with_its_cancellations(start):
         "product": "StockCode",
     }
     assert read(file).amount.sum() == Decimal("15.30") * 20 - Decimal("2.55")
-
-
-def test_letters_before_ids_of_their_own_are_no_cancellations(start):
-    *_, content, _ = start(
-        retail__csv=export(UCI, UCI, [[f"C{row[0]}", *row[1:]] for row in UCI_SALES])
-    )
+    file.unlink()
+    rows = [[f"C{row[0]}", *row[1:]] for row in UCI_SALES]  # letters before ids of their own
+    *_, content, _ = start(retail__csv=export(UCI, UCI, rows))
     assert "returns" not in content["tables"]["transactions"]
 
 
@@ -506,7 +438,6 @@ def test_sqlite_parquet_and_gz(tmp_path):
 
 
 # --- faults of files
-# --------------------------------------------------------------------------------------------------
 
 ORDERS = table(
     ["Customer ID", "Order Date", "Amount"],
@@ -514,45 +445,38 @@ ORDERS = table(
 )
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])
-def test_encodings_found_by_themselves_are_not_written(start, encoding):
+def test_encodings_found_by_themselves_are_not_written_and_western_text_is_asked_for(start):
     text = ORDERS.replace("Amount", "金额")
-    file, written, content, _ = start(orders__csv=text.encode(encoding))
-    assert "encoding" not in content["tables"]["transactions"]
-    assert not questions(written)
-    assert len(read(file)) == 9
+    for encoding in ("utf-8", "utf-8-sig", "gb18030", "utf-16"):
+        file, written, content, _ = start(orders__csv=text.encode(encoding))
+        assert "encoding" not in content["tables"]["transactions"]
+        assert not questions(written)
+        file.unlink()
+    for name in ("Müller", "Åse", "Señora", "José", "Société"):
+        text = "".join(f"{line},{name} {n}\n" for n, line in enumerate(ORDERS.splitlines()))
+        file, written, content, _ = start(orders__csv=text.encode("cp1252"))
+        assert content["tables"]["transactions"]["encoding"] == "?"
+        assert "cp1252" in questions(written)["encoding"]
+        file.unlink()
 
 
-@pytest.mark.parametrize("name", ["Müller", "Åse", "Señora", "José", "Société"])
-def test_western_text_is_asked_for_and_never_taken_as_chinese(start, name):
-    text = "".join(f"{line},{name} {n}\n" for n, line in enumerate(ORDERS.splitlines()))
-    _, written, content, _ = start(orders__csv=text.encode("cp1252"))
-    assert content["tables"]["transactions"]["encoding"] == "?"
-    assert "cp1252" in questions(written)["encoding"]
+def test_separators_and_line_ends(start):
+    for mark, ends in zip(",;\t|", ("\n", "\r\n", "\r", "\r\n"), strict=True):
+        lines = (line.replace(",", mark) + f'{mark}"a, b; c{mark}"' for line in ORDERS.splitlines())
+        file, written, content, _ = start(orders__csv="".join(line + ends for line in lines))
+        assert content["tables"]["transactions"].get("separator", ",") == mark
+        assert not questions(written)
+        assert read(file).amount.sum() == Decimal("112.5")
+        file.unlink()
 
 
-@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
-def test_separators_and_line_ends(start, mark, ends):
-    text = "".join(f'{line},"a, b; c"\n' for line in ORDERS.splitlines()).replace("\n", ends)
-    text = re.sub(r',(?=[^"]*(?:"[^"]*"[^"]*)*$)', lambda _: mark, text) if mark != "," else text
-    file, written, content, _ = start(orders__csv=text)
-    assert content["tables"]["transactions"].get("separator", ",") == mark
-    assert not questions(written)
-    assert read(file).amount.sum() == Decimal("112.5")
-
-
-def test_a_title_above_the_header(start):
-    file, _, content, _ = start(
-        orders__csv="2024 sales of my shop\nexported 31.01.2024\n\n" + ORDERS
-    )
+def test_a_title_above_the_header_and_no_header(start):
+    title = "2024 sales of my shop\nexported 31.01.2024\n\n"
+    file, _, content, _ = start(orders__csv=title + ORDERS)
     assert content["tables"]["transactions"]["header"] == 4
     assert len(read(file)) == 9
-
-
-def test_a_file_without_a_header(start):
-    body = ORDERS.partition("\n")[2]
-    file, _, content, said = start(orders__csv=body)
+    file.unlink()
+    file, _, content, said = start(orders__csv=ORDERS.partition("\n")[2])
     assert content["tables"]["transactions"]["header"] == 0
     assert columns(content) == {"customer_id": "1", "date": "2", "amount": "3"}
     assert sum("by its values" in line for line in said) == 3
@@ -560,42 +484,39 @@ def test_a_file_without_a_header(start):
 
 
 def test_headers_with_blanks_full_width_letters_and_no_name(start):
-    text = ORDERS.replace(
-        "Customer ID,Order Date,Amount", "Ｃｕｓｔｏｍｅｒ　ＩＤ , order_date ,ＡＭＯＵＮＴ（元）,"
-    )
-    text = (
-        "\n".join(line if n == 0 else line + ",x" for n, line in enumerate(text.splitlines()))
-        + "\n"
-    )
-    file, _, content, _ = start(orders__csv=text)
+    header = "Ｃｕｓｔｏｍｅｒ　ＩＤ , order_date ,ＡＭＯＵＮＴ（元）,,"
+    lines = [header, *(f"{line},x,x" for line in ORDERS.splitlines()[1:])]
+    file, _, content, said = start(orders__csv="".join(line + "\n" for line in lines))
     assert columns(content) == {
         "customer_id": "Customer ID",
         "date": "order_date",
         "amount": "AMOUNT(元)",
     }
     assert content["currency"] == "CNY"
+    assert not any("could also be" in line for line in said)
     assert len(read(file)) == 9
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("", "empty"),
-        ("\n\n", "empty"),
-        ("customer_id,date,amount\n", "no rows below the header"),
-        ("customer_id,date,date\n7,2024-01-31,5\n", "repeats 'date'"),
-        ("one column\nhello\nthere\n", "only one column"),
-        ("<html><table><tr><td>7</td></tr></table>", "web page"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), r"a workbook; rename it to \.xls$"),
-        (b"PK\x03\x04 broken", "workbook"),
-        (b"PAR1 broken", "."),
-        (b"SQLite format 3\0 broken", "SQLite says: file is not a database"),
-        ('a,b\n"7,8\n', "."),
-    ],
-)
-def test_what_is_no_table_is_an_input_error_that_names_the_file(start, content, said):
-    with pytest.raises(InputError, match=rf"(?s)orders\.csv.*{said}"):
-        start(orders__csv=content)
+NO_TABLES = {
+    "": "empty",
+    "\n\n": "empty",
+    "customer_id,date,amount\n": "no rows below the header",
+    "customer_id,date,date\n7,2024-01-31,5\n": "repeats 'date'",
+    "one column\nhello\nthere\n": "only one column",
+    "<html><table><tr><td>7</td></tr></table>": "web page",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600): r"a workbook; rename it to \.xls$",
+    b"PK\x03\x04 broken": r"a workbook; rename it to \.xlsx$",
+    b"PAR1 broken": ".",
+    b"SQLite format 3\0 broken": "SQLite says: file is not a database",
+    'a,b\n"7,8\n': ".",
+}
+
+
+def test_what_is_no_table_is_an_input_error_that_names_the_file(start, tmp_path):
+    for content, said in NO_TABLES.items():
+        with pytest.raises(InputError, match=rf"(?s)orders\.csv.*{said}"):
+            start(good__csv=ORDERS, orders__csv=content)
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_zip_and_a_missing_file(start, tmp_path):
@@ -642,12 +563,6 @@ def test_sheets_alike_or_unknown_are_asked_for(tmp_path):
     other = [["eins", "zwei"], ["a b", "c d"], ["e f", "g h"]]
     _, text, _, _ = look([book(tmp_path / "b.xlsx", one=other, two=other)], tmp_path)
     assert "one, two" in questions(text)["sheet"]
-
-
-def test_a_workbook_that_is_called_csv_is_told_its_name(tmp_path):
-    path = book(tmp_path / "orders.xlsx", Sheet1=SHEET).rename(tmp_path / "orders.csv")
-    with pytest.raises(InputError, match=r"orders\.csv: a workbook; rename it to \.xlsx"):
-        look([path], tmp_path)
 
 
 def test_files_of_one_form_become_one_description_and_decide_together(start):
@@ -701,14 +616,7 @@ def test_a_table_that_could_be_another_is_noted(start):
     assert any("taken as transactions; it could also be interactions" in line for line in said)
 
 
-def test_two_columns_without_a_name_are_no_matter(start):
-    file, _, _, said = start(orders__csv="".join(f"{line},,\n" for line in ORDERS.splitlines()))
-    assert len(read(file)) == 9
-    assert not any("could also be" in line for line in said)
-
-
 # --- the dataset file
-# -------------------------------------------------------------------------------------------------
 
 
 def test_an_existing_dataset_file_is_never_overwritten(start, tmp_path):
@@ -727,26 +635,13 @@ def test_an_existing_dataset_file_is_never_overwritten(start, tmp_path):
         onboarding.init([tmp_path / "orders.csv"], "../shop", tmp_path / "data")
 
 
-@pytest.mark.parametrize(
-    ("file", "name"),
-    [
-        ("orders 2024.csv.gz", "orders_2024"),
-        ("订单.xlsx", "dataset"),
-        ("-x.csv", "x"),
-        ("订单2024.csv", "2024"),
-    ],
-)
-def test_a_name_from_a_file(file, name):
-    assert onboarding.name_of(Path(file)) == name
-    assert re.fullmatch(dataset.NAME, name)
-
-
-def test_without_a_name_the_first_files_is_taken(start, tmp_path):
-    start(orders__csv=ORDERS)
-    assert (
-        onboarding.init([tmp_path / "orders.csv"], "", tmp_path / "data")[0]
-        == tmp_path / "data" / "orders.yml"
-    )
+def test_a_name_from_a_file(start, tmp_path):
+    names = {"orders 2024.csv.gz": "orders_2024", "订单.xlsx": "dataset", "-x.csv": "x"}
+    for file, name in names.items():
+        assert onboarding.name_of(Path(file)) == name
+    start(订单2024__csv=ORDERS)
+    written, _ = onboarding.init([tmp_path / "订单2024.csv"], "", tmp_path / "data")
+    assert written == tmp_path / "data" / "2024.yml"
 
 
 def test_a_file_with_open_questions_is_refused_until_they_are_answered(start):
@@ -759,12 +654,6 @@ def test_a_file_with_open_questions_is_refused_until_they_are_answered(start):
         dataset.load(file)
     file.write_text(text.replace('date: "?"', "date: '%d/%m/%Y'"), "utf-8")
     assert dataset.load(file).files("transactions")[0].format_of("date") == "%d/%m/%Y"
-
-
-def test_nothing_is_left_behind_when_a_file_fails(start, tmp_path):
-    with pytest.raises(InputError):
-        start(good__csv=ORDERS, bad__csv="")
-    assert not (tmp_path / "data").exists()
 
 
 def test_only_the_first_rows_are_read(tmp_path):
@@ -792,7 +681,6 @@ def test_the_line_of_the_evidence_is_that_of_the_file(start):
 
 
 # --- statuses and money
-# -----------------------------------------------------------------------------------------------
 
 
 def order_lines(*rows):
@@ -811,45 +699,24 @@ def test_returns_beside_their_sales_are_returns(start):
     assert read(file).amount.sum() == sum(Decimal(row[4]) for row in SALES) - Decimal("4.50")
 
 
-@pytest.mark.parametrize("order", ["SO99", "SO3"], ids=["of no other row", "of other products"])
-def test_returns_without_sales_are_asked_for(start, order):
-    _, text, _, _ = start(
-        orders__csv=order_lines(*SALES, [order, "003", "2024-02-01", "pot", "99.00", "已退款"])
-    )
-    assert "已退款" in questions(text)["returns"]
-    assert "void_status" in questions(text)["returns"]
+def test_returns_without_sales_are_asked_for(start):
+    for order in ("SO99", "SO3"):  # of no other row, of other products
+        back = [order, "003", "2024-02-01", "pot", "99.00", "已退款"]
+        file, text, _, _ = start(orders__csv=order_lines(*SALES, back))
+        assert "已退款" in questions(text)["returns"]
+        assert "void_status" in questions(text)["returns"]
+        file.unlink()
 
 
-@pytest.mark.parametrize(
-    ("words", "key"),
-    [
-        (
-            [
-                "交易关闭",
-                "已取消",
-                "cancelled",
-                "Canceled",
-                "unpaid",
-                "等待买家付款",
-                "作废",
-                "voided",
-            ],
-            "void",
-        ),
-        (["已退款", "退货", "Returned", "refunded", "退款成功"], "returned"),
-        (["部分退款", "partially_refunded", "没有申请退款", "未退款"], "kept"),
-        (["交易成功", "已发货", "completed", "paid", "pending", "on-hold", "Closed"], ""),
-    ],
-)
-def test_words_of_statuses(words, key):
-    for word in words:
-        assert (
-            next(
-                (k for k in ("kept", "returned", "won", "void") if column_matching.says(word, k)),
-                "",
-            )
-            == key
-        )
+def test_words_of_statuses():
+    void = "交易关闭 已取消 cancelled Canceled unpaid 等待买家付款 作废 voided"
+    returned = "已退款 退货 Returned refunded 退款成功"
+    kept = "部分退款 partially_refunded 没有申请退款 未退款"
+    none = "交易成功 已发货 completed paid pending on-hold Closed"
+    for words, key in {void: "void", returned: "returned", kept: "kept", none: ""}.items():
+        for word in words.split():
+            said = [k for k in recognition.STATUSES if column_matching.says(word, k)]
+            assert (word, said[0] if said else "") == (word, key)
 
 
 def test_an_orders_total_that_repeats_in_its_lines_is_asked_for(start):
@@ -889,9 +756,8 @@ def test_two_currencies_are_asked_for(start):
     assert "rates" in questions(text)["currency"]
 
 
-@pytest.mark.parametrize(
-    ("header", "amount", "currency"),
-    [
+def test_currency_by_sign_or_header(start):
+    for header, amount, currency in (
         ("amount", "€12.50", "EUR"),
         ("amount", "12.50 £", "GBP"),
         ("金额", "￥12.50", "CNY"),
@@ -901,108 +767,84 @@ def test_two_currencies_are_asked_for(start):
         ("amount_gbp", "12.50", "GBP"),
         ("Amount (EUR)", "12.50", "EUR"),
         ("amount", "12.50", None),
-    ],
-)
-def test_currency_by_sign_or_header(start, header, amount, currency):
-    *_, content, _ = start(
-        orders__csv=table(
-            ["customer id", "date", header], *[[f"00{n}", "2024-01-31", amount] for n in range(9)]
-        )
-    )
-    assert content.get("currency") == currency
+    ):
+        rows = [[f"00{n}", "2024-01-31", amount] for n in range(9)]
+        file, _, content, _ = start(orders__csv=table(["customer id", "date", header], *rows))
+        assert (amount, content.get("currency")) == (amount, currency)
+        file.unlink()
 
 
 # --- dates and numbers, by the way the program reads them
-# -------------------------------------------------------------
 
 
 def placed(texts):
     return [(text, f"line {n}") for n, text in enumerate(texts, start=2)]
 
 
-@pytest.fixture(scope="module")
-def read_days(engine):
-    def days(texts, form):
-        rows = ibis.memtable({"text": texts})
-        return engine.to_pyarrow(parsing.read_moment(rows.text, form, "UTC").date()).to_pylist()
-
-    return days
-
-
-@pytest.mark.parametrize(
-    ("texts", "form"),
-    [
-        (["2024-01-31"], "iso"),
-        (["2024-01-31 20:05", "2024-01-31T20:05:00.123+08:00", "2024-01-31T20:05:00Z"], "iso"),
-        (["2024/1/31", "2024/01/31"], "%Y/%m/%d"),
-        (["2024-1-31", "2024-01-31"], "%Y-%m-%d"),
-        (["20240131", "20240201"], "%Y%m%d"),
-        (["20240131200500"], "%Y%m%d%H%M%S"),
-        (["2024年1月31日"], "%Y年%m月%d日"),
-        (["2024年1月31日 20:05"], "%Y年%m月%d日 %H:%M"),
-        (["31/01/2024", "01/02/2024"], "%d/%m/%Y"),
-        (["01/31/2024 8:05 PM"], "%m/%d/%Y %I:%M %p"),
-        (["31.1.2024"], "%d.%m.%Y"),
-        (["31-Jan-2024", "31-JAN-2024"], "%d-%b-%Y"),
-        (["31-Jan-24"], "%d-%b-%y"),
-        (["January 31, 2024", "May 5, 2024"], "%B %d, %Y"),
-        (["31/01/24", "13/12/68", "01/02/99"], "%d/%m/%y"),
-        (["24/01/31", "99/12/13"], "%y/%m/%d"),
-        (["2024-01-31 20:05:00 +0800"], "%Y-%m-%d %H:%M:%S %z"),
-        (["45322", "45323.5"], "excel"),
-        (["1706702700"], "epoch_s"),
-        (["1706702700000"], "epoch_ms"),
-    ],
-)
-def test_dates_are_recognised_and_read(texts, form, read_days):
-    found = value_formats.date_format(placed(texts))
-    assert (found.value, found.question) == (form, "")
-    assert read_days(texts, form)[0] == DAY
+RECOGNISED = {
+    "iso": ["2024-01-31", "2024-01-31 20:05", "2024-01-31T20:05:00.123+08:00"],
+    "%Y/%m/%d": ["2024/1/31", "2024/01/31"],
+    "%Y-%m-%d": ["2024-1-31", "2024-01-31"],
+    "%Y%m%d": ["20240131", "20240201"],
+    "%Y%m%d%H%M%S": ["20240131200500"],
+    "%Y年%m月%d日": ["2024年1月31日"],
+    "%Y年%m月%d日 %H:%M": ["2024年1月31日 20:05"],
+    "%d/%m/%Y": ["31/01/2024", "01/02/2024"],
+    "%m/%d/%Y %I:%M %p": ["01/31/2024 8:05 PM"],
+    "%d.%m.%Y": ["31.1.2024"],
+    "%d-%b-%Y": ["31-Jan-2024", "31-JAN-2024"],
+    "%d-%b-%y": ["31-Jan-24"],
+    "%B %d, %Y": ["January 31, 2024", "May 5, 2024"],
+    "%d/%m/%y": ["31/01/24", "13/12/68", "01/02/99"],
+    "%y/%m/%d": ["24/01/31", "99/12/13"],
+    "%Y-%m-%d %H:%M:%S %z": ["2024-01-31 20:05:00 +0800"],
+    "excel": ["45322", "45323.5"],
+    "epoch_s": ["1706702700"],
+    "epoch_ms": ["1706702700000"],
+}
+NO_DATES = ["tea", "12.50", "007", "1234567890123456789", "20249999", "", "99/99/2024", "1.2.3.4"]
 
 
-@pytest.mark.parametrize(
-    "texts", [["01/02/2024", "11/12/2024"], ["05/05/2024"], ["01-02-03"], ["01.02.24", "12.11.24"]]
-)
-def test_dates_without_a_day_above_12_are_asked_for(texts):
-    found = value_formats.date_format(placed(texts))
-    assert found.value == "?"
-    assert "%d" in found.question
-    assert "%m" in found.question
-
-
-def test_a_column_in_two_orders_is_asked_for_with_both_lines():
-    found = value_formats.date_format(
-        placed(["01/02/2024", "13/02/2024", *["03/04/2024"] * 50, "02/14/2024"])
+def days_read(texts):
+    """The days that the program reads in texts by form, each form once."""
+    width = max(map(len, texts.values()))
+    rows = {form: [*some, *[None] * (width - len(some))] for form, some in texts.items()}
+    raw = ibis.memtable(
+        pa.table({"n": range(width)} | {f"c{n}": some for n, some in enumerate(rows.values())})
     )
-    assert found.value == "?"
-    assert "13/02/2024 in line 3: the day comes first" in found.question
-    assert "02/14/2024 in line 54: the month comes first" in found.question
+    days = {
+        f"c{n}": parsing.read_moment(raw[f"c{n}"], form, "UTC").date()
+        for n, form in enumerate(rows)
+    }
+    found = raw.select("n", **days).order_by("n").to_pyarrow()
+    return {form: found[f"c{n}"].to_pylist()[: len(texts[form])] for n, form in enumerate(rows)}
 
 
-def test_a_column_of_two_formats_is_asked_for_and_a_few_odd_values_are_counted():
-    mixed = value_formats.date_format(placed(["2024/1/31", "2024/1/31 20:05"] * 5))
-    assert mixed.value == "?"
-    assert "reads 5 of 10 dates" in mixed.question
+def test_dates_are_recognised_and_read():
+    for form, texts in RECOGNISED.items():
+        found = value_formats.date_format(placed(texts))
+        assert (found.value, found.question) == (form, "")
+    assert {days[0] for days in days_read(RECOGNISED).values()} == {DAY}
+    assert [text for text in NO_DATES if value_formats.date_format(placed([text]))] == []
+
+
+def test_dates_that_may_be_two_are_asked_for():
+    for texts in (["01/02/2024", "11/12/2024"], ["05/05/2024"], ["01-02-03"], ["01.02.24"]):
+        found = value_formats.date_format(placed(texts))
+        assert found.value == "?"
+        assert "%d" in found.question and "%m" in found.question
+    mixed = placed(["01/02/2024", "13/02/2024", *["03/04/2024"] * 50, "02/14/2024"])
+    question = value_formats.date_format(mixed).question
+    assert "13/02/2024 in line 3: the day comes first" in question
+    assert "02/14/2024 in line 54: the month comes first" in question
+    clocked = value_formats.date_format(placed(["2024/1/31", "2024/1/31 20:05"] * 5))
+    assert clocked.value == "?"
+    assert "reads 5 of 10 dates" in clocked.question
     few = value_formats.date_format(placed(["31/01/2024"] * 99 + ["2024-01-31", "-", "", "N/A"]))
     assert few.value == "%d/%m/%Y"
-    assert "1 of 100 are written otherwise" in few.evidence
-
-
-@pytest.mark.parametrize(
-    "texts",
-    [
-        ["tea"],
-        ["12.50"],
-        ["007", "008"],
-        ["1234567890123456789"],
-        ["20249999"],
-        [""],
-        ["99/99/2024"],
-        ["1.2.3.4"],
-    ],
-)
-def test_what_is_no_date(texts):
-    assert value_formats.date_format(placed(texts)) is None
+    assert (
+        few.evidence == "31/01/2024 in line 2: the day comes first; 1 of 100 are written otherwise"
+    )
 
 
 def test_numbers_are_dates_only_where_the_column_is_called_so(start):
@@ -1017,107 +859,66 @@ def test_numbers_are_dates_only_where_the_column_is_called_so(start):
 DATES = st.dates(dt.date(1971, 1, 1), dt.date(2068, 12, 31))
 FORMS = [
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%Y年%m月%d日", "%d%m%Y"),
-    *(
-        "%d/%m/%Y",
-        "%m/%d/%Y",
-        "%d.%m.%Y",
-        "%d-%m-%Y",
-        "%m-%d-%Y",
-        "%d/%m/%y",
-        "%m/%d/%y",
-        "%y-%m-%d",
-    ),
+    *("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y"),
+    *("%d/%m/%y", "%m/%d/%y", "%y-%m-%d"),
     *("%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%y"),
     *("%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y%m%d%H%M%S", "%d/%m/%Y %H:%M", "%d.%m.%Y %H:%M:%S"),
     *("%m/%d/%Y %I:%M %p", "%m/%d/%Y %I:%M:%S%p"),
 ]
 
 
-@given(
-    days=st.lists(DATES, min_size=1, max_size=12), form=st.sampled_from(FORMS), short=st.booleans()
-)
-@settings(max_examples=150)
-def test_every_date_is_read_back_to_its_day_or_asked_for(read_days, days, form, short):
+@given(days=st.lists(DATES, min_size=1, max_size=12), short=st.booleans())
+@settings(max_examples=12)
+def test_every_date_is_read_back_to_its_day_or_asked_for(days, short):
     """Zeros in front of days and months may be left out where a mark stands between them."""
-    texts = [dt.datetime(d.year, d.month, d.day, 20, 15, 19).strftime(form) for d in days]
-    if short and "%y" not in form and re.search(r"%d\W|\W%d|月", form):
-        texts = [re.sub(r"(?<!\d)0(?=\d(?!\d))", "", text) for text in texts]
-    found = value_formats.date_format(placed(texts))
-    assert found is not None
-    assert bool(found.question) == (found.value == "?")
-    if found.value != "?":
-        assert read_days(texts, found.value) == days
+    settled = {}
+    for form in FORMS:
+        texts = [dt.datetime(d.year, d.month, d.day, 20, 15, 19).strftime(form) for d in days]
+        if short and "%y" not in form and re.search(r"%d\W|\W%d|月", form):
+            texts = [re.sub(r"(?<!\d)0(?=\d(?!\d))", "", text) for text in texts]
+        found = value_formats.date_format(placed(texts))
+        assert bool(found.question) == (found.value == "?")
+        if not found.question:
+            settled.setdefault(found.value, []).extend(texts)
+    for form, read in days_read(settled).items():
+        assert (form, read) == (form, days * (len(read) // len(days)))
 
 
-@pytest.mark.parametrize(
-    ("texts", "mark"),
-    [
-        (["12.50", "1,234.50"], "."),
-        (["12,50", "1.234,50"], ","),
-        (["1,234,567"], "."),
-        (["1.234.567"], ","),
-        (["¥1,234.50", "(5.00)", "１２３"], "."),
-        (["1 234,50 €", "-5,00"], ","),
-        (["1'234.50", "5.00-"], "."),
-        (["0,125"], ","),
-        (["1234,500"], ","),
-        (["5", "7"], "."),
-        (["1,234", "5.5"], "."),
-        (["1,234", "7"], "?"),
-        (["1.234"], "?"),
-        (["12.50", "12,50"], "?"),
-    ],
-)
-def test_decimal_marks(texts, mark):
-    found = value_formats.decimal_mark([placed(texts)])
-    assert (found.value, bool(found.question)) == (mark, mark == "?")
+def test_decimal_marks():
+    for mark, columns_ in {
+        ".": ["12.50 1,234.50", "1,234,567", "¥1,234.50 (5.00) １２３", "1'234.50 5.00-", "5 7"],
+        ",": ["12,50 1.234,50", "1.234.567", "1\u00a0234,50€ -5,00", "0,125", "1234,500"],
+        "?": ["1,234 7", "1.234", "12.50 12,50"],
+    }.items():
+        for texts in columns_:
+            found = value_formats.decimal_mark([placed(texts.split(" "))])
+            assert (texts, found.value, bool(found.question)) == (texts, mark, mark == "?")
+    assert value_formats.decimal_mark([placed(["1,234"]), placed(["5.5"])]).value == "."
 
 
 AMOUNTS = st.decimals(Decimal("-99999999"), Decimal("99999999"), places=2)
-MONEY = [  # how amounts with cents, and without, are written
-    "{0}",
-    "{0:,}",
-    "¥{0:,}",
-    "{0:,}-,. €",
-    "{0}-,.",
-    "{0:,}- ,.",
-    "{0:,}-'.",
-    "{0:.0f}",
-    "{0:,.0f}",
-    "{0:,.0f}-,.",
-]
+MONEY = {  # how amounts are written: format, and what its , and . become
+    "point": ("{0}", ",."),
+    "grouped": ("¥{0:,}", ",."),
+    "comma": ("{0}", ".,"),
+    "grouped, comma": ("{0:,} €", ".,"),
+    "blanks, comma": ("{0:,}", " ,"),
+    "apostrophes": ("{0:,}", "'."),
+    "whole": ("{0:.0f}", ",."),
+    "whole, grouped": ("{0:,.0f}", ",."),
+    "whole, points": ("{0:,.0f}", ".,"),
+}
 
 
-def written(amount, form):
-    """The amount in a form; what is behind - are the mark of groups, the decimal mark, and what
-    follows.
-    """
-    form, _, marks = form.partition("-")
-    text = form.format(amount)
-    if len(marks) > 1:
-        groups, point = (
-            (".", ",") if marks.startswith(",.") else (marks[0], "," if marks[1] == "," else ".")
-        )
-        text = text.translate(str.maketrans(",.", groups + point)) + marks[2:].lstrip(".")
-    return text
-
-
-@given(amounts=st.lists(AMOUNTS, min_size=1, max_size=8), form=st.sampled_from(MONEY))
-@settings(max_examples=100)
-def test_every_amount_is_read_back_or_asked_for(engine, amounts, form):
-    exact = [round(a) if "0f" in form else a for a in amounts]
-    texts = [written(Decimal(a), form) for a in exact]
-    found = value_formats.decimal_mark([placed(texts)])
-    assert bool(found.question) == (found.value == "?")
-    if found.value != "?":
-        rows = ibis.memtable({"text": texts})
-        back = engine.to_pyarrow(
-            parsing.read_number(rows.text, found.value, parsing.MONEY)
-        ).to_pylist()
-        assert back == [Decimal(a) for a in exact]
-        assert [value_formats.number(text, found.value) for text in texts] == [
-            Decimal(a) for a in exact
-        ]
+@given(amounts=st.lists(AMOUNTS, min_size=1, max_size=8))
+def test_every_amount_is_read_back_or_asked_for(amounts):
+    for form, marks in MONEY.values():
+        exact = [Decimal(round(a)) if "0f" in form else a for a in amounts]
+        texts = [form.format(a).translate(str.maketrans(",.", marks)) for a in exact]
+        found = value_formats.decimal_mark([placed(texts)])
+        assert bool(found.question) == (found.value == "?")
+        if not found.question:
+            assert [value_formats.number(text, found.value) for text in texts] == exact
 
 
 CELL = st.text(st.sampled_from("07,;.|/-: \t\"'年月日¥€(@aZ=#?{}[]&*!%\u3000é"), max_size=10)
@@ -1128,7 +929,7 @@ CELL = st.text(st.sampled_from("07,;.|/-: \t\"'年月日¥€(@aZ=#?{}[]&*!%\u30
     rows=st.lists(st.lists(CELL, min_size=2, max_size=5), min_size=1, max_size=6),
     mark=st.sampled_from(",;\t|"),
 )
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_file_is_described_or_refused_in_words(header, rows, mark, tmp_path_factory):
     """What is written is valid, loads unless it asks, and each ? has its question."""
     folder = tmp_path_factory.mktemp("any")
@@ -1146,10 +947,11 @@ def test_any_file_is_described_or_refused_in_words(header, rows, mark, tmp_path_
         dataset.load(file)
 
 
-def test_the_invented_company_is_described_as_by_hand(tmp_path):
+def test_the_invented_company_is_described_as_by_hand(tmp_path, monkeypatch):
     """All files of crm_demo: the tables, columns and formats of the dataset file that was written
     for them by hand.
     """
+    monkeypatch.setattr(onboarding, "ALL_ROWS", 60_000)
     folder = crm_demo.at(tmp_path / "crm_demo")
     _, text, content, _ = look(
         [path for path in sorted(folder.iterdir()) if path.is_file()], tmp_path
@@ -1188,7 +990,6 @@ def listed(one_or_more):
 
 
 # --- the names known, and the reference
-# -------------------------------------------------------------------------------
 
 
 def test_every_meaning_has_names_in_english_and_chinese():
@@ -1205,20 +1006,12 @@ def test_every_meaning_has_names_in_english_and_chinese():
             assert any("\u4e00" <= c <= "\u9fff" for text in names for c in text)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "Order_Date",
-        "ORDER DATE",
-        "orderDate",
-        " order-date ",
-        "Ｏｒｄｅｒ　Ｄａｔｅ",
-        "Order Date (UTC)",
-        "Order Date[本地]",
-    ],
-)
-def test_names_are_told_whatever_their_spelling(name):
-    assert column_matching.rank(name, "transactions", "date") == 0
+def test_names_are_told_whatever_their_spelling():
+    names = ["Order_Date", "ORDER DATE", "orderDate", " order-date ", "Ｏｒｄｅｒ　Ｄａｔｅ"]
+    for name in [*names, "Order Date (UTC)", "Order Date[本地]"]:
+        assert column_matching.rank(name, "transactions", "date") == 0
+    assert column_matching.rank("created at", "transactions", "date") == 1
+    assert column_matching.rank("colour", "transactions", "date") is None
 
 
 def test_the_reference_holds_every_key_and_is_yaml():
@@ -1234,8 +1027,3 @@ def test_the_reference_holds_every_key_and_is_yaml():
             ), name
     assert "function" not in text
     assert "class" not in text.replace("a class", "")
-
-
-def test_codecs_that_are_tried_are_those_of_the_sources():
-    assert text_files.ENCODINGS == ("utf-8-sig", "gb18030")
-    assert codecs.lookup(file_form.WESTERN).name == "cp1252"
