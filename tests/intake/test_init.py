@@ -26,6 +26,7 @@ from analysis.intake import (
     dataset,
     dataset_text,
     parsing,
+    readers,
     recognition,
     store,
     value_formats,
@@ -33,7 +34,6 @@ from analysis.intake import (
 from analysis.intake import init as onboarding
 from analysis.intake.rows import normal
 from analysis.intake.table_files import Returns, TableFile, Tables
-from analysis.samples import crm_demo
 from analysis.schema import RECORDS
 
 LIFETIMES = Path(lifetimes.__file__).parent / "datasets"
@@ -485,7 +485,7 @@ def test_a_title_above_the_header_and_no_header(start):
 
 def test_headers_with_blanks_full_width_letters_and_no_name(start):
     header = "Ｃｕｓｔｏｍｅｒ　ＩＤ , order_date ,ＡＭＯＵＮＴ（元）,,"
-    lines = [header, *(f"{line},x,x" for line in ORDERS.splitlines()[1:])]
+    lines = [header, *(f"{line},x," for line in ORDERS.splitlines()[1:])]
     file, _, content, said = start(orders__csv="".join(line + "\n" for line in lines))
     assert columns(content) == {
         "customer_id": "Customer ID",
@@ -952,7 +952,7 @@ def test_the_invented_company_is_described_as_by_hand(tmp_path, monkeypatch):
     for them by hand.
     """
     monkeypatch.setattr(onboarding, "ALL_ROWS", 60_000)
-    folder = crm_demo.at(tmp_path / "crm_demo")
+    folder = readers.sample_path("crm_demo")
     _, text, content, _ = look(
         [path for path in sorted(folder.iterdir()) if path.is_file()], tmp_path
     )
