@@ -18,9 +18,8 @@ $(READY): requirements.lock pyproject.toml
 report: $(READY) ## build everything on the default data and print where the report is
 	$(BIN)/customer-matrix run data/cdnow.yml
 
-# The tests that start whole runs wait much for kernels: they go beside the others, and more threads would only wait.
-# The default run checks every notebook's summary, as nbval does before each release.
-RUNS := tests/run
+# The tests that start kernels wait much for them: they go beside the others, and more threads would only wait.
+RUNS := tests/run notebooks
 test: export OMP_NUM_THREADS := 1
 test: $(READY) ## run all tests
 	@$(BIN)/python -m pytest -p no:cacheprovider $(RUNS) & runs=$$!; \
@@ -30,7 +29,6 @@ test: $(READY) ## run all tests
 test-slow: export OMP_NUM_THREADS := 1
 test-slow: $(READY) ## prove the methods by hundreds of repetitions; before each release
 	$(BIN)/python -m pytest -p no:cacheprovider tests -m slow
-	$(BIN)/python -m pytest -p no:cacheprovider notebooks
 
 lab: $(READY) ## open the notebooks in JupyterLab
 	$(BIN)/customer-matrix lab

@@ -31,7 +31,6 @@ def test_messages_are_collected_from_where_they_stand(tmp_path):
         'page.finding("f" if b else "g", "fs" if b else "gs")\npage.figure(ax, "picture")\n'
         'page.table(frame, "caption", ["no"])\npage.cards(1, n=("Card", "int", 1))\n'
         '@chart("Title", x="x axis")\ndef c(): ...\n'
-        'Texts("term", "meaning", {"code": "word"} | {"d": "another"})\n'
     )
     (package / "t.html.j2").write_text('{{ say("Of {who}", who=1) }}{{ other("no") }}')
     (notebooks / "1.ipynb").write_text(
@@ -43,7 +42,7 @@ def test_messages_are_collected_from_where_they_stand(tmp_path):
     found = {m.id for m in catalogues.extracted(tmp_path) if m.id}
     assert found >= {
         ("one whole", "many"), "x", "y", ("f", "fs"), ("g", "gs"), "picture", "caption", "Card",
-        "Title", "x axis", "term", "meaning", "word", "another", "Of {who}", "## All\nof it",
+        "Title", "x axis", "Of {who}", "## All\nof it",
         "careful", "Revenue", "Strategic",
     }  # fmt: skip
     assert not found & {"no", "int", "code", "name"}

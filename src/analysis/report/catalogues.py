@@ -24,11 +24,10 @@ from analysis.files import ROOT
 from analysis.report import text
 from analysis.report.text import LOCALE
 
-PACKAGE = ROOT / "src" / "analysis"
 COMPLETE: tuple[str, ...] = ()  # languages of which a message that is missing fails the tests
-SENTENCES = ("say", "N_", "finding", "caveat", "translated")  # the text, and perhaps its plural
-SECOND = ("figure", "table")  # the text comes second
-ENTRIES = ("Texts", "chart")  # all their texts are messages
+# Calls whose texts are messages: the first (and its plural, the second), the second, or every one.
+SENTENCES = ("say", "N_", "finding", "caveat", "translated")
+SECOND = ("figure", "table")
 
 Found = tuple[str, str, str]  # a message, its plural or nothing, and where it stands
 
@@ -42,94 +41,75 @@ def extracted(root: Path = ROOT) -> Catalog:
 
 
 def _everywhere(root: Path) -> Iterator[Found]:
-    for path in sorted((root / "src" / "analysis").rglob("*.py")):
-        yield from _in_code(path.read_text("utf-8"), path.relative_to(root).as_posix())
-    for path in sorted((root / "notebooks").glob("*.ipynb")):
-        where = path.relative_to(root).as_posix()
-        for cell in nbformat.read(path, as_version=4).cells:
-            if cell.cell_type == "markdown":
-                yield cell.source, "", where
-            else:
-                yield from _in_code(cell.source, where)
-    for path in sorted((root / "src" / "analysis").rglob("*.j2")):
+    package = root / "src" / "analysis"
+    for path in [*sorted(package.rglob("*.py")), *sorted((root / "notebooks").glob("*.ipynb"))]:
+        where, content = path.relative_to(root).as_posix(), path.read_text("utf-8")
+        sources = [content]
+        if path.suffix == ".ipynb":
+            cells = nbformat.reads(content, as_version=4).cells
+            yield from ((c.source, "", where) for c in cells if c.cell_type == "markdown")
+            sources = [c.source for c in cells if c.cell_type == "code"]
+        for call in (node for source in sources for node in ast.walk(ast.parse(source))):
+            if isinstance(call, ast.Call):
+                yield from ((one, many, where) for one, many in _of(call) if one)
+    for path in sorted(package.rglob("*.j2")):
         tree = Environment().parse(path.read_text("utf-8"))
         for _, _, said in extract_from_ast(tree, ("say",), babel_style=False):
-            yield (
-                str(said if isinstance(said, str) else said[0]),
-                "",
-                path.relative_to(root).as_posix(),
-            )
+            one = said[0] if isinstance(said, tuple) else said
+            yield str(one), "", path.relative_to(root).as_posix()
     shown = [heading for heading, _ in schema.SHOWN.values()]
     for one in [*shown, *schema.LABELS.values(), *schema.FIELDS.values()]:
         yield one, "", "src/analysis/schema.py"
 
 
-def _in_code(source: str, where: str) -> Iterator[Found]:
-    for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
-        for one, many in _of(call):
-            if one:
-                yield one, many, where
-
-
 def _of(call: ast.Call) -> Iterable[tuple[str, str]]:
     """The messages of one call, with their plurals."""
-    name = ast.unparse(call.func).rpartition(".")[2]
+    name, keywords = ast.unparse(call.func).rpartition(".")[2], [k.value for k in call.keywords]
     if name in SENTENCES and call.args:
-        ones, many = _literals(call.args[0]), _literals(call.args[1]) if call.args[1:] else []
+        ones, many = (_literals(call.args[n : n + 1]) for n in (0, 1))
         return zip(ones, many if len(many) == len(ones) else [""] * len(ones), strict=True)
-    if name in SECOND and len(call.args) > 1:
-        return [(one, "") for one in _literals(call.args[1])]
-    if name == "cards":
-        labels = [k.value.elts[0] for k in call.keywords if isinstance(k.value, ast.Tuple)]
-        return [(one, "") for label in labels for one in _literals(label)]
-    if name in ENTRIES:
-        values = [*call.args, *(keyword.value for keyword in call.keywords)]
-        return [(one, "") for value in values for one in _literals(value)]
-    return []
+    said: list[ast.expr] = []
+    if name in SECOND:
+        said = call.args[1:2]
+    elif name == "cards":
+        said = [value.elts[0] for value in keywords if isinstance(value, ast.Tuple)]
+    elif name == "chart":
+        said = [*call.args, *keywords]
+    return [(one, "") for one in _literals(said)]
 
 
-def _literals(node: ast.AST) -> list[str]:
-    """The texts that an expression may be: a literal, either side of a condition, values of a
-    dictionary.
-    """
-    match node:
-        case ast.Constant(value=str(said)):
-            return [said]
-        case ast.IfExp(body=body, orelse=orelse):
-            return [*_literals(body), *_literals(orelse)]
-        case ast.Dict(values=values):
-            return [one for value in values for one in _literals(value)]
-        case ast.BinOp(left=left, right=right, op=ast.BitOr()):
-            return [*_literals(left), *_literals(right)]
-    return []
+def _literals(nodes: Iterable[ast.expr]) -> list[str]:
+    """The texts that expressions may be: a literal, or either side of a condition."""
+    found: list[str] = []
+    for node in nodes:
+        if isinstance(node, ast.IfExp):
+            found += _literals([node.body, node.orelse])
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append(node.value)
+    return found
 
 
 def problems(messages: Catalog, translated: Catalog) -> list[str]:
     """What a translation lacks, has too much, or says with other values than the English text."""
-    known = {message.id: message for message in translated if message.id}
-    asked = {message.id: message for message in messages if message.id}
-    found = [f"missing: {key}" for key in asked if not _is_said(known.get(key))]
+    asked, known = ({m.id: m for m in catalogue if m.id} for catalogue in (messages, translated))
+    said = {key for key, m in known.items() if not m.fuzzy and all(_forms(m.string))}
+    found = [f"missing: {key}" for key in asked.keys() - said]
     found += [f"unused: {key}" for key in known.keys() - asked.keys()]
     for key in asked.keys() & known.keys():
         found += _ill_formed(known[key], translated.num_plurals)
     return sorted(map(str, found))
 
 
-def _is_said(message: Message | None) -> bool:
-    return message is not None and not message.fuzzy and all(_forms(message.string))
-
-
 def _forms(said: Any) -> tuple[str, ...]:
-    return (said or "",) if said is None or isinstance(said, str) else tuple(said)
+    return tuple(said) if isinstance(said, list | tuple) else (said or "",)
 
 
-def _ill_formed(message: Message, plurals: int) -> list[str]:
+def _ill_formed(message: Message, plurals: int) -> Iterator[str]:
     ids, strings = _forms(message.id), [said for said in _forms(message.string) if said]
     allowed = [text.values_in(one) for one in ids]
     every, always = set().union(*allowed), set(allowed[0]).intersection(*allowed)
-    found = []
     if strings and len(strings) != (plurals if len(ids) > 1 else 1):
-        found.append(f"{len(strings)} plurals instead of {plurals}: {ids[0]}")
+        yield f"{len(strings)} plurals instead of {plurals}: {ids[0]}"
     for said in strings:
         try:
             used = text.values_in(said)
@@ -137,19 +117,19 @@ def _ill_formed(message: Message, plurals: int) -> list[str]:
             used = {("braces", "")}
         if not always <= used <= every:
             odd = ", ".join(f"{{{name}:{form}}}" for name, form in used ^ every)
-            found.append(f"other values ({odd}): {ids[0]}")
-    return found
+            yield f"other values ({odd}): {ids[0]}"
 
 
 def refresh(language: str, folder: Path = LOCALE, begin: bool = False) -> Path:
     """Write the catalogue of a language with all messages of today, keeping its translations."""
-    path = folder / language.replace("-", "_") / "LC_MESSAGES" / "messages.po"
+    locale = language.replace("-", "_")
+    path = folder / locale / "LC_MESSAGES" / "messages.po"
     if begin and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        catalogue = Catalog(language.replace("-", "_"), project="customer-matrix", fuzzy=False)
+        catalogue = Catalog(locale, project="customer-matrix", fuzzy=False)
     else:
         with path.open("rb") as file:
-            catalogue = read_po(file, language.replace("-", "_"))
+            catalogue = read_po(file, locale)
     catalogue.update(extracted(), no_fuzzy_matching=True, keep_user_comments=True)
     catalogue.obsolete.clear()
     with path.open("wb") as file:
@@ -158,7 +138,7 @@ def refresh(language: str, folder: Path = LOCALE, begin: bool = False) -> Path:
 
 
 def main() -> None:
-    """Refresh every catalogue, and begin those named."""
+    """Refresh every catalogue, and begin the one named."""
     parser = argparse.ArgumentParser(prog="python -m analysis.report.catalogues")
     parser.add_argument("--new", default="", metavar="LANGUAGE", help="begin a catalogue, as zh")
     new = parser.parse_args().new

@@ -1,11 +1,9 @@
-"""What a manager reads: findings, cards, tables and pictures in a notebook, and the HTML pages made
-of them.
-"""
+"""What a manager reads: what notebooks show, and the HTML pages made of them."""
 
 import html
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 from pandas.api.types import is_numeric_dtype
 
-from analysis.report.text import N_, say
+from analysis.report.text import say
 from analysis.schema import SHOWN
 
 if TYPE_CHECKING:  # whoever needs them has them, and others would wait
@@ -35,60 +33,6 @@ INDEX_CARDS = (
     "plan_cost",
     "plan_value",
 )
-GLOSSARY = {
-    N_("Order"): N_("A day on which a customer bought; several purchases on one day count once."),
-    N_("Value window"): N_(
-        "The trailing days that count as value today, 365 unless set otherwise."
-    ),
-    N_("Tier"): N_(
-        "Strategic, important, ordinary or potential (no order yet), by revenue and profit today,"
-        " value to come and time as a customer."
-    ),
-    N_("Risk"): N_(
-        "Probability of leaving (usually: no order) within the horizon. Medium begins where a"
-        " message pays, high where a call does."
-    ),
-    N_("Calibrated"): N_(
-        "A risk is calibrated if of those with a risk of 30 %, 30 in 100 do leave."
-    ),
-    N_("Brier score"): N_(
-        "Mean squared difference between the risk and what came (1 left, 0 stayed): the smaller,"
-        " the better."
-    ),
-    N_("Lifetime value"): N_(
-        "Discounted money expected of a customer over the coming years; revenue where no margin is"
-        " known."
-    ),
-    N_("Unseen time"): N_(
-        "The last stretch of the data, kept from the model so that its forecast can be checked."
-    ),
-    N_("BG/NBD"): N_(
-        "A model of repeat buying: each customer orders at an own rate and may leave after any"
-        " order."
-    ),
-    N_("Gamma-Gamma"): N_(
-        "A model of the value of an order: each customer's own mean, drawn towards that of all"
-        " where orders are few."
-    ),
-    N_("AUC"): N_(
-        "How often, of a leaver and a stayer, the leaver was given the higher risk. 50 % is chance."
-    ),
-    N_("Held back"): N_(
-        "Customers drawn by lot who are left alone, so that the effect on the others can be"
-        " measured."
-    ),
-    N_("95 % interval"): N_(
-        "Where the true mean or share lies, in 19 of 20 cases, if the customers seen stand for"
-        " others like them."
-    ),
-    N_("Adjusted Rand"): N_(
-        "How far two divisions into groups agree: 1 is the same, 0 is what chance does."
-    ),
-    N_("Silhouette, Calinski-Harabasz, Davies-Bouldin"): N_(
-        "Measures of groups that are compact and far apart; of the first two much is good, of the"
-        " third little."
-    ),
-}
 MAX_TABLE_ROWS = 50  # of a table on a page; the files hold the rest
 
 
@@ -101,13 +45,15 @@ def _fragment(macro: str, *arguments: Any) -> str:
     return str(getattr(_environment().get_template("fragments.html.j2").module, macro)(*arguments))
 
 
+def _style(*names: str) -> str:
+    return "".join((TEMPLATES / name).read_text("utf-8") for name in names)
+
+
 @cache
 def _in_notebook() -> str:
     """What leads an output, so that it looks in JupyterLab as it does on the page."""
-    style, fragments = (
-        (TEMPLATES / f).read_text("utf-8") for f in ("notebook.css", "fragments.css")
-    )
-    return f'<div class="customer-matrix"><style>{style % fragments}</style>'
+    style = _style("notebook.css") % _style("fragments.css")
+    return f'<div class="customer-matrix"><style>{style}</style>'
 
 
 def _show(fragment: str, text: str) -> None:
@@ -134,8 +80,8 @@ class Page:
             for name, (label, form, value) in figures.items()
         }
         self.cards_shown |= cards
-        items = list(cards.values())
-        _show(_fragment("cards", items), "; ".join(f"{label}: {value}" for label, value in items))
+        text = "; ".join(f"{label}: {value}" for label, value in cards.values())
+        _show(_fragment("cards", list(cards.values())), text)
 
     def finding(
         self, text: str, many: str | None = None, /, *, part: str = "", **values: Any
@@ -162,9 +108,7 @@ class Page:
         self.terms.append((term, meaning))
 
     def figure(self, ax: "Axes", alt: str, part: str = "") -> None:
-        """Axes as a picture, with what they show in words; `part` is where the index shows it, if
-        it does.
-        """
+        """Axes as a picture, with what they show in words; the index shows it where `part` says."""
         if not ax.has_data():
             self.caveat("There is too little data for a picture here.")
             return
@@ -176,36 +120,25 @@ class Page:
         _show(_fragment("figure", picture, alt), alt)
 
     def table(
-        self,
-        frame: pd.DataFrame,
-        caption: str,
-        columns: Sequence[str],
-        rows: int = MAX_TABLE_ROWS,
-        shown_as: Mapping[str, Any] | None = None,
+        self, frame: pd.DataFrame, caption: str, columns: Sequence[str], rows: int = MAX_TABLE_ROWS
     ) -> None:
-        """The first `rows` of a frame: of `columns` those it has, headed and written as the schema
-        says (SHOWN) or `shown_as`, entries of a registry that begin with heading and form.
-        """
+        """The first `rows` of a frame: of `columns` those it has, as the schema shows them."""
         if len(frame) == 0:
             return
-        columns = [column for column in columns if column in frame]
-        as_said = {**SHOWN, **(shown_as or {})}
-        shown, forms = frame[columns].head(rows), [as_said[column][1] for column in columns]
+        shown = frame[[column for column in columns if column in frame]].head(rows)
+        forms = {column: SHOWN[column][1] for column in shown}
         numeric = [
-            is_numeric_dtype(frame[column]) or form in ("money", "exact")
-            for column, form in zip(columns, forms, strict=True)
+            is_numeric_dtype(shown[column]) or form in ("money", "exact")
+            for column, form in forms.items()
         ]
-        cells = [
-            [say.form(form, value) for form, value in zip(forms, row, strict=True)]
-            for row in shown.itertuples(index=False)
-        ]
-        headings = [say(as_said[column][0]) for column in columns]
-        _show(
-            _fragment("table", say(caption), headings, numeric, cells), shown.to_string(index=False)
-        )
+        cells = [list(map(say.form, forms.values(), row)) for row in shown.itertuples(index=False)]
+        headings = list(map(say.heading, forms))
+        text = shown.to_string(index=False, na_rep="–")
+        _show(_fragment("table", say(caption), headings, numeric, cells), text)
         if len(shown) < len(frame):
-            cut = say("The first {shown:int} of {all:int} rows.", shown=len(shown), all=len(frame))
-            _show(_fragment("caveat", cut), cut)
+            self.caveat(
+                "The first {shown:int} of {all:int} rows.", shown=len(shown), all=len(frame)
+            )
 
     def save(self, path: Path) -> None:
         """Keep what the index needs, as JSON."""
@@ -267,9 +200,10 @@ def _own_outputs(cell: "NotebookNode") -> str:
 
 def page(heading: str, body: str, facts: dict[str, Any], home: str = "") -> str:
     """A whole HTML page around a body that is already safe."""
-    style = "".join((TEMPLATES / f).read_text("utf-8") for f in ("fragments.css", "page.css"))
-    template = _environment().get_template("page.html.j2")
-    return template.render(title=heading, body=body, say=say, facts=facts, style=style, home=home)
+    style, template = _style("fragments.css", "page.css"), _environment().get_template
+    return template("page.html.j2").render(
+        title=heading, body=body, say=say, facts=facts, style=style, home=home
+    )
 
 
 def index_page(
@@ -285,28 +219,21 @@ def index_page(
     """
     cards = {name: card for page in kept.values() for name, card in page["cards"].items()}
     pictures = {part: shown for page in kept.values() for part, shown in page["pictures"].items()}
-    terms = [*GLOSSARY.items(), *(term for page in kept.values() for term in page["terms"])]
-    parts: dict[str, list[str]] = {"matrix": [], "decision": []}
-    for finding in [finding for page in kept.values() for finding in page["findings"]]:
-        parts.setdefault(finding["part"], []).append(finding["text"])
-    pages = [
-        {
-            "href": f"{prefix}{stage}.html",
-            "title": titles[stage],
-            "findings": [finding["text"] for finding in page["findings"][:3]],
-        }
-        for stage, page in kept.items()
-    ]
-    template = _environment().get_template("index.html.j2")
-    body = template.render(
-        say=say,
-        facts=facts,
-        cards=[cards[name] for name in INDEX_CARDS if name in cards],
-        matrix=pictures.get("matrix"),
-        said=parts["matrix"],
-        decisions=parts["decision"],
-        pages=pages,
-        files=[{"href": prefix + name, "name": name} for name in files],
-        glossary=[(say(term), say(meaning)) for term, meaning in terms],
+    findings = [finding for page in kept.values() for finding in page["findings"]]
+    body = (
+        _environment()
+        .get_template("index.html.j2")
+        .render(
+            say=say,
+            facts=facts,
+            cards=[cards[name] for name in INDEX_CARDS if name in cards],
+            matrix=pictures.get("matrix"),
+            findings=findings,
+            kept=kept,
+            titles=titles,
+            files=files,
+            prefix=prefix,
+            terms=[term for page in kept.values() for term in page["terms"]],
+        )
     )
     return page(say("The customers of {company}", company=facts["title"]), body, facts)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class Run:
     as_of: dt.date
     records: Path
     chosen: dict[str, dict[str, Any]]
+    progress: Progress
     fingerprints: dict[str, str] = field(default_factory=dict)
     folders: dict[str, Path] = field(default_factory=dict)
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -74,22 +76,18 @@ def run(
     """
     began = time.monotonic()
     found = dataset_file.load(dataset)
-    redo = _stages_from(start)
+    begin = [stage for stage in STAGES if start and stage.startswith(start)]
+    if start and len(begin) != 1:
+        raise InputError(f"--from {start} names no stage; known: {', '.join(STAGES)}")
+    redo = {stage for stage in STAGES if begin and stage >= begin[0]}
     with alone(found.name), Progress(echo) as progress:
         this = _prepare(found, runs.parse_day(as_of), given, progress)
         for leftover in this.folder.glob("*.part"):
             files.remove(leftover)
-        _execute(this, redo, jobs, progress)
+        _execute(this, redo, jobs)
         manifest = publish.publish(this, time.monotonic() - began)
         publish.prune(this, manifest)
     return publish.bring_pages(manifest)
-
-
-def _stages_from(start: str) -> list[str]:
-    begin = [stage for stage in STAGES if start and stage.startswith(start)]
-    if start and len(begin) != 1:
-        raise InputError(f"--from {start} names no stage; known: {', '.join(STAGES)}")
-    return [stage for stage in STAGES if begin and stage >= begin[0]]
 
 
 @contextmanager
@@ -115,21 +113,19 @@ def _prepare(
     written = [f"{name}={value}" for name, value in dataset.parameters.items()]
     chosen = parameters.parse([*written, *given])
     for values in chosen.values():
-        runs.settings(dataset, **{n: v for n, v in values.items() if n in Dataset.model_fields})
+        runs.overruled(dataset, values)
     say.speak(dataset.language, dataset.currency)
     folder = runs.gather(dataset, progress.line, progress.reading)
     log = store.typed(folder, "transactions")
     day = as_of or dataset.as_of or cleaning.last_complete_day(log, dataset)
     cleaning.check_as_of(log, dataset, day)
-    this = Run(dataset, day, folder, chosen)
+    this = Run(dataset, day, folder, chosen, progress)
     _fingerprint(this)
     return this
 
 
 def _fingerprint(this: Run) -> None:
-    """What a stage's result depends on: data, day, parameters, notebook, package, lock, and the
-    stages before.
-    """
+    """Of all that a stage's result depends on, the stages before included."""
     package = (p for p in Path(__file__).parents[1].rglob("*") if p.is_file())
     sources = sorted(p for p in package if p.suffix not in (".pyc", ".ipynb", ".part"))
     lock = [path for path in [ROOT / "requirements.lock"] if path.is_file()]
@@ -147,23 +143,23 @@ def _fingerprint(this: Run) -> None:
         this.fingerprints[stage] = files.sha256_text("\n".join([*common, *own]))[:12]
 
 
-def _execute(this: Run, redo: list[str], jobs: int, progress: Progress) -> None:
+def _execute(this: Run, redo: set[str], jobs: int) -> None:
     """Run the stages, side by side where they do not need one another; a failure lets those under
     way end.
     """
     threads = max(1, (os.cpu_count() or 1) // jobs)  # more would only wait
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    waiting, running = sorted(STAGES, key=lambda s: s not in LONGEST), dict[Future[None], str]()
-    progress.begin(waiting)
-    with ThreadPoolExecutor(jobs) as pool:
+    waiting, running = sorted(STAGES, key=lambda s: s not in LONGEST), set[Future[None]]()
+    this.progress.begin(waiting)
+    with notebook.Kernels(jobs) as kernels, ThreadPoolExecutor(jobs) as pool:
         try:
             while waiting or running:
                 for stage in [s for s in waiting if all(n in this.stages for n in STAGES[s][0])]:
-                    running[pool.submit(_stage, this, stage, stage in redo, progress)] = stage
+                    running.add(pool.submit(_stage, this, stage, stage in redo, kernels))
                     waiting.remove(stage)
-                for done in wait(running, return_when=FIRST_COMPLETED).done:
-                    running.pop(done)
-                    done.result()
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for each in done:
+                    each.result()
         except Exception:
             pool.shutdown(cancel_futures=True)
             raise
@@ -174,26 +170,18 @@ def _execute(this: Run, redo: list[str], jobs: int, progress: Progress) -> None:
             raise
 
 
-def _stage(this: Run, stage: str, redo: bool, progress: Progress) -> None:
+def _stage(this: Run, stage: str, redo: bool, kernels: notebook.Kernels) -> None:
     """Take the stage's result if it is there, whole and unchanged, else make it."""
     name = f"{stage}-{this.fingerprints[stage]}"
     there = [] if redo else [f for f in sorted(this.folder.glob(f"{name}-*")) if _is_whole(f)]
     if there:
-        this.folders[stage] = there[-1]
-        this.stages[stage] = _facts(there[-1]) | {"reused": True}
-        progress.done(stage, "unchanged")
-        return
-    number = next(n for n in range(1, 10**6) if not (this.folder / f"{name}-{n}").exists())
-    folder = this.folder / f"{name}-{number}"
-    _make(this, stage, folder, progress)
-    facts = _facts(folder)
-    this.folders[stage], this.stages[stage] = folder, facts | {"reused": False}
-    progress.done(stage, f"{facts['seconds']:6.1f} s {facts['peak_mb']:6,} MB")
-
-
-def _facts(folder: Path) -> dict[str, Any]:
-    """Of a finished stage: rows by table, peak_mb, seconds."""
-    return {k: v for k, v in runs.read_json(folder / FACTS).items() if k != "files"}
+        folder, line = there[-1], "unchanged"
+    else:
+        folder = next(f for n in range(1, 10**6) if not (f := this.folder / f"{name}-{n}").exists())
+        line = _make(this, stage, folder, kernels)
+    facts = {k: v for k, v in runs.read_json(folder / FACTS).items() if k != "files"}
+    this.folders[stage], this.stages[stage] = folder, facts | {"reused": bool(there)}
+    this.progress.done(stage, line)
 
 
 def _is_whole(folder: Path) -> bool:
@@ -204,13 +192,11 @@ def _is_whole(folder: Path) -> bool:
 
 def _files(folder: Path) -> dict[str, Any]:
     paths = (path for path in folder.rglob("*") if path.is_file() and path.name != FACTS)
-    return {
-        Path(path).relative_to(folder).as_posix(): found
-        for path, found in files.fingerprint(paths).items()
-    }
+    found = files.fingerprint(paths).items()
+    return {Path(path).relative_to(folder).as_posix(): facts for path, facts in found}
 
 
-def _make(this: Run, stage: str, folder: Path, progress: Progress) -> None:
+def _make(this: Run, stage: str, folder: Path, kernels: notebook.Kernels) -> str:
     """Execute a notebook into a folder that gets its name only when everything in it is checked."""
     began = time.monotonic()
     part = folder.with_name(f"{folder.name}.part")
@@ -219,14 +205,12 @@ def _make(this: Run, stage: str, folder: Path, progress: Progress) -> None:
     tables = {table: str(path) for table, path in this.tables(STAGES[stage][0]).items()}
     inputs = given | {"tables": tables, "records": str(this.records)}
     (part / "inputs.json").write_text(json.dumps(inputs), "utf-8")
-    done = notebook.execute(
-        stage,
-        this.chosen[stage] | given | {"run": str(part)},
-        part,
-        lambda heading, share: progress.cell(stage, heading, share),
-    )
+    given = this.chosen[stage] | given | {"run": str(part)}
+    with kernels.one() as kernel:
+        done = notebook.execute(stage, given, part, kernel, partial(this.progress.cell, stage))
     page = report.notebook_page(done, publish.page_facts(this, stage))
     (part / "pages" / f"{stage}.html").write_text(page, "utf-8")
-    seconds = {"seconds": round(time.monotonic() - began, 1), "files": _files(part)}
-    (part / FACTS).write_text(json.dumps(runs.read_json(part / FACTS) | seconds), "utf-8")
+    facts = runs.read_json(part / FACTS) | {"seconds": round(time.monotonic() - began, 1)}
+    (part / FACTS).write_text(json.dumps(facts | {"files": _files(part)}), "utf-8")
     files.move(part, folder)
+    return f"{facts['seconds']:6.1f} s {facts['peak_mb']:6,} MB"

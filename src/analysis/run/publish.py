@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from analysis import files
 from analysis.files import home
-from analysis.intake.dataset import Dataset
 from analysis.report import page as report
 from analysis.report.text import say
 from analysis.run import notebook
@@ -19,14 +18,14 @@ if TYPE_CHECKING:
     from analysis.run.pipeline import Run
 
 VERSIONS_SHOWN = ("pandas", "scikit-learn", "lifetimes", "duckdb", "ibis-framework", "numpy")
-KNOBS_SHOWN = (
+KNOBS_SHOWN = [
     "horizon_days",
     "value_window_days",
     "value_days",
     "annual_discount_rate",
     "margin",
     "seed",
-)
+]
 
 
 def versions() -> dict[str, str]:
@@ -40,13 +39,14 @@ def versions() -> dict[str, str]:
 def page_facts(this: "Run", stage: str = "") -> dict[str, Any]:
     """The facts at the end of a page: data, day, parameters, versions."""
     own = this.chosen.get(stage, {})
-    settings = runs.settings(
-        this.dataset, **{name: own[name] for name in own if name in Dataset.model_fields}
-    )
+    settings = runs.overruled(this.dataset, own)
     parameters = {name: getattr(settings, name) for name in KNOBS_SHOWN} | own
-    read = [_piece(piece) for some in this.read["pieces"].values() for piece in some]
+    read = []
+    for piece in (piece for some in this.read["pieces"].values() for piece in some):
+        rows = say("{n:int} row", "{n:int} rows", n=piece["rows"])
+        read.append(f"{piece['name']} ({', '.join(filter(None, [rows, piece['encoding']]))})")
     lines = [
-        (say("Data"), f"{'; '.join(read)}; {this.read['sha256'][:12]}"),
+        (say("Data"), "; ".join([*read, this.read["sha256"][:12]])),
         (say("Day of the picture"), say.form("date", this.as_of)),
         (say("Currency and time zone"), f"{this.dataset.currency}, {this.dataset.time_zone}"),
         (say("Parameters"), "; ".join(f"{name} = {value}" for name, value in parameters.items())),
@@ -61,11 +61,6 @@ def page_facts(this: "Run", stage: str = "") -> dict[str, Any]:
     }
 
 
-def _piece(piece: dict[str, Any]) -> str:
-    about = [say("{n:int} row", "{n:int} rows", n=piece["rows"]), piece["encoding"]]
-    return f"{piece['name']} ({', '.join(filter(None, about))})"
-
-
 def publish(this: "Run", seconds: float) -> dict[str, Any]:
     """Write the manifest: the one step that makes this run the published one."""
     made = {
@@ -74,10 +69,13 @@ def publish(this: "Run", seconds: float) -> dict[str, Any]:
     }
     pages = {f"{this.as_of}/{path.name}": path for path in made["pages"]}
     lists = [path.name for path in made["pages"] if path.suffix != ".html"]
+    kept = {s: runs.read_json(this.folders[s] / "page.json") for s in STAGES}
+    titles = {s: report.title(notebook.read(s)) for s in STAGES}
     index = this.folder / f"index-{files.sha256_text(str(sorted(this.folders.values())))[:12]}"
-    for where, content in _index(this, lists).items():
+    for where, prefix in ((f"{this.as_of}/index.html", ""), ("index.html", f"{this.as_of}/")):
+        content = report.index_page(kept, titles, lists, page_facts(this), prefix)
         pages[where] = index / where.replace("/", "-")
-        files.replace(pages[where], content)
+        files.replace(pages[where], content.encode())
     manifest = {
         "schema": runs.SCHEMA,
         "status": "published",
@@ -103,40 +101,23 @@ def _below_home(path: Path) -> str:
     return path.relative_to(home()).as_posix()
 
 
-def _index(this: "Run", lists: list[str]) -> dict[str, bytes]:
-    """The index for the run's own folder of pages and for the dataset's, by path below
-    reports/<dataset>.
-    """
-    kept = {s: runs.read_json(this.folders[s] / "page.json") for s in STAGES}
-    titles = {s: report.title(notebook.read(s)) for s in STAGES}
-    facts = page_facts(this)
-    return {
-        where: report.index_page(kept, titles, lists, facts, prefix).encode()
-        for where, prefix in ((f"{this.as_of}/index.html", ""), ("index.html", f"{this.as_of}/"))
-    }
-
-
 def bring_pages(manifest: dict[str, Any]) -> Path:
-    """Bring pages and models of a published run to where people look for them; those that are there
-    stay.
+    """Bring pages and models of a published run to where people look for them.
 
     Returns the page to open: reports/<dataset>/index.html, which is always of the newest day.
     """
     name, as_of = manifest["dataset"], manifest["as_of"]
     reports, models = home() / "reports" / name, home() / "models" / name / as_of
     newest = (runs.published(name) or manifest)["as_of"] == as_of
-    for where, source in manifest["pages"].items():
-        if newest or where != "index.html":
-            _bring(home() / source, reports / where)
-    for model, source in manifest["models"].items():
-        _bring(home() / source, models / model)
+    wanted = {reports / where: source for where, source in manifest["pages"].items()}
+    wanted |= {models / model: source for model, source in manifest["models"].items()}
+    if not newest:
+        wanted.pop(reports / "index.html", None)
+    for target, source in wanted.items():
+        content = (home() / source).read_bytes()
+        if not target.is_file() or target.read_bytes() != content:
+            files.replace(target, content)
     return reports / "index.html" if newest else reports / as_of / "index.html"
-
-
-def _bring(source: Path, target: Path) -> None:
-    content = source.read_bytes()
-    if not target.is_file() or target.read_bytes() != content:
-        files.replace(target, content)
 
 
 def prune(this: "Run", manifest: dict[str, Any]) -> None:

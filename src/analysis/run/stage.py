@@ -116,19 +116,20 @@ def settings(dataset: Dataset, **knobs: Any) -> Dataset:
     try:
         return Dataset.model_validate({**dict(dataset), **given})
     except ValidationError as error:
-        found = "; ".join(
+        found = [
             f"{'.'.join(map(str, e['loc']))}: {e['msg']} (found {e['input']!r})"
             for e in error.errors()
-        )
-        raise InputError(found) from None
+        ]
+        raise InputError("; ".join(found)) from None
+
+
+def overruled(dataset: Dataset, chosen: dict[str, Any]) -> Dataset:
+    """The dataset with those of a notebook's parameters that are its own knobs."""
+    return settings(dataset, **{n: v for n, v in chosen.items() if n in Dataset.model_fields})
 
 
 class Stage:
-    """What a notebook sees of its run: the dataset, the day, tables in and out, and the page it
-    shows.
-
-    Use open_stage.
-    """
+    """What a notebook sees of its run: dataset, day, tables in and out, and the page it shows."""
 
     def __init__(
         self,
@@ -174,16 +175,10 @@ class Stage:
         return table in self.inputs
 
     def columns(self) -> set[str]:
-        """The columns of the company's records, as transactions.amount; profiles are the table
-        customers of the dataset file.
-        """
+        """The columns of the records, as the dataset file calls them: customers.region."""
         named = {"transactions": "transactions"} | KEPT_AS
-        return {
-            f"{name}.{column}"
-            for name, kept in named.items()
-            if self.has(kept)
-            for column in self.expression(kept).columns
-        }
+        there = {name: self.expression(kept) for name, kept in named.items() if self.has(kept)}
+        return {f"{name}.{column}" for name, rows in there.items() for column in rows.columns}
 
     def _input(self, table: str) -> Path:
         if table not in self.inputs:
@@ -194,16 +189,13 @@ class Stage:
         return Path(self.inputs[table])
 
     def expression(self, table: str) -> Table:
-        """A table as an expression on the stage's engine, for work on records; without rows where
-        the company has none.
-        """
+        """A table for work on records, all on one engine; no rows where the company has none."""
         if table in OPTIONAL and not self.has(table):
             return ibis.memtable(schema.empty(table))
         return self._engine.read_parquet(self._input(table))
 
     @cached_property
     def _engine(self) -> Any:
-        """One engine for all tables, so that they can be joined."""
         return connect()
 
     def read(self, table: str) -> pd.DataFrame:
@@ -261,18 +253,16 @@ class Stage:
         return updates
 
     def finish(self, **summary: Any) -> dict[str, Any]:
-        """Close the stage: its tables are there and their counts are kept. Returns the summary,
-        rounded.
-        """
-        paths = {table: self.folder / f"{table}.parquet" for table in STAGES[self.name][1]}
-        missing = [t for t, path in paths.items() if not path.exists() and t not in OPTIONAL]
-        if missing:
-            raise RunError(
-                f"{self.name} ends without its table {', '.join(missing)}; save it before the"
-                " summary"
-            )
-        made = {table: path for table, path in paths.items() if path.exists()}
-        rows = {table: pq.read_metadata(path).num_rows for table, path in made.items()}
+        """Close the stage, all its tables made. Returns their rows and the summary, rounded."""
+        rows = {}
+        for table in STAGES[self.name][1]:
+            path = self.folder / f"{table}.parquet"
+            if path.exists():
+                rows[table] = pq.read_metadata(path).num_rows
+            elif table not in OPTIONAL:
+                raise RunError(
+                    f"{self.name} ends without its table {table}; save it before the summary"
+                )
         self.page.save(self.folder / "page.json")
         (self.folder / FACTS).write_text(json.dumps({"rows": rows, "peak_mb": _peak_mb()}), "utf-8")
         return {name: _plain(value) for name, value in (rows | summary).items()}
@@ -301,27 +291,21 @@ def open_stage(name: str, dataset: str, as_of: str = "", run: str = "", **knobs:
     `knobs` are the dataset's (horizon_days, …) where the notebook overrules them; 0 leaves them.
     """
     if run:
-        return _in_run(name, run, knobs)
-    found = settings(dataset_file.load(_from_root(dataset)), **knobs)
+        folder, work = Path(run).resolve(), home() / "data" / "processed"
+        given = read_json(folder / "inputs.json") if folder.is_relative_to(work) else {}
+        if not given:
+            raise InputError(
+                f"{run} is no run in progress under {work}; leave the parameter run empty"
+            )
+        found, day = dataset_file.load(given["dataset"]), dt.date.fromisoformat(given["as_of"])
+        return Stage(name, settings(found, **knobs), day, folder, given["tables"], given["records"])
+    path = Path(dataset)
+    path = path if path.is_absolute() or path.is_file() else ROOT / path
+    found = settings(dataset_file.load(path), **knobs)
     day = parse_day(as_of) or _draft_day(name, found)
     folder = processed(found.name, day) / "draft" / name
     files.remove(folder)
     return Stage(name, found, day, folder, _newest_tables(name, found.name, day))
-
-
-def _in_run(name: str, run: str, knobs: dict[str, Any]) -> Stage:
-    folder, work = Path(run).resolve(), home() / "data" / "processed"
-    given = read_json(folder / "inputs.json") if folder.is_relative_to(work) else {}
-    if not given:
-        raise InputError(f"{run} is no run in progress under {work}; leave the parameter run empty")
-    found = settings(dataset_file.load(given["dataset"]), **knobs)
-    day = dt.date.fromisoformat(given["as_of"])
-    return Stage(name, found, day, folder, given["tables"], given["records"])
-
-
-def _from_root(dataset: str) -> Path:
-    path = Path(dataset)
-    return path if path.is_absolute() or path.is_file() else ROOT / path
 
 
 def parse_day(text: str) -> dt.date | None:
@@ -335,9 +319,8 @@ def parse_day(text: str) -> dt.date | None:
 def _draft_day(name: str, dataset: Dataset) -> dt.date:
     """Of what was last published or drafted, so that the stages before are found."""
     folder = processed(dataset.name, "any").parent
-    days = sorted(
-        path.parent.name for path in [*folder.glob(f"*/{MANIFEST}"), *folder.glob("*/draft")]
-    )
+    made = [*folder.glob(f"*/{MANIFEST}"), *folder.glob("*/draft")]
+    days = sorted(path.parent.name for path in made)
     if days and STAGES[name][0]:
         return dt.date.fromisoformat(days[-1])
     log = store.typed(gather(dataset), "transactions")
@@ -348,7 +331,7 @@ def _newest_tables(name: str, dataset: str, day: dt.date) -> dict[str, str]:
     """Of each table that the stage may read, the published or the draft one, whichever is newer."""
     known = (published(dataset, day) or {"tables": {}})["tables"]
     newest = {}
-    for table in [table for earlier in STAGES[name][0] for table in STAGES[earlier][1]]:
+    for table in (table for earlier in STAGES[name][0] for table in STAGES[earlier][1]):
         draft = processed(dataset, day) / "draft" / MAKER[table] / f"{table}.parquet"
         found = [path for path in (draft, home() / known.get(table, "none")) if path.is_file()]
         if found:

@@ -1,6 +1,4 @@
-"""Pictures: a DataFrame in, matplotlib Axes out. Words come from the catalogue, under
-charts.<function name>.
-"""
+"""What all pictures share: a DataFrame in, matplotlib axes out, in one style and language."""
 
 import functools
 import io
@@ -23,21 +21,18 @@ from analysis.report.text import printable, say
 
 INK, ACCENT, SOFT, WARN, GRID = "#1f2d3a", "#0b6e75", "#9cc9cb", "#c8553d", "#dfe5e8"
 TIER_COLOURS = {
-    "strategic": "#0b6e75",
+    "strategic": ACCENT,
     "important": "#57a6a9",
     "ordinary": "#cfe3e3",
     "potential": "#e9c46a",
 }
 CARE_COLOURS = {
-    "follow_up": "#0b6e75",
+    "follow_up": ACCENT,
     "refresh": "#cfe3e3",
     "birthday": "#e9c46a",
-    "anniversary": "#c8553d",
+    "anniversary": WARN,
 }
-WIDTH, HEIGHT = (
-    5.6,
-    3.3,
-)  # inches: text of 9 points stays readable when a phone shows it 360 pixels wide
+INCHES = (5.6, 3.3)  # text of 9 points stays readable when a phone shows it 360 pixels wide
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "customer-matrix",
@@ -68,13 +63,13 @@ HORIZONS = 3  # that curves of waits show; few wait longer, and their intervals 
 MOST_STEPS = 120  # of a curve; finer ones no phone would show
 MOST_WEEKS = 8  # that are named below bars
 CURVES = [(WARN, "-"), (ACCENT, "--"), (INK, "-."), (SOFT, "-")]  # told apart without colours, too
+CHARTS: dict[str, Callable[..., Axes]] = {}  # all there are, by name
 
 
 def chart(
     title: str = "", x: str = "", y: str = ""
 ) -> Callable[[Callable[..., None]], Callable[..., Axes]]:
-    """Make a function that draws a frame on axes into one that takes the frame and returns styled
-    axes of its own.
+    """Make a function that draws a frame on axes one that takes the frame and returns its own axes.
 
     Of a frame without rows the axes stay empty. Title and labels are said in the report's language.
     """
@@ -83,37 +78,35 @@ def chart(
         @functools.wraps(draw)
         def drawn(frame: Any, **options: Any) -> Axes:
             with matplotlib.rc_context(STYLE):
-                ax = Figure(figsize=(WIDTH, HEIGHT), layout="constrained").add_subplot()
+                ax = Figure(figsize=INCHES, layout="constrained").add_subplot()
                 if len(frame):
                     draw(ax, frame, **options)
                 ax.set(title=say(title), xlabel=say(x), ylabel=say(y))
             return ax
 
+        CHARTS[draw.__name__] = drawn
         return drawn
 
     return styled
 
 
 def svg(ax: Axes) -> str:
-    """The axes' figure as an SVG element whose text stays text; the same data gives the same bytes."""
+    """The axes' figure as an SVG element whose text stays text; equal data gives equal bytes."""
     picture = io.StringIO()
-    with (
-        matplotlib.rc_context(STYLE),
-        warnings.catch_warnings(),
-    ):  # the reader's browser has the glyphs
-        warnings.filterwarnings("ignore", "Glyph")
-        ax.figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # the reader's browser has it
+        figure: Any = ax.figure
+        figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
     element = printable(picture.getvalue())
     element = element[element.index("<svg") :]
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
-    without_height = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", element, count=1)
-    return re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", without_height, count=1)
+    head, rest = element.split(">", 1)
+    return re.sub(r' (?:width|height)="[^"]*"', "", head) + ">" + rest
 
 
 def numbers(ax: Axes, form: str = "int", axis: str = "y") -> None:
-    getattr(ax, f"{axis}axis").set_major_formatter(
-        FuncFormatter(lambda value, _: say.form(form, value))
-    )
+    written = FuncFormatter(lambda value, _: say.form(form, value))
+    getattr(ax, f"{axis}axis").set_major_formatter(written)
 
 
 def percents(ax: Axes, axis: str = "y") -> None:
@@ -129,28 +122,12 @@ def months(ax: Axes) -> None:
 def heat(ax: Axes, table: pd.DataFrame, form: str = "int", words: bool = True) -> None:
     """Cells shaded by their value, which stands in them; the grid of lines is off."""
     values = table.to_numpy(float)
-    top = (
-        np.nanmax(values)
-        if values.size and np.isfinite(values).any() and np.nanmax(values) > 0
-        else 1.0
-    )
-    ax.imshow(
-        np.sqrt(np.clip(values, 0, None) / top),
-        cmap="GnBu",
-        vmin=0,
-        vmax=1.25,
-        aspect="auto",
-        interpolation="nearest",
-    )
+    top = np.fmax.reduce(values, axis=None, initial=0) or 1.0
+    shades = np.sqrt(np.clip(values, 0, None) / top)
+    ax.imshow(shades, cmap="GnBu", vmin=0, vmax=1.25, aspect="auto", interpolation="nearest")
     for (row, column), value in np.ndenumerate(values):
-        ax.text(
-            column,
-            row,
-            say.form(form, value),
-            ha="center",
-            va="center",
-            color="white" if value > 0.7 * top else INK,
-        )
+        colour = "white" if value > 0.7 * top else INK
+        ax.text(column, row, say.form(form, value), ha="center", va="center", color=colour)
     name = say.word if words else str
     ax.set_xticks(range(table.shape[1]), [name(c) for c in table.columns])
     ax.set_yticks(range(table.shape[0]), [name(r) for r in table.index])
@@ -160,15 +137,11 @@ def heat(ax: Axes, table: pd.DataFrame, form: str = "int", words: bool = True) -
 def bars(ax: Axes, heights: pd.Series, form: str = "int", colour: str = ACCENT) -> None:
     """Horizontal bars, the first on top, each with its number."""
     places = np.arange(len(heights))[::-1]
-    ax.barh(places, heights.fillna(0), color=colour)
-    for place, height in zip(places, heights, strict=True):
-        ax.annotate(
-            say.form(form, height),
-            (0 if np.isnan(height) else height, place),
-            (3, 0),
-            textcoords="offset points",
-            va="center",
-        )
+    ends = heights.fillna(0)
+    ax.barh(places, ends, color=colour)
+    beside: dict[str, Any] = {"xytext": (3, 0), "textcoords": "offset points", "va": "center"}
+    for place, height, end in zip(places, heights, ends, strict=True):
+        ax.annotate(say.form(form, height), (end, place), **beside)
     ax.set_yticks(places, [say.word(name) for name in heights.index])
     ax.margins(x=0.16)
     ax.xaxis.set_major_locator(MaxNLocator(4))
@@ -183,33 +156,20 @@ def tall(ax: Axes, bars: int) -> None:
 
 def own(name: str) -> str:
     """A company's own name, cut at the end where it is too wide for a label."""
-    widths = np.cumsum(
-        [2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in name]
-    )
-    return (
-        name
-        if not len(widths) or widths[-1] <= LABEL_WIDTH
-        else f"{name[: int((widths < LABEL_WIDTH).sum())].rstrip()}…"
-    )
+    widths = np.cumsum([1 + (unicodedata.east_asian_width(letter) in "WF") for letter in name])
+    if not name or widths[-1] <= LABEL_WIDTH:
+        return name
+    return f"{name[: int((widths < LABEL_WIDTH).sum())].rstrip()}…"
 
 
-def by_class(shares: pd.DataFrame, ax: Axes) -> Axes:
-    """Shares of each class (index) by another grouping (columns), hatched where the count is not
-    shown.
-    """
+def by_class(shares: pd.DataFrame, ax: Axes) -> None:
+    """Shares of each class (index) by another grouping; hatched where the count is not shown."""
+    hatched: dict[str, Any] = {"fill": False, "hatch": "////", "ec": GRID}
     heat(ax, shares, "whole_percent")
     for row, column in np.argwhere(shares.isna().to_numpy()):
-        ax.add_patch(
-            Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="////", ec=GRID, lw=0)
-        )
+        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, lw=0, **hatched))
     ax.set_yticks(range(len(shares)), [own(say.word(name)) for name in shares.index])
     if shares.isna().any(axis=None):
-        hatched = Patch(
-            fill=False,
-            hatch="////",
-            ec=GRID,
-            label=say("not shown, because few persons stand there or near"),
-        )
-        ax.figure.legend(handles=[hatched], loc="outside lower center")
+        label = say("not shown, because few persons stand there or near")
+        ax.figure.legend(handles=[Patch(label=label, **hatched)], loc="outside lower center")
     tall(ax, len(shares) + 2)
-    return ax
