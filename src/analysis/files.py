@@ -15,9 +15,7 @@ PATIENCE_SECONDS = 2  # that a file may be held open by a virus scanner, which W
 
 
 def home() -> Path:
-    """The folder that holds data/processed, models and reports: the checkout, or
-    CUSTOMER_MATRIX_HOME.
-    """
+    """The folder of data/processed, models and reports: CUSTOMER_MATRIX_HOME or the checkout."""
     return Path(os.environ.get("CUSTOMER_MATRIX_HOME") or ROOT).resolve()
 
 
@@ -73,10 +71,8 @@ def fingerprint(paths: Iterable[Path]) -> dict[str, list[int | str]]:
     found: dict[str, list[int | str]] = {}
     for path in sorted(paths):
         with path.open("rb") as file:
-            found[str(path)] = [
-                path.stat().st_size,
-                hashlib.file_digest(file, "sha256").hexdigest(),
-            ]
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        found[str(path)] = [path.stat().st_size, digest]
     return found
 
 

@@ -3,7 +3,7 @@
 import html
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,19 +120,27 @@ class Page:
         _show(_fragment("figure", picture, alt), alt)
 
     def table(
-        self, frame: pd.DataFrame, caption: str, columns: Sequence[str], rows: int = MAX_TABLE_ROWS
+        self,
+        frame: pd.DataFrame,
+        caption: str,
+        columns: Sequence[str],
+        rows: int = MAX_TABLE_ROWS,
+        shown_as: Mapping[str, Any] | None = None,
     ) -> None:
-        """The first `rows` of a frame: of `columns` those it has, as the schema shows them."""
+        """The first `rows` of a frame: of `columns` those it has, headed and written as the schema
+        says (SHOWN) or `shown_as`, entries of a registry that begin with heading and form.
+        """
         if len(frame) == 0:
             return
         shown = frame[[column for column in columns if column in frame]].head(rows)
-        forms = {column: SHOWN[column][1] for column in shown}
+        as_said = {**SHOWN, **(shown_as or {})}
+        headings = [say(as_said[column][0]) for column in shown]
+        forms = [as_said[column][1] for column in shown]
         numeric = [
             is_numeric_dtype(shown[column]) or form in ("money", "exact")
-            for column, form in forms.items()
+            for column, form in zip(shown, forms, strict=True)
         ]
-        cells = [list(map(say.form, forms.values(), row)) for row in shown.itertuples(index=False)]
-        headings = list(map(say.heading, forms))
+        cells = [list(map(say.form, forms, row)) for row in shown.itertuples(index=False)]
         text = shown.to_string(index=False, na_rep="–")
         _show(_fragment("table", say(caption), headings, numeric, cells), text)
         if len(shown) < len(frame):

@@ -1,6 +1,4 @@
-"""Contact details do not stand in reports: not as customer ids, not in customers' words, not as
-names of staff.
-"""
+"""Contact details do not stand in reports: as customer ids, in customers' words or as staff."""
 
 import hashlib
 import hmac
@@ -8,28 +6,20 @@ import os
 import re
 from collections.abc import Iterable
 
-KEY = (  # the environment variable; a plain hash of a telephone is reversed in an hour
-    "CUSTOMER_MATRIX_KEY"
-)
+# The environment variable; a plain hash of a telephone is reversed in an hour.
+KEY = "CUSTOMER_MATRIX_KEY"
 PHONE = re.compile(r"(\+|00)[\d\s().-]{8,18}|1[3-9]\d{9}|\(?0\d{1,4}\)?[\s-]?\d{3,4}[\s-]?\d{3,5}")
 HIDDEN = "•••"
 
 
 def shown_id(customer_id: object) -> str:
-    """The id as a report may show it: one that looks like a telephone or an e-mail becomes a keyed
-    pseudonym.
-
-    Without a key in the environment it is hidden.
+    """The id as a report may show it: of one that looks like a telephone or an e-mail a pseudonym,
+    or, without a key in the environment, nothing.
     """
-    text = str(customer_id)
+    text, key = str(customer_id), os.environ.get(KEY, "").encode()
     if "@" not in text and not PHONE.fullmatch(text.strip()):
         return text
-    key = os.environ.get(KEY, "")
-    return (
-        f"{HIDDEN}{hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()[:8]}"
-        if key
-        else HIDDEN
-    )
+    return HIDDEN + (hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:8] if key else "")
 
 
 # What cannot be seen, and what turns the direction of reading: a number with such letters in it
@@ -48,28 +38,21 @@ SHORTEST_NAME = 2  # letters: a Chinese one; of parts of a name three, as many s
 def masked(text: object, names: Iterable[object] = (), most: int = 200) -> str:
     """A customer's words as a report may show them, on one line and of at most `most` letters.
 
-    Hidden is what looks like an e-mail address, a telephone or a long number, and each of `names`:
-    what the profile says of the persons there, wholly or in parts. Other names cannot be told from
-    words and stay.
+    Hidden are e-mail addresses, telephones, long numbers, and each of `names`, wholly or in parts:
+    persons in the profile. Other names cannot be told from words and stay.
     """
     said = " ".join(UNSEEN.sub("", str(text)).split())
-    for name in sorted(_parts(names), key=len, reverse=True):
-        said = re.sub(
-            rf"(?<![A-Za-zÀ-ɏ]){re.escape(name)}(?![A-Za-zÀ-ɏ])", HIDDEN, said, flags=re.IGNORECASE
-        )
+    whole = {" ".join(name.split()) for name in names if isinstance(name, str)}
+    parts = {part for name in whole for part in name.split() if len(part) > SHORTEST_NAME}
+    parts |= {name for name in whole if len(name) >= SHORTEST_NAME}
+    for name in sorted(parts, key=len, reverse=True):
+        alone = rf"(?<![A-Za-zÀ-ɏ]){re.escape(name)}(?![A-Za-zÀ-ɏ])"
+        said = re.sub(alone, HIDDEN, said, flags=re.IGNORECASE)
     said = NUMBER.sub(HIDDEN, EMAIL.sub(HIDDEN, said))
     return said if len(said) <= most else f"{said[: most - 1].rstrip()}…"
 
 
-def _parts(names: Iterable[object]) -> set[str]:
-    whole = {" ".join(name.split()) for name in names if isinstance(name, str)}
-    parts = {part for name in whole for part in name.split() if len(part) > SHORTEST_NAME}
-    return parts | {name for name in whole if len(name) >= SHORTEST_NAME}
-
-
 def shown_staff(owner: object) -> str:
-    """Who in the company looks after a customer: of an e-mail address the part before @; a
-    telephone is hidden as in shown_id.
-    """
+    """Who looks after a customer: of an e-mail address the part before @, no telephone."""
     name = str(owner).strip().partition("@")[0].strip()
     return shown_id(name) if name else HIDDEN

@@ -1,13 +1,10 @@
-"""The text of reports: sentences stand in English where they are computed, and this says them in a
-report's language.
+"""Sentences stand in English where they are computed; this says them in a report's language.
 
-The English text is the key. Other languages are gettext catalogues,
-`locale/<language>/LC_MESSAGES/messages.po`; what one of them lacks is said in English. A sentence
-names its values and how each is written: `{share:percent}`.
+The English text is the key of gettext catalogues, `locale/<language>/LC_MESSAGES/messages.po`; what
+one lacks is said in English. A sentence names its values and their forms: `{share:percent}`.
 """
 
 import copy
-import datetime as dt
 import re
 import string
 from collections.abc import Callable, Mapping
@@ -44,9 +41,7 @@ def printable(text: str) -> str:
 
 @cache
 def catalogue(language: str) -> Catalog:
-    """The catalogue of a language; empty for English. Raises InputError for a language that has
-    none.
-    """
+    """The catalogue of a language; empty for English. Raises InputError where there is none."""
     if language == "en":
         return Catalog("en")
     path = LOCALE / language.replace("-", "_") / "LC_MESSAGES" / "messages.po"
@@ -58,8 +53,7 @@ def catalogue(language: str) -> Catalog:
 
 
 class Language:
-    """Says sentences in one language, numbers as that language writes them. Reports use the one
-    called `say`.
+    """Says sentences and numbers in one language; reports use the one called `say`.
 
     The forms of a value: int, number, short, percent, whole_percent, money, compact (money as
     $1.2M), exact (to the cent), date, text, customer (an id), word (a class such as a tier) and
@@ -83,7 +77,7 @@ class Language:
             "money": self.money,
             "compact": self.compact,
             "exact": lambda x: format_currency(x, self.currency, locale=self.locale),
-            "date": lambda x: format_date(_day(x), "medium", self.locale),
+            "date": lambda x: format_date(getattr(x, "date", lambda: x)(), "medium", self.locale),
             "text": str,
             "customer": shown_id,
             "word": self.word,
@@ -91,16 +85,17 @@ class Language:
         }
 
     def speak(self, language: str, currency: str) -> None:
-        """Say everything in this language and currency from now on. Raises InputError for a
-        language that has no file.
-        """
-        self.locale = _locale(language)
+        """Say everything in this language and currency from now on. Raises InputError."""
+        try:
+            self.locale = Locale.parse(language, sep="-")
+        except (ValueError, UnknownLocaleError):
+            raise InputError(
+                f"language {language!r} is no language tag as en, zh or zh-TW"
+            ) from None
         self.language, self.currency, self.catalogue = language, currency, catalogue(language)
 
     def __call__(self, text: str, many: str | None = None, /, **values: Any) -> str:
-        """The sentence with its values. `many` is its plural, taken by the first value that is
-        written as a whole number.
-        """
+        """The sentence with its values; its plural `many` goes by the first whole number in it."""
         return _Formatter(self).vformat(self.translated(text, many, values), (), values)
 
     def translated(
@@ -113,7 +108,8 @@ class Language:
         said = (found.string if found is not None else "") or ""
         if isinstance(said, str) and (said or not many):
             return said or text
-        number = round(_first_number(text, values or {}))
+        counted = (name for _, name, form, _ in string.Formatter().parse(text) if form == "int")
+        number = round((values or {})[next(counted)])  # type: ignore[index]
         if isinstance(said, str):  # English
             return text if number == 1 else str(many)
         return said[c2py(self.catalogue.plural_expr)(number)] or text
@@ -142,9 +138,7 @@ class Language:
         return format_compact_currency(amount, self.currency, locale=self.locale, fraction_digits=1)
 
     def word(self, term: Any) -> str:
-        """The name of a class (tier, stage, segment, reason; also several, as lately+often), or the
-        term itself.
-        """
+        """The name of a class (a tier, a reason; several as lately+often), or the term itself."""
         parts = str(term).split("+")
         if len(parts) > 1 and all(part in self.labels for part in parts):
             return ", ".join(self.word(part) for part in parts)
@@ -173,24 +167,8 @@ def values_in(text: str) -> set[tuple[str, str]]:
     return {(name, form or "") for _, name, form, _ in string.Formatter().parse(text) if name}
 
 
-def _first_number(text: str, values: Mapping[str, Any]) -> float:
-    counted = (name for _, name, form, _ in string.Formatter().parse(text) if form == "int")
-    return float(values[next(counted)])  # type: ignore[index]
-
-
 def _is_nan(value: Any) -> bool:
     return bool(pd.api.types.is_scalar(value) and pd.isna(value))
-
-
-def _locale(language: str) -> Locale:
-    try:
-        return Locale.parse(language, sep="-")
-    except (ValueError, UnknownLocaleError):
-        raise InputError(f"language {language!r} is no language tag as en, zh or zh-TW") from None
-
-
-def _day(value: Any) -> dt.date:
-    return value.date() if hasattr(value, "date") else value
 
 
 say = Language()

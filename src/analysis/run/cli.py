@@ -1,6 +1,4 @@
-"""The command customer-matrix. Imports what a command needs only when it runs, so that --help
-answers at once.
-"""
+"""The command customer-matrix; imports what a command needs only when it runs."""
 
 import sys
 from pathlib import Path
@@ -30,14 +28,20 @@ def main() -> None:
     """From order and CRM records to a reviewed picture of customers and a plan for each group."""
 
 
-@main.command()
-@click.argument("dataset")
-@click.option(
+as_of_day = click.option(
     "--as-of",
     default="",
     metavar="DATE",
     help="Day of the picture, YYYY-MM-DD; by default the last complete day.",
 )
+of_run = click.option(
+    "--as-of", default="", metavar="DATE", help="Of the run at this day; by default the newest."
+)
+
+
+@main.command()
+@click.argument("dataset")
+@as_of_day
 @click.option(
     "-p",
     "given",
@@ -92,17 +96,10 @@ def init(paths: tuple[Path, ...], name: str) -> None:
 
 @main.command()
 @click.argument("dataset", required=False)
-@click.option(
-    "--as-of",
-    default="",
-    metavar="DATE",
-    help="Day of the picture; by default the last complete day.",
-)
+@as_of_day
 @click.option("--keys", is_flag=True, help="Instead, print every key a dataset file may have.")
 def check(dataset: str | None, as_of: str, keys: bool) -> None:
-    """Print the data quality of the dataset file DATASET; nothing is run or written but what was
-    read.
-    """
+    """Print the data quality of the dataset file DATASET; nothing is run."""
     from analysis.intake import cleaning, dataset_text, quality, store
     from analysis.intake import dataset as dataset_file
     from analysis.report.text import say
@@ -140,10 +137,8 @@ def params() -> None:
 @main.command()
 @click.argument("dataset")
 @click.argument("table")
-@click.option(
-    "--as-of", default=None, metavar="DATE", help="Of the run at this day; by default the newest."
-)
-def path(dataset: str, table: str, as_of: str | None) -> None:
+@of_run
+def path(dataset: str, table: str, as_of: str) -> None:
     """Print where the published TABLE of DATASET (its name) lies."""
     from analysis.run import stage as runs
 
@@ -153,10 +148,8 @@ def path(dataset: str, table: str, as_of: str | None) -> None:
 @main.command()
 @click.argument("dataset")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--as-of", default=None, metavar="DATE", help="Of the run at this day; by default the newest."
-)
-def contacts(dataset: str, file: Path, as_of: str | None) -> None:
+@of_run
+def contacts(dataset: str, file: Path, as_of: str) -> None:
     """Write whom the published plan of DATASET (its name) reaches, with names and contact details,
     to FILE (.csv or .xlsx).
 

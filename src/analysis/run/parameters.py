@@ -38,8 +38,7 @@ def parameters(stage: str) -> dict[str, Parameter]:
 
 
 def parse(given: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """`name=value` for every notebook that has it, `02_segments.name=value` for one; by stage,
-    typed.
+    """Typed values by stage, of `name=value` for all notebooks or `02_segments.name=value` for one.
 
     Raises InputError for a name no notebook has and for a value of another type.
     """
