@@ -1,6 +1,7 @@
 """Charts of churn."""
 
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ def calibration(ax: Axes, table: pd.DataFrame) -> None:
     """Columns: predicted, actual, low, high."""
     spread = np.abs(np.vstack([table.actual - table.low, table.high - table.actual]))
     ax.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":", label=say("perfect forecast"))
-    style = {"color": ACCENT, "marker": "o", "capsize": 2, "lw": 1, "ls": "none"}
+    style: dict[str, Any] = {"color": ACCENT, "marker": "o", "capsize": 2, "lw": 1, "ls": "none"}
     ax.errorbar(table.predicted, table.actual, spread, label=say("counted"), **style)
     percents(ax, "x")
     percents(ax, "y")
