@@ -383,7 +383,7 @@ WHOLE = {
     "title: !!python/object/apply:os.system [id]\n": "python/object",
     b"title: \xd5\xc5\xc8\xfd\n": "not readable as YAML: 'utf-8'",
     SHOP + "#" * 1_000_000: "a dataset file has at most 1,000,000",
-    SHOP + "parameters: " + "[" * 2_000 + "]" * 2_000: "nested too deeply",
+    SHOP + "parameters: " + "[" * 500 + "]" * 500: "nested too deeply",
     # nine levels of nine: a few hundred bytes that stand for 387 million values
     "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 30)): (
         "YAML aliases (*name) are not used here; write the value out"

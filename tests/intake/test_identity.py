@@ -128,7 +128,7 @@ PEOPLE = st.lists(
 
 
 @given(PEOPLE)
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_suggestions_agree_with_plain_python(people):
     ids = [f"{n:02}" for n in range(len(people))]
     expected = {}
@@ -162,7 +162,6 @@ def test_planted_duplicates_of_the_invented_company_are_suggested(crm_demo):
     ours = {frozenset((row.customer_id, row.same_as)): row["keys"] for _, row in found.iterrows()}
     recall = len(planted.keys() & ours.keys()) / len(planted)
     precision = len(planted.keys() & ours.keys()) / len(ours)
-    print(f"identity on the invented company: recall {recall:.1%}, precision {precision:.1%}")
     assert recall == 1, (
         f"recall {recall:.1%}: {len(planted.keys() - ours.keys())} planted pairs are not suggested"
     )
@@ -171,13 +170,8 @@ def test_planted_duplicates_of_the_invented_company_are_suggested(crm_demo):
     )
     for pair, by in planted.items():
         assert {"name": "company"}.get(by, by) in ours[pair]
-
-
-def test_suggestions_show_no_contact_details(crm_demo):
-    found = identity.suggestions(cleaning.records(crm_demo.judged["customers"]))
-    assert set(", ".join(found["keys"]).split(", ")) <= set(KEYS)
-    assert list(found) == ["customer_id", "same_as", "keys", "accept"]
-    assert set(found.accept) == {""}
+    assert set(", ".join(found["keys"]).split(", ")) <= set(KEYS)  # and no contact details
+    assert list(found) == ["customer_id", "same_as", "keys", "accept"] and {*found.accept} == {""}
 
 
 # Acceptance
@@ -185,7 +179,11 @@ def test_suggestions_show_no_contact_details(crm_demo):
 ORDERS = (
     "id,day,eur,order\n8,2024-01-05,5,A\n7,2024-01-05,5,A\n07,2024-01-05,5,B\n9,2024-01-06,6,C\n"
 )
-PROFILES = "id,region,phone,ref,changed\n7,North,1234567890,9,2024-01-01\n8,South,1234567890,7,2024-02-01\n9,East,,8,2024-01-01\n"
+PROFILES = """id,region,phone,ref,changed
+7,North,1234567890,9,2024-01-01
+8,South,1234567890,7,2024-02-01
+9,East,,8,2024-01-01
+"""
 CALLS = "id,day\n8,2024-01-07\n7,2024-01-07\n9,2024-01-07\n"
 TABLES = {
     "transactions": {
@@ -226,19 +224,6 @@ def ids(judged):
     }
 
 
-def test_nothing_is_one_without_a_yes(shop_of, judge_all):
-    judged = judge_all(shop_of("8,7,", "7,9,no", "07,7,later"))
-    assert ids(judged) == {
-        "transactions": ["07", "7", "8", "9"],
-        "customers": ["7", "8", "9"],
-        "interactions": ["7", "8", "9"],
-        "feedback": ["7", "8", "9"],
-    }
-    assert {rows.filter(rows.outcome != "kept").count().execute() for rows in judged.values()} == {
-        0
-    }
-
-
 def test_accepted_ids_are_read_as_one_in_all_tables(shop_of, judge_all):
     judged = judge_all(shop_of("8,7,yes"))
     assert ids(judged) == {
@@ -256,9 +241,9 @@ def test_accepted_ids_are_read_as_one_in_all_tables(shop_of, judge_all):
     assert kept.count().execute() == 3  # the same order line, once under each id
 
 
-@pytest.mark.parametrize("word", ["yes", " YES ", "y", "1", "是", "true", "x"])
-def test_yes_is_said_in_several_ways(shop_of, word):
-    assert identity.accepted(shop_of(f"8,7,{word}")) == {"8": "7"}
+def test_yes_is_said_in_several_ways(shop_of):
+    for word in ("yes", " YES ", "y", "1", "是", "true", "x"):
+        assert identity.accepted(shop_of(f"8,7,{word}")) == {"8": "7"}, word
 
 
 @pytest.mark.parametrize(
@@ -292,7 +277,6 @@ def test_chains_and_cycles_end_at_the_smallest_id(shop_of, accepted, same):
         max_size=14,
     )
 )
-@settings(max_examples=25)
 def test_groups_of_accepted_pairs_agree_with_plain_python(shop_of, said):
     groups = [{name} for name in "abcdefghij"]
     for one, other, yes in said:
@@ -304,8 +288,13 @@ def test_groups_of_accepted_pairs_agree_with_plain_python(shop_of, said):
     assert identity.accepted(shop_of(*lines)) == expected
 
 
-def test_the_suggestions_can_be_filled_in_and_read(shop_of, judge_all, tmp_path):
-    judged = judge_all(shop_of("8,7,"))
+def test_nothing_is_one_before_the_suggestions_are_filled_in(shop_of, judge_all, tmp_path):
+    judged = judge_all(shop_of("8,7,", "7,9,no", "07,7,later"))
+    others = {table: ["7", "8", "9"] for table in ("customers", "interactions", "feedback")}
+    assert ids(judged) == {"transactions": ["07", "7", "8", "9"]} | others
+    assert not any(
+        rows.filter(rows.outcome != "kept").count().execute() for rows in judged.values()
+    )
     found = identity.suggestions(cleaning.records(judged["customers"]))
     assert pairs(found) == {("7", "8"): "phone"}
     found.assign(accept="yes").to_csv(

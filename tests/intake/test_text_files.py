@@ -286,8 +286,8 @@ def test_blank_lines_are_no_rows(read):
 
 
 def test_a_long_csv_keeps_the_order_of_its_lines(read):
-    log = read(HEADER + "".join(f"{line},2024-01-05,5\n" for line in range(2, 150_002)))
-    assert of(log, "line") == list(range(2, 150_002)) == [int(i) for i in of(log, "customer_id")]
+    log = read(HEADER + "".join(f"{line},2024-01-05,5\n" for line in range(2, 60_002)))
+    assert of(log, "line") == list(range(2, 60_002)) == [int(i) for i in of(log, "customer_id")]
 
 
 def test_a_long_whitespace_file_loses_nothing_between_batches(read, monkeypatch):
