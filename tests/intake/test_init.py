@@ -41,22 +41,25 @@ DAY = dt.date(2024, 1, 31)
 CLOCKED = dt.datetime(2024, 1, 31, 20, 5)
 
 # Headers as the programs write them; a test fills some of their columns.
-TAOBAO = """订单编号,买家会员名,买家支付宝账号,买家应付货款,买家应付邮费,总金额,买家实际支付金额,订单状态,买家留言,
-收货人姓名,收货地址 ,联系手机,订单创建时间,订单付款时间 ,宝贝标题 ,宝贝种类,宝贝总数量,店铺名称,订单备注"""
-JD = """订单号,商品ID,商品名称,订购数量,支付方式,下单时间,京东价,订单金额,结算金额,应付金额,订单状态,
-下单帐号,客户姓名,客户地址,联系电话"""
+TAOBAO = """订单编号,买家会员名,买家支付宝账号,买家应付货款,买家应付邮费,总金额,
+买家实际支付金额,订单状态,买家留言,收货人姓名,收货地址 ,联系手机,订单创建时间,订单付款时间 ,
+宝贝标题 ,宝贝种类,宝贝总数量,店铺名称,订单备注"""
+JD = """订单号,商品ID,商品名称,订购数量,支付方式,下单时间,京东价,订单金额,结算金额,应付金额,
+订单状态,下单帐号,客户姓名,客户地址,联系电话"""
 ZOHO_DEALS = (
     "Record Id,Deal Name,Deal Owner,Amount,Closing Date,Account Name,Stage,Probability (%),Lead"
     " Source,Contact Name"
 )
-ZOHO_ACCOUNTS = """Record Id,Account Name,Account Owner,Website,Phone,Industry,Account Type,Account Number,Employees,
-Annual Revenue,Billing City,Billing State,Billing Country,Created Time,Modified Time"""
-SHOPIFY = """Name,Email,Financial Status,Paid at,Fulfillment Status,Accepts Marketing,Currency,Subtotal,Shipping,Taxes,Total,
-Discount Code,Discount Amount,Created at,Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku,Billing Name,Id"""
-WOOCOMMERCE = """order_id,order_number,order_date,paid_date,status,shipping_total,order_total,order_currency,customer_id,
-customer_email,billing_first_name"""
-SUPERSTORE = """行 ID,订单 ID,订单日期,发货日期,邮寄方式,客户 ID,客户名称,细分,城市,省/自治区,国家,地区,产品 ID,类别,子类别,
-产品名称,销售额,数量,折扣,利润"""
+ZOHO_ACCOUNTS = """Record Id,Account Name,Account Owner,Website,Phone,Industry,Account Type,
+Account Number,Employees,Annual Revenue,Billing City,Billing State,Billing Country,
+Created Time,Modified Time"""
+SHOPIFY = """Name,Email,Financial Status,Paid at,Fulfillment Status,Accepts Marketing,Currency,
+Subtotal,Shipping,Taxes,Total,Discount Code,Discount Amount,Created at,Lineitem quantity,
+Lineitem name,Lineitem price,Lineitem sku,Billing Name,Id"""
+WOOCOMMERCE = """order_id,order_number,order_date,paid_date,status,shipping_total,order_total,
+order_currency,customer_id,customer_email,billing_first_name"""
+SUPERSTORE = """行 ID,订单 ID,订单日期,发货日期,邮寄方式,客户 ID,客户名称,细分,城市,省/自治区,
+国家,地区,产品 ID,类别,子类别,产品名称,销售额,数量,折扣,利润"""
 UCI = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 
 
@@ -255,7 +258,7 @@ def test_the_customer_column_is_the_one_that_holds_the_customers_of_the_orders(s
     assert columns(content, "customers")["customer_id"] == "Kundennr"
     assert "5 of them with orders" in text
     file.unlink()
-    accounts = [row[:2] + ["x", "Tea"] for row in accounts]
+    accounts = [[*row[:2], "x", "Tea"] for row in accounts]
     said = start(orders__csv=orders, accounts__csv=table(names, *accounts))[-1]
     assert any("none of the customers seen in the orders was seen in" in line for line in said)
 
@@ -328,7 +331,10 @@ def test_shopify_takes_price_times_quantity_for_a_total_that_is_the_orders(start
 
 
 def test_woocommerce(start):
-    filled = "order_id,order_number,order_date,status,order_total,order_currency,customer_id,customer_email"
+    filled = (
+        "order_id,order_number,order_date,status,order_total,order_currency,customer_id"
+        ",customer_email"
+    )
     statuses = ["completed", "cancelled", "failed", "processing", "on-hold"]
     rows = [
         [70 + n, 70 + n, CLOCKED, s, "12.50", "GBP", n % 3, f"c{n % 3}@x.example"]
@@ -676,7 +682,8 @@ def test_evidence_is_found_far_down(start):
 
 
 def test_the_line_of_the_evidence_is_that_of_the_file(start):
-    text = 'note,customer_id,date,amount\n"two\nlines",7,05/06/2024,5.00\n\nx,7,8\nx,8,05/13/2024,6.00\n'
+    rows = ['"two\nlines",7,05/06/2024,5.00', "", "x,7,8", "x,8,05/13/2024,6.00"]
+    text = "\n".join(["note,customer_id,date,amount", *rows, ""])
     assert "05/13/2024 in line 6 of orders.csv" in start(orders__csv=text)[1]
 
 
