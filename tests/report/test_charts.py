@@ -81,7 +81,6 @@ CHARTS = {
     "rfm_grid": (pd.DataFrame([[1, 0], [2, 3]], index=[5, 4], columns=[1, 2]), {}),
     "pareto": (pd.DataFrame({"customers": [0, 0.5, 1], "value": [0, 0.8, 1]}), {}),
     "stage_sizes": (pd.Series({"new": 3, "lost": 0}), {}),
-    "class_grid": (pd.DataFrame([[1, 0], [2, 3]], index=["A", "none"], columns=["A", "loss"]), {}),
     "stage_moves": (pd.DataFrame([[0.5, 0.5]], index=["new"], columns=["repeat", "lost"]), {}),
     "habits": (
         pd.DataFrame(
@@ -116,7 +115,6 @@ CHARTS = {
         ).assign(high=[20.0, np.nan], differs=[True, False]),
         {},
     ),
-    "stage_by_class": (pd.DataFrame([[0.5, np.nan]], index=["客户"], columns=["new", "lost"]), {}),
     "risk_by_class": (pd.DataFrame([[0.5, 0.5]], index=["客户"], columns=["high", "low"]), {}),
     "interest_sizes": (
         pd.DataFrame(
@@ -125,17 +123,6 @@ CHARTS = {
         {},
     ),
     "open_needs": (pd.DataFrame({"buyers": [3], "prospects": [1]}, index=["客户"]), {}),
-    "cluster_quality": (
-        pd.DataFrame(
-            {
-                "k": [2, 3],
-                "silhouette": [0.3, 0.4],
-                "calinski_harabasz": [9.0, 5],
-                "davies_bouldin": [1.0, 2],
-            }
-        ).assign(stability=[0.9, 0.8], chosen=[True, False]),
-        {},
-    ),
     "cluster_features": (
         pd.DataFrame(
             [[1.0, -1.0]], index=["often+much_money"], columns=["frequency", "order_value"]
@@ -291,7 +278,7 @@ def test_each_chart_is_one_svg_whose_bytes_depend_on_its_frame_only():
 
 
 def test_a_chart_of_nothing_stays_empty():
-    ax = charts.class_grid(pd.DataFrame())
+    ax = charts.stage_moves(pd.DataFrame())
     assert not ax.has_data() and ax.get_title(loc="left")
 
 
@@ -312,7 +299,7 @@ def test_chart_is_the_same_whatever_the_style_outside():
         ("action_gain", pd.Series(1.0, NASTY)),
         ("stage_sizes", pd.Series(1.0, NASTY)),
         ("segment_sizes", pd.DataFrame({"customers": 1, "revenue_share": 0.1}, NASTY)),
-        ("class_grid", pd.DataFrame(1, NASTY, ["A"])),
+        ("stage_moves", pd.DataFrame(1, NASTY, ["A"])),
         ("migration", pd.DataFrame(1, ["new"], NASTY)),
         ("rfm_grid", pd.DataFrame(1, NASTY, NASTY)),
     ],
@@ -339,12 +326,12 @@ def test_charts_say_nothing_that_another_language_cannot_translate(monkeypatch):
 
 # What the pictures show
 def test_cells_show_their_counts():
-    assert {"1", "0", "2", "3", "A", "Loss"} <= set(texts(drawn("class_grid")))
+    assert {"1", "0", "2", "3"} <= set(texts(drawn("rfm_grid")))
 
 
 def test_cells_of_nothing_but_zeros_or_unknowns_are_drawn():
     for value in (0, float("nan")):
-        svg = draw("class_grid", frame=pd.DataFrame([[value]], index=["A"], columns=["loss"]))
+        svg = draw("rfm_grid", frame=pd.DataFrame([[value]], index=[5], columns=[1]))
         assert ("–" if np.isnan(value) else "0") in texts(svg)
 
 
@@ -393,12 +380,6 @@ def test_where_the_models_data_end_is_marked_only_if_given():
     mark = say.word("model_ends")
     assert mark in texts(draw("tracking_weekly"))
     assert mark not in texts(draw("tracking_weekly", origin=None))
-
-
-def test_the_number_of_groups_taken_is_framed():
-    """It stands in the first column."""
-    [frame] = axes_of("cluster_quality").patches
-    assert (frame.get_x(), frame.get_width()) == (-0.5, 1)
 
 
 def test_cumulative_tracking_adds_up():

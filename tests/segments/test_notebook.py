@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from analysis import customers, schema
+from analysis import customers
 from analysis.report import page
-from analysis.run.stage import NOTEBOOKS, open_stage
+from analysis.run.stage import NOTEBOOKS, open_stage, read_table
 from analysis.segments import clusters
 
 LAST_DAY = pd.Timestamp("2024-06-30")
@@ -84,7 +84,7 @@ def test_it_says_what_it_cannot_tell_and_goes_on(run, log, known, said):
     found = run(log, known)
     assert said in found.text
     assert not re.search(r"\b(nan|NaN|inf|∞)\b", "".join(f["text"] for f in found.page.findings))
-    saved = schema.read("segments", found.stage.folder / "segments.parquet")
+    saved = read_table("segments", found.stage.folder / "segments.parquet")
     assert set(log.id) <= set(saved.customer_id)
 
 

@@ -20,10 +20,8 @@ CLASSES = {"A": N_("A"), "B": N_("B"), "C": N_("C"), "none": N_("None")}
 
 
 def held_above(values: pd.Series) -> pd.Series:
-    """The share of the positive total that customers of higher value hold: 0 for the highest, 1 at
-    or below zero.
-
-    Equal values hold the same share, so it does not depend on the order of rows.
+    """The share of the positive total that customers of higher value hold, the same for equal
+    values: 0 for the highest, 1 at or below zero.
     """
     money = values[values > 0].astype(float).sort_values(ascending=False)
     above = (money.cumsum() - money) / max(money.sum(), np.finfo(float).tiny)
@@ -31,9 +29,7 @@ def held_above(values: pd.Series) -> pd.Series:
 
 
 def abc_classes(values: pd.Series, cuts: Sequence[float] = ABC_CUTS) -> pd.Series:
-    """A, B, C by the share of the total that customers of higher value hold; `none` at or below
-    zero.
-    """
+    """A, B, C by `held_above`; `none` at or below zero."""
     above = held_above(values)
     a, b = (above < cut - TIE for cut in cuts)
     return first_that_holds({"none": ~(values > 0), "A": a, "B": b}, "C")
@@ -78,9 +74,7 @@ def abc(people: pd.DataFrame, cuts: Sequence[float] = ABC_CUTS) -> pd.DataFrame:
     options=_cuts,
 )
 def abc_profit(people: pd.DataFrame, cuts: Sequence[float] = ABC_CUTS) -> pd.DataFrame:
-    """ABC by profit in the value window; loss-making customers are a class of their own. Columns:
-    abc_profit.
-    """
+    """ABC by profit in the value window. Columns: abc_profit."""
     profit = people.set_index("customer_id").window_profit
     classes = abc_classes(profit, cuts).mask(profit < 0, "loss").mask(profit.isna(), "unknown")
     return classes.to_frame("abc_profit")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import InputError, did_you_mean
+from analysis.report.text import N_
 from analysis.schema import STAGES, UNKNOWN
 from analysis.segments.attributes import ALARM, LEVEL, PREFIX, adjusted
 from analysis.segments.small_cells import OTHER
@@ -15,8 +16,7 @@ from analysis.segments.small_cells import OTHER
 Z = 1.959964  # deviations of a normal distribution that hold 95 %
 # a correlation below this is none worth acting on (Cohen, Statistical Power Analysis, 1988)
 NEGLIGIBLE = 0.1
-# customers that associations are measured on: known to 0.01, and every p-value that matters is
-# small
+# customers that associations are measured on: known to 0.01, and every p-value that matters small
 SAMPLE = 100_000
 FEWEST = 20  # customers that a measure of association takes
 # Cochran's rule (1954): above this share of expected counts under 5, no chi-square
@@ -37,9 +37,7 @@ def spearman(a: np.ndarray, b: np.ndarray, seed: int = 0) -> Measured:
 
 def _rooted(statistic: float, freedom: int, scale: float) -> tuple[float, float, float]:
     """The strength of a chi-square statistic less what chance brings (its freedom), and its
-    interval.
-
-    The root of a noncentral chi-square has a deviation of about 1.
+    interval: the root of a noncentral chi-square has a deviation of about 1.
     """
     ends = [max(np.sqrt(statistic) + step, 0) ** 2 - freedom for step in (0, -Z, Z)]
     strength, low, high = (float(np.sqrt(min(max(end, 0) / scale, 1))) for end in ends)
@@ -48,11 +46,10 @@ def _rooted(statistic: float, freedom: int, scale: float) -> tuple[float, float,
 
 def epsilon(a: np.ndarray, b: np.ndarray, seed: int = 0) -> Measured:
     """The root of epsilon squared on ranks, its interval and Kruskal and Wallis' p-value; `a` are
-    classes, `b` ordered.
+    classes, `b` ordered. Of two classes it is about the correlation of ranks.
 
-    Of two classes it is about the correlation of ranks. Epsilon squared is the share of the
-    variance of ranks between classes, less what chance brings: (H - k + 1) / (n - k). Source:
-    Kelley (1935); Tomczak and Tomczak (2014).
+    Epsilon squared is the share of the variance of ranks between classes, less what chance brings:
+    (H - k + 1) / (n - k). Source: Kelley (1935); Tomczak and Tomczak (2014).
     """
     from scipy.stats import kruskal
 
@@ -95,18 +92,6 @@ def _coded(column: pd.Series) -> tuple[pd.Series, bool]:
     return classes.cat.codes.astype(float).where(~no_class), ordered
 
 
-def _associate(
-    a: tuple[pd.Series, bool], b: tuple[pd.Series, bool], seed: int
-) -> dict[str, object]:
-    first, second = (a, b) if b[1] or not a[1] else (b, a)
-    both = pd.concat([first[0], second[0]], axis=1, keys=["a", "b"]).dropna().to_numpy()
-    measure = MEASURES[first[1], second[1]]
-    enough = len(both) >= FEWEST and all(len(np.unique(column)) > 1 for column in both.T)
-    found = measure(both[:, 0], both[:, 1], seed) if enough else (np.nan,) * 4
-    named = dict(zip(("strength", "low", "high", "p"), found, strict=True))
-    return named | {"measure": measure.__name__, "customers": len(both)}
-
-
 def associations(attributes: pd.DataFrame, outcomes: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """How strongly each attribute goes with each outcome, by the measure that fits the two types,
     the strongest first.
@@ -121,13 +106,19 @@ def associations(attributes: pd.DataFrame, outcomes: pd.DataFrame, seed: int = 0
     whole = outcomes.join(more).sort_index()
     sample = whole.sample(min(len(whole), SAMPLE), random_state=seed)
     coded = {name: _coded(column) for name, column in sample.items()}
-    pairs = {frozenset((a, b)): (a, b) for a, b in product(attributes, outcomes) if a != b}.values()
-    found = [{"a": a, "b": b} | _associate(coded[a], coded[b], seed) for a, b in pairs]
-    columns = ["a", "b", "measure", "strength", "low", "high", "customers", "p"]
-    table = pd.DataFrame(found, columns=columns)
+    pairs = {frozenset(pair): pair for pair in product(attributes, outcomes) if len({*pair}) > 1}
+    rows = []
+    for a, b in pairs.values():
+        first, second = sorted((coded[a], coded[b]), key=lambda of: of[1])  # classes come first
+        measure = MEASURES[first[1], second[1]]
+        both = pd.concat([first[0], second[0]], axis=1).dropna().to_numpy()
+        enough = len(both) >= FEWEST and all(len(np.unique(column)) > 1 for column in both.T)
+        found = measure(both[:, 0], both[:, 1], seed) if enough else (np.nan,) * 4
+        rows.append((a.removeprefix(PREFIX), b, measure.__name__, len(both), *found))
+    columns = ["a", "b", "measure", "customers", "strength", "low", "high", "p"]
+    table = pd.DataFrame(rows, columns=columns)
     q, size = adjusted(table.p), table.strength.astype(float).abs()
     table = table.assign(q=q, notable=(q < ALARM) & (size > NEGLIGIBLE))
-    table[["a", "b"]] = table[["a", "b"]].map(lambda name: str(name).removeprefix(PREFIX))
     return table.loc[size.sort_values(ascending=False, kind="stable").index].reset_index(drop=True)
 
 
@@ -157,7 +148,20 @@ def looked_at(
     return next(iter([*links.a, *names]), "")
 
 
-def strongest(links: pd.DataFrame) -> dict[str, object]:
-    """Of `associations`: how many are notable, and the strongest of those, or of all."""
-    first = (links[links.notable] if links.notable.any() else links).iloc[0]
-    return {"notable": int(links.notable.sum()), **first[["a", "b", "strength"]]}
+def verdict(links: pd.DataFrame) -> tuple[str, dict[str, object]]:
+    """A sentence on `associations` of known strength, and its values."""
+    if links.empty:
+        return N_(
+            "There are no profiles to compare customers by, no column of them groups, or they tell"
+            " of fewer than {fewest:int} customers."
+        ), {"fewest": FEWEST}
+    counts: dict[str, object] = {"pairs": len(links), "notable": int(links.notable.sum())}
+    if not counts["notable"]:
+        return N_(
+            "Nothing in the profiles tells good customers from others beyond chance; comparisons"
+            " made: {pairs:int}."
+        ), counts
+    return N_(
+        "Comparisons that show a link beyond chance: {notable:int} of {pairs:int}; the strongest is"
+        " {a:field} with {b:field} ({strength:number} on a scale from 0, none, to 1, perfect)."
+    ), counts | links.loc[links.notable.idxmax(), ["a", "b", "strength"]].to_dict()

@@ -25,19 +25,10 @@ NUMBER_CLASSES = 5  # that numbers are cut into, of about as many customers each
 LARGEST_HOLD = 1 / 3
 # of the values, if a column of many values is to be cut; the rest is `other`
 NUMBERS_AT_LEAST = 0.9
-NOT_CLASSES = {"company", "referrer"}  # texts of the profiles that name one customer
-RATINGS = (
-    "D",
-    "C",
-    "CC",
-    "CCC",
-    "B",
-    "BB",
-    "BBB",
-    "A",
-    "AA",
-    "AAA",
-)  # as large agencies write them
+# Of the profiles: texts that name one customer, and where a row comes from.
+NOT_CLASSES = {"company", "referrer", "source", "line"}
+# As large agencies write them.
+RATINGS = ["D", "C", "CC", "CCC", "B", "BB", "BBB", "A", "AA", "AAA"]
 
 SURE = 0.95  # of intervals
 ALARM = 0.05  # share of false ones among what is called notable
@@ -48,8 +39,6 @@ DRAWN = np.unique(np.geomspace(2, 500, 18).astype(int))
 LEVEL = 1e-12  # a variance below this share of that of all is none
 HEADLINE = 30  # customers of a class that a sentence speaks of
 DOMINANT = 0.8  # share of a class's money; more of one person, and the sum is that person's
-VALUE_COLUMNS = ["attribute", "group", "customers", "revenue", "revenue_share"]
-VALUE_COLUMNS += ["revenue_each", "low", "high", "p"]
 
 _UNITS = {"": 1, "k": 1e3, "千": 1e3, "万": 1e4, "m": 1e6, "亿": 1e8}
 # 0012 is no number but an id, and so is one of more than ten digits.
@@ -109,18 +98,19 @@ def _classes_of(sizes: pd.Series) -> tuple[dict[str, str], list[str], bool]:
     """The class of each text, the classes in order, and whether they are numbers, of customers by
     text, the largest first.
     """
-    numbers = pd.Series({text: number(text) for text in sizes.index}, dtype=float)
+    texts = list(sizes.index)
+    numbers = pd.Series(map(number, texts), texts, dtype=float)
     readable = sizes[numbers.notna()].sum() / max(sizes.sum(), 1)
-    if len(sizes) > MOST_NUMBERS and readable >= NUMBERS_AT_LEAST:
+    if len(texts) > MOST_NUMBERS and readable >= NUMBERS_AT_LEAST:
         cut = _cut(numbers, sizes)
-        return dict(zip(sizes.index, cut.astype(object), strict=True)), list(cut.categories), True
-    ratings = pd.Series({text: rating(text) for text in sizes.index}, dtype=float)
+        return dict(zip(texts, cut.astype(object), strict=True)), list(cut.categories), True
+    ratings = pd.Series(map(rating, texts), texts, dtype=float)
     places = numbers if numbers.notna().any() else ratings
-    few = len(sizes) <= MOST_CLASSES
+    few = len(texts) <= MOST_CLASSES
     if few and places.notna().all():
-        ordered = sorted(sizes.index, key=lambda text: (places[text], text))
+        ordered = sorted(texts, key=lambda text: (places[text], text))
         return dict(zip(ordered, ordered, strict=True)), ordered, True
-    kept = list(sizes.index[: MOST_CLASSES if few else MOST_CLASSES - 1])
+    kept = texts[: MOST_CLASSES if few else MOST_CLASSES - 1]
     named = sizes.sum() < 2 * len(sizes) or sizes[kept].sum() < LARGEST_HOLD * sizes.sum()
     return {} if named else dict(zip(kept, kept, strict=True)), kept, False
 
@@ -150,13 +140,13 @@ def asked(columns: Sequence[str]) -> list[str]:
     """The columns of the profiles that may be classes: texts that name no person, and the dataset's
     own attributes.
     """
-    no_class = NOT_CLASSES | {"source", "line"}
-    no_class |= {
+    known = RECORDS["customers"].columns
+    no_class = {
         name
-        for name, meaning in RECORDS["customers"].columns.items()
+        for name, meaning in known.items()
         if meaning.person or meaning.needed or meaning.reads_as != "text"
     }
-    return [column for column in columns if column not in no_class]
+    return [column for column in columns if column not in no_class | NOT_CLASSES]
 
 
 def classes(profiles: pd.DataFrame) -> pd.DataFrame:
@@ -166,9 +156,8 @@ def classes(profiles: pd.DataFrame) -> pd.DataFrame:
     """
     keyed = profiles.set_index("customer_id")
     found = {f"{PREFIX}{name}": classify(keyed[name]) for name in asked(list(keyed.columns))}
-    return pd.DataFrame(
-        {n: column for n, column in found.items() if column is not None}, keyed.index
-    )
+    some = {name: column for name, column in found.items() if column is not None}
+    return pd.DataFrame(some, keyed.index)
 
 
 @segmentation(
@@ -196,12 +185,8 @@ def attributes(people: pd.DataFrame, name: str = "") -> pd.DataFrame:
     """
     column = f"{PREFIX}{name}" if name else next((c for c in people if c.startswith(PREFIX)), "")
     found = people.set_index("customer_id").reindex(columns=[column])[column]
-    return pd.DataFrame(
-        {
-            "attribute": found.astype("str").fillna(UNKNOWN),
-            "attribute_name": column.removeprefix(PREFIX),
-        }
-    )
+    named = found.astype("str").fillna(UNKNOWN).to_frame("attribute")
+    return named.assign(attribute_name=column.removeprefix(PREFIX))
 
 
 def _student(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
@@ -233,60 +218,35 @@ class _Draws:
         above = DRAWS - np.searchsorted(self.of(size), student)
         return min(1.0, 2 * (1 + min(below, above)) / (1 + DRAWS))
 
+    def p_against_others(self, by: pd.DataFrame) -> pd.Series:
+        """How likely by chance each mean is as far from that of all others. Columns: size, mean,
+        var.
+        """
+        n, mean, var = by["size"], by["mean"], by["var"]
+        squares, others = var.fillna(0) * (n - 1) + n * mean**2, n.sum() - n
+        rest = ((n * mean).sum() - n * mean) / others.where(others > 0)
+        spread = (squares.sum() - squares - others * rest**2).clip(lower=0)
+        rest_var = spread / (others - 1).where(others > 1)
+        smaller = np.minimum(n, others)  # the more skewed; the gap is taken from its side
+        gap = (mean - rest) * np.where(smaller == n, 1, -1)
+        students = _student(gap.to_numpy(), (var / n + rest_var / others).to_numpy())
+        p = [self.p(size, student) for size, student in zip(smaller, students, strict=True)]
+        return pd.Series(p, by.index, dtype=float).where(rest_var.notna() & var.notna())
 
-def _p_against_others(by: pd.DataFrame, draws: _Draws) -> pd.Series:
-    """How likely by chance each mean is as far from that of all others. Columns: size, mean, var;
-    money has mean 0.
-    """
-    squares = by["var"].fillna(0) * (by["size"] - 1) + by["size"] * by["mean"] ** 2
-    size = by["size"].sum() - by["size"]
-    mean = ((by["size"] * by["mean"]).sum() - by["size"] * by["mean"]) / size.where(size > 0)
-    var = (squares.sum() - squares - size * mean**2).clip(lower=0) / (size - 1).where(size > 1)
-    smaller = np.minimum(by["size"], size)  # the more skewed; the gap is taken from its side
-    gap = (by["mean"] - mean) * np.where(smaller == by["size"], 1, -1)
-    students = _student(gap.to_numpy(), (by["var"] / by["size"] + var / size).to_numpy())
-    p = [draws.p(n, student) for n, student in zip(smaller, students, strict=True)]
-    return pd.Series(p, by.index, dtype=float).where(var.notna() & by["var"].notna())
-
-
-def _means(groups: pd.Series, money: pd.Series, draws: _Draws) -> pd.DataFrame:
-    """The interval of each class's mean of money (of mean 0 and deviation 1), and p against all
-    others whose class is known. Columns: low, high, p.
-    """
-    by = money.groupby(groups, observed=True).agg(["size", "mean", "var"])
-    error = np.sqrt((by["var"] / by["size"]).where(by["var"] > LEVEL))
-    ends = [int(DRAWS * (1 - SURE) / 2), int(DRAWS * (1 + SURE) / 2)]
-    below, above = np.array([draws.of(n)[ends] for n in by["size"]]).T
-    limits = pd.DataFrame({"low": by["mean"] - above * error, "high": by["mean"] - below * error})
-    # where draws had no spread, nothing can be said
-    sayable = limits.where(limits.abs() < np.sqrt(np.finfo(float).max))
-    return sayable.assign(p=_p_against_others(by.drop(UNKNOWN, errors="ignore"), draws))
-
-
-def _value_of(
-    groups: pd.Series, money: pd.Series, deviation: pd.Series, draws: _Draws | None, persons: bool
-) -> pd.DataFrame:
-    by = money.groupby(groups, observed=True)
-    customers, revenue = by.size(), by.sum(min_count=1)
-    none = pd.DataFrame(np.nan, customers.index, ["low", "high", "p"])
-    means = _means(groups, deviation, draws) if draws else none
-    limits = means[["low", "high"]] * money.std(ddof=0) + money.mean()
-    if persons:  # money of few, or nearly all of one, tells what they bring
-        few = by.agg(lambda brought: (brought > 0).sum()) < THRESHOLD
-        hidden = few | (by.max() > DOMINANT * by.sum())
-        revenue, limits = revenue.mask(hidden), limits.mask(hidden)
-    return pd.DataFrame(
-        {
-            "group": customers.index.astype("str"),
-            "customers": customers,
-            "revenue": revenue,
-            "revenue_share": revenue / (money.sum() or np.nan),
-            "revenue_each": revenue / customers,
-            "low": limits.low.clip(lower=min(0.0, money.min())),
-            "high": limits.high,
-            "p": means.p,
-        }
-    )
+    def judged(self, groups: pd.Series, money: pd.Series) -> pd.DataFrame:
+        """The interval of each class's mean of money (of mean 0 and deviation 1), and p against all
+        others whose class is known. Columns: low, high, p.
+        """
+        by = money.groupby(groups, observed=True).agg(["size", "mean", "var"])
+        error = np.sqrt((by["var"] / by["size"]).where(by["var"] > LEVEL))
+        ends = [int(DRAWS * (1 - SURE) / 2), int(DRAWS * (1 + SURE) / 2)]
+        below, above = np.array([self.of(n)[ends] for n in by["size"]]).T
+        limits = pd.DataFrame(
+            {"low": by["mean"] - above * error, "high": by["mean"] - below * error}
+        )
+        # where draws had no spread, nothing can be said
+        sayable = limits.where(limits.abs() < np.sqrt(np.finfo(float).max))
+        return sayable.assign(p=self.p_against_others(by.drop(UNKNOWN, errors="ignore")))
 
 
 def adjusted(p: pd.Series) -> pd.Series:
@@ -312,57 +272,68 @@ def value_by(
     customer), low, high (95 % interval of it; empty where the class cannot say), p (of revenue_each
     against all others whose class is known), q (`adjusted` over all classes of all attributes),
     differs (q under ALARM). For natural persons (`persons`) small classes stand together as in
-    `small_cells.cross`.
+    `small_cells.cross`, and money of few, or nearly all of one, is empty.
     """
     money = people.set_index("customer_id").window_revenue.astype(float).sort_index()
     money = money.fillna(0) if money.notna().any() else money
-    spread = money.std(ddof=0)
-    deviation = (money - money.mean()) / spread
+    mean, spread = money.mean(), money.std(ddof=0)
+    deviation = (money - mean) / spread
     draws = _Draws(deviation.to_numpy(), seed) if spread > 0 else None
     enough = len(money) >= (THRESHOLD if persons else 1)
-    found = [
-        _value_of(grouped(column, money.index, persons), money, deviation, draws, persons).assign(
-            attribute=str(name).removeprefix(PREFIX)
-        )
-        for name, column in (attributes.reindex(money.index) if enough else {}).items()
-    ]
-    none = pd.DataFrame(columns=VALUE_COLUMNS, dtype=float)
-    whole = pd.concat(found, ignore_index=True) if found else none
-    q = adjusted(whole.p)
-    return whole[VALUE_COLUMNS].assign(q=q, differs=q < ALARM)
+    columns = ["attribute", "group", "customers", "revenue", "low", "high", "p"]
+    found = [pd.DataFrame(columns=columns, dtype=float)]
+    for name, column in (attributes.reindex(money.index) if enough else {}).items():
+        groups = grouped(column, money.index, persons)
+        by = money.groupby(groups, observed=True)
+        made = pd.DataFrame({"customers": by.size(), "revenue": by.sum(min_count=1)})
+        made["attribute"], made["group"] = str(name).removeprefix(PREFIX), made.index.astype("str")
+        if draws:
+            made = made.join(draws.judged(groups, deviation))
+        if persons:
+            few = by.agg(lambda brought: (brought > 0).sum()) < THRESHOLD
+            hidden = few | (by.max() > DOMINANT * by.sum())
+            kept = made.columns.intersection(["revenue", "low", "high"])
+            made[kept] = made[kept].mask(hidden)
+        found.append(made)
+    whole = pd.concat([one for one in found if len(one)] or found, ignore_index=True)
+    whole = whole.reindex(columns=columns)
+    return whole.assign(
+        revenue_share=whole.revenue / (money.sum() or np.nan),
+        revenue_each=whole.revenue / whole.customers,
+        low=(whole.low.astype(float) * spread + mean).clip(lower=min(0.0, money.min())),
+        high=whole.high.astype(float) * spread + mean,
+        q=adjusted(whole.p),
+        differs=adjusted(whole.p) < ALARM,
+    )
 
 
-def best(by: pd.DataFrame) -> dict[str, object]:
-    """Of one attribute of `value_by`: the known class whose customers bring most (group, each, low,
-    high, customers), of those of HEADLINE customers and more where there are such; how many classes
-    differ (marked), of how many (groups).
+def verdict(by: pd.DataFrame) -> tuple[str, dict[str, object]]:
+    """A sentence on one attribute of `value_by`, and its values: the known class whose customers
+    bring most, of those of HEADLINE customers and more where there are such.
     """
     known = by[by.group != UNKNOWN]
     large = known[known.customers >= HEADLINE]
     top = (large if len(large) else known).sort_values("revenue_each", kind="stable").iloc[-1]
-    found = top[["group", "low", "high", "customers"]].to_dict() | {"each": top.revenue_each}
-    return found | {"marked": int(by.differs.sum()), "groups": int(by.q.count())}
-
-
-def most_in(counts: pd.DataFrame, columns: Sequence[str]) -> dict[str, object]:
-    """Of `small_cells.cross`: the class (group), of HEADLINE customers or more, with the largest
-    share in these columns, and that of all; nan where a column is missing or not shown.
-    """
-    hits = counts.reindex(columns=list(columns)).astype(float).sum(axis=1, skipna=False)
-    shares = (hits / counts.customers)[counts.customers >= HEADLINE]
-    shares = shares.drop([UNKNOWN, OTHER], errors="ignore")
-    group = shares.idxmax() if shares.notna().any() else ""
-    whole = hits.sum(skipna=False) / max(counts.customers.sum(), 1)
-    return {"group": group, "share": shares.max(), "all": whole}
-
-
-def again(classes: pd.Series | None) -> pd.Series | None:
-    """Classes that were read back from a table, as `classify` made them; none of none."""
-    return classify(classes)
+    values = top[["attribute", "group", "revenue_each", "low", "high", "customers"]].to_dict()
+    values |= {"marked": int(by.differs.sum()), "groups": int(by.q.count())}
+    if not values["marked"]:
+        return N_(
+            "By {attribute:field}, revenue per customer differs by no more than chance."
+        ), values
+    return N_(
+        "By {attribute:field}, {group:word} brings most: {revenue_each:money} per customer in the"
+        " value window (95 % sure: {low:money} to {high:money}; customers: {customers:int})."
+        " Classes that differ from the others beyond chance: {marked:int} of {groups:int}."
+    ), values
 
 
 def riskiest(by_risk: pd.DataFrame) -> dict[str, object]:
-    """Of `small_cells.cross` with the bands of risk: the class with the largest share at high risk,
-    as `most_in`.
+    """Of `small_cells.cross` with the bands of risk: the class (group), of HEADLINE customers or
+    more, with the largest share at high risk, and that of all; nan where it is not shown.
     """
-    return most_in(by_risk, ["high"])
+    high = by_risk.reindex(columns=["high"]).high.astype(float)
+    shares = (high / by_risk.customers)[by_risk.customers >= HEADLINE]
+    shares = shares.drop([UNKNOWN, OTHER], errors="ignore")
+    group = shares.idxmax() if shares.notna().any() else ""
+    whole = high.sum(skipna=False) / max(by_risk.customers.sum(), 1)
+    return {"group": group, "share": shares.max(), "all": whole}

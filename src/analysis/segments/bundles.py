@@ -33,27 +33,45 @@ def bundles(transactions: Table, as_of: dt.date, products: Table | None = None) 
     often each item stands in those: without that, everything seems to belong together because some
     orders hold everything. Tested by Poisson's tail, times the pairs looked at.
     """
+    from scipy import stats  # half a second, which only who looks for bundles should wait
+
     name = bundle_level(transactions, as_of)
-    lines = _in_orders(transactions, as_of, name)
-    orders = lines.group_by("customer_id", "order").agg(items=_.count())
-    orders = orders.mutate(basket=ibis.row_number())
-    held = lines.join(orders, ["customer_id", "order"]).drop("order").cache()
+    held = _held(transactions, as_of, name)
     rank = ibis.row_number().over(order_by=[_.orders.desc(), _.item])
-    items = held.group_by("item").agg(orders=_.count()).mutate(rank=rank)
-    items = items.filter(_["rank"] < MOST_ITEMS).cache()
-    found = _together(held.join(items, "item").select("basket", "customer_id", "rank")).to_pandas()
+    ranked = held.group_by("item").agg(orders=_.count()).mutate(rank=rank)
+    items = ranked.filter(_["rank"] < MOST_ITEMS).cache()
     known = items.to_pandas().sort_values("rank").set_index("rank")
-    found["expected"] = _expected(_by_size(held), known["item"], found)
-    return _judged(found, known, product_names(products, name))
+    found = _together(held.join(items, "item").select("basket", "customer_id", "rank")).to_pandas()
+    found["expected"] = _expected(held, known["item"], found)
+    compared = max(len(known) * (len(known) - 1) / 2, 1)
+    enough = found[(found.together >= MIN_TOGETHER) & (found.customers >= MIN_BUYERS)]
+    sure = enough[stats.poisson.sf(enough.together - 1, enough.expected) * compared <= CHANCE]
+    judged = sure.assign(
+        lift=sure.together / sure.expected,
+        lift_low=stats.chi2.ppf(0.025, 2 * sure.together) / 2 / sure.expected,
+        lift_high=stats.chi2.ppf(0.975, 2 * sure.together + 2) / 2 / sure.expected,
+        confidence=sure.together / sure.a.map(known.orders),
+    )
+    judged["place"] = judged.lift_low.round(9)
+    surest = judged.sort_values(["place", "a", "b"], ascending=[False, True, True])
+    names = product_names(products, name)
+    called = known["item"].map(lambda item: names.get(item, item))
+    named = surest.assign(a=surest.a.map(called), b=surest.b.map(called))
+    return named.reset_index(drop=True)[COLUMNS]
 
 
-def _in_orders(transactions: Table, as_of: dt.date, name: str) -> Table:
-    """One row per order and item in it: customer_id, order (its id; without one the day), item."""
+def _held(transactions: Table, as_of: dt.date, name: str) -> Table:
+    """One row per order and item in it: customer_id, basket (number of the order; without ids of
+    orders a day is one), items (in the order), item.
+    """
     sold = sales(transactions, as_of)
     day = sold.day.cast("string")
     order = ibis.coalesce(sold.order_id, day) if "order_id" in sold.columns else day
     lines = sold.select("customer_id", order=order, item=item_of(sold, name))
-    return lines.filter(_.item.notnull()).distinct()
+    lines = lines.filter(_.item.notnull()).distinct()
+    orders = lines.group_by("customer_id", "order").agg(items=_.count())
+    orders = orders.mutate(basket=ibis.row_number())
+    return lines.join(orders, ["customer_id", "order"]).drop("order").cache()
 
 
 def _together(frequent: Table) -> Table:
@@ -69,43 +87,17 @@ def _together(frequent: Table) -> Table:
     return by_pair.agg(together=_.orders.sum().cast("int64"), customers=_.count())
 
 
-def _by_size(held: Table) -> pd.DataFrame:
-    """Orders of two and more items: size (number of SIZES reached), item, orders, pairs (with each
-    other item, both ways).
+def _expected(held: Table, items: pd.Series, found: pd.DataFrame) -> np.ndarray:
+    """Orders that would hold both of each pair found: the pairs within orders of each size (number
+    of SIZES reached), by the product of both items' orders there.
     """
     several = held.filter(_["items"] > 1)
     size = reduce(add, [(several["items"] >= size).cast("int64") for size in SIZES])
-    pairs = (_["items"] - 1).sum().cast("int64")
-    return several.group_by("item", size=size).agg(orders=_.count(), pairs=pairs).to_pandas()
-
-
-def _expected(by_size: pd.DataFrame, items: pd.Series, found: pd.DataFrame) -> np.ndarray:
-    """Orders that would hold both: the pairs within orders of each size, by the product of both
-    items' orders there.
-    """
-    orders = by_size.pivot(index="size", columns="item", values="orders").fillna(0)
-    pairs = by_size.groupby("size").pairs.sum() / 2
+    others = (_["items"] - 1).sum().cast("int64")
+    counted = several.group_by("item", size=size).agg(orders=_.count(), others=others).to_pandas()
+    orders = counted.pivot(index="size", columns="item", values="orders").fillna(0)
+    pairs = counted.groupby("size").others.sum() / 2
     # so that all pairs are dealt out
     per_product = pairs / ((orders.sum(axis=1) ** 2 - (orders**2).sum(axis=1)) / 2)
     of = orders.reindex(columns=items).to_numpy()
     return (per_product.to_numpy()[:, None] * of[:, found.a] * of[:, found.b]).sum(axis=0)
-
-
-def _judged(found: pd.DataFrame, items: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
-    """The pairs beyond chance, with their lift, in the order and the columns of `bundles`."""
-    from scipy import stats  # half a second, which only who looks for bundles should wait
-
-    compared = max(len(items) * (len(items) - 1) / 2, 1)
-    enough = found[(found.together >= MIN_TOGETHER) & (found.customers >= MIN_BUYERS)]
-    sure = enough[stats.poisson.sf(enough.together - 1, enough.expected) * compared <= CHANCE]
-    judged = sure.assign(
-        lift=sure.together / sure.expected,
-        lift_low=stats.chi2.ppf(0.025, 2 * sure.together) / 2 / sure.expected,
-        lift_high=stats.chi2.ppf(0.975, 2 * sure.together + 2) / 2 / sure.expected,
-        confidence=sure.together / sure.a.map(items.orders),
-    )
-    judged["place"] = judged.lift_low.round(9)
-    surest = judged.sort_values(["place", "a", "b"], ascending=[False, True, True])
-    called = items["item"].map(lambda item: names.get(item, item))
-    named = surest.assign(a=surest.a.map(called), b=surest.b.map(called))
-    return named.reset_index(drop=True)[COLUMNS]

@@ -2,7 +2,6 @@
 who belongs where.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import pandas as pd
 
 from analysis.customers import buyers
 from analysis.report.text import N_, say
-from analysis.schema import TEXT, Column
+from analysis.schema import SHOWN, TEXT, Column
 from analysis.segments.segmentation import segmentation
 
 if TYPE_CHECKING:  # half a second to import, which only those who look for groups should wait for
@@ -20,96 +19,48 @@ if TYPE_CHECKING:  # half a second to import, which only those who look for grou
 
 @dataclass(frozen=True)
 class Feature:
-    """What customers are compared by: what a low and a high mean of it is called, and how a rule
-    with a threshold says it.
+    """What customers are compared by: what a low and a high mean of it is called. `share` are the
+    columns of a habit of which it is a share.
     """
 
     low: str
     high: str
-    up_to: str
-    above: str
+    very_low: str
+    very_high: str
+    share: tuple[str, str] | None = None
 
 
 FEATURES = {
     "recency_days": Feature(
-        "recently",
-        "long_ago",
-        N_("days since the last order: at most {x:int}"),
-        N_("days since the last order: more than {x:int}"),
+        N_("recently"), N_("long ago"), N_("very recently"), N_("very long ago")
     ),
-    "frequency": Feature(
-        "rarely",
-        "often",
-        N_("repeat orders: at most {x:int}"),
-        N_("repeat orders: more than {x:int}"),
-    ),
+    "frequency": Feature(N_("rarely"), N_("often"), N_("very rarely"), N_("very often")),
     "age_days": Feature(
-        "briefly_known",
-        "long_known",
-        N_("days since the first order: at most {x:int}"),
-        N_("days since the first order: more than {x:int}"),
+        N_("briefly known"), N_("long known"), N_("very briefly known"), N_("very long known")
     ),
     "window_revenue": Feature(
-        "little_money",
-        "much_money",
-        N_("at most {x:money} in the value window"),
-        N_("more than {x:money} in the value window"),
+        N_("little money"), N_("much money"), N_("very little money"), N_("very much money")
     ),
     "order_value": Feature(
-        "small_orders",
-        "large_orders",
-        N_("at most {x:money} an order"),
-        N_("more than {x:money} an order"),
+        N_("small orders"), N_("large orders"), N_("very small orders"), N_("very large orders")
     ),
     "night_share": Feature(
-        "by_day",
-        "by_night",
-        N_("at most {x:whole_percent} of the orders at night"),
-        N_("more than {x:whole_percent} of the orders at night"),
+        N_("by day"),
+        N_("by night"),
+        N_("very by day"),
+        N_("very by night"),
+        ("night_orders", "timed_orders"),
     ),
     "discount_share": Feature(
-        "few_discounts",
-        "many_discounts",
-        N_("at most {x:whole_percent} taken off prices"),
-        N_("more than {x:whole_percent} taken off prices"),
+        N_("few discounts"),
+        N_("many discounts"),
+        N_("very few discounts"),
+        N_("very many discounts"),
+        ("discount", "undiscounted"),
     ),
 }
+SHARES = [name for name, of in FEATURES.items() if of.share]
 TYPICAL = "typical"
-WORDS = (
-    N_("recently"),
-    N_("long ago"),
-    N_("rarely"),
-    N_("often"),
-    N_("briefly known"),
-    N_("long known"),
-    N_("little money"),
-    N_("much money"),
-    N_("small orders"),
-    N_("large orders"),
-    N_("by day"),
-    N_("by night"),
-    N_("few discounts"),
-    N_("many discounts"),
-    N_("very recently"),
-    N_("very long ago"),
-    N_("very rarely"),
-    N_("very often"),
-    N_("very briefly known"),
-    N_("very long known"),
-    N_("very little money"),
-    N_("very much money"),
-    N_("very small orders"),
-    N_("very large orders"),
-    N_("very by day"),
-    N_("very by night"),
-    N_("very few discounts"),
-    N_("very many discounts"),
-)
-# Of habits.
-SHARES = {
-    "night_share": ("night_orders", "timed_orders"),
-    "discount_share": ("discount", "undiscounted"),
-}
 # order days of the average customer that are added to a share: one order at night makes no night
 # buyer
 FEW_ORDERS = 3.0
@@ -146,7 +97,11 @@ LEAST_LEAF = 0.02  # of the customers; a rule for fewer is not worth remembering
 # How groups are judged; -1: the lower the better. The first three look at how compact and how far
 # apart they are.
 CRITERIA = {"silhouette": 1, "calinski_harabasz": 1, "davies_bouldin": -1, "stability": 1}
-Condition = tuple[str, str, float]  # feature, "<=" or ">", threshold in days, orders or money
+Condition = tuple[str, str, float]  # feature, "≤" or ">", threshold in days, orders or money
+WORDS = [
+    *(word for of in FEATURES.values() for word in (of.low, of.high)),
+    *(word for of in FEATURES.values() for word in (of.very_low, of.very_high)),
+]
 
 
 def raw_features(people: pd.DataFrame) -> pd.DataFrame:
@@ -156,9 +111,10 @@ def raw_features(people: pd.DataFrame) -> pd.DataFrame:
     A feature that nobody has is left out; one customer's unknown value counts as the median.
     """
     known = buyers(people).set_index("customer_id").sort_index()
-    for name, (part, whole) in SHARES.items():
-        if part in known:
-            known[name] = known[part] / known[whole].where(known[whole] > 0)
+    for name, feature in FEATURES.items():
+        if feature.share and feature.share[0] in known:
+            part, whole = (known[column] for column in feature.share)
+            known[name] = part / whole.where(whole > 0)
     raw = known[[name for name in FEATURES if name in known]].astype("float64")
     return raw.dropna(axis=1, how="all").fillna(raw.median())
 
@@ -169,7 +125,7 @@ def standardised(people: pd.DataFrame) -> pd.DataFrame:
     deviation 1, at most FARTHEST from it; what is the same for all is left out.
     """
     raw = raw_features(people).clip(lower=0)
-    shares = raw.columns.intersection(list(SHARES))
+    shares = raw.columns.intersection(SHARES)
     orders = people.set_index("customer_id").orders.reindex(raw.index)
     drawn = raw[shares].sub(raw[shares].mean()).mul(orders / (orders + FEW_ORDERS), axis=0)
     logs = np.log1p(raw / raw[raw > 0].median()).assign(**drawn)
@@ -263,23 +219,15 @@ def verdict(quality: pd.DataFrame, k: int = 0) -> tuple[str, dict[str, float]]:
     )
 
 
-def stability(quality: pd.DataFrame, k: int) -> dict[str, float]:
-    """How surely k groups come out again: stability, low and high of `choose`; nan where that was
-    not measured.
-    """
-    return dict(quality.loc[quality.k == k, ["stability", "low", "high"]].mean())
-
-
 def _name(means: pd.Series, level: int) -> str:
     clearly, very = LEVELS[level]
     least = max(clearly, 0.0 if level > 1 else BESIDE * means.abs().max())
-    words = [
-        ("very_" if abs(mean) >= very else "")
-        + (FEATURES[str(feature)].high if mean > 0 else FEATURES[str(feature)].low)
-        for feature, mean in means.items()
-        if abs(mean) >= least
-    ]
-    return "+".join(words) or TYPICAL
+    words = []
+    for name, mean in means[means.abs() >= least].items():
+        of = FEATURES[str(name)]
+        plain, strong = (of.high, of.very_high) if mean > 0 else (of.low, of.very_low)
+        words.append(strong if abs(mean) >= very else plain)
+    return "+".join(words).replace(" ", "_") or TYPICAL
 
 
 def name(means: pd.DataFrame) -> pd.Series:
@@ -341,12 +289,13 @@ def profile(people: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
     """
     raw = raw_features(people)
     groups = raw.groupby(labels.rename("cluster").reindex(raw.index))
-    made = groups.median()
-    made.insert(0, "customers", groups.size())
-    made.insert(1, "share", made.customers / made.customers.sum())
-    revenue = groups.window_revenue.sum() if "window_revenue" in raw else made.customers
-    worth = pd.DataFrame({"revenue": revenue, "customers": made.customers})
-    order = worth.sort_values(["revenue", "customers"], ascending=False, kind="stable")
+    made, customers = groups.median(), groups.size()
+    made.insert(0, "customers", customers)
+    made.insert(1, "share", customers / customers.sum())
+    revenue = groups.window_revenue.sum() if "window_revenue" in raw else customers
+    order = made.assign(revenue=revenue).sort_values(
+        ["revenue", "customers"], ascending=False, kind="stable"
+    )
     return made.loc[order.index]
 
 
@@ -357,49 +306,32 @@ def apart(people: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
     return standardised(people).groupby(labels.rename("cluster")).mean()
 
 
-def _readable(feature: str, threshold: float) -> float:
-    """Whole days and orders; money to two digits."""
-    return float(np.floor(threshold)) if feature in COUNTED else float(f"{threshold:.2g}")
+def _leaves(
+    tree: Any, features: list[str], node: int = 0, path: tuple[Condition, ...] = ()
+) -> list[tuple[int, tuple[Condition, ...]]]:
+    """What each leaf says, and its conditions; a branch whose leaves all say the same is one."""
+    if tree.children_left[node] == tree.children_right[node]:  # a leaf has none
+        return [(int(tree.value[node].argmax()), path)]
+    name, exact = features[tree.feature[node]], tree.threshold[node]
+    # whole days and orders; money to two digits
+    threshold = float(np.floor(exact)) if name in COUNTED else float(f"{exact:.2g}")
+    sides = (("≤", tree.children_left[node]), (">", tree.children_right[node]))
+    found = [
+        leaf
+        for side, child in sides
+        for leaf in _leaves(tree, features, child, (*path, (name, side, threshold)))
+    ]
+    return [(found[0][0], path)] if len({says for says, _ in found}) == 1 else found
 
 
-def _simplified(path: Iterable[Condition]) -> list[Condition]:
-    """At most one lower and one upper bound of each feature, in their order."""
+def _tightest(path: tuple[Condition, ...]) -> list[Condition]:
+    """At most one lower and one upper bound of each feature, in the order of FEATURES."""
     bounds: dict[tuple[str, str], float] = {}
     for feature, side, threshold in path:
         tighter = max if side == ">" else min
         bounds[feature, side] = tighter(threshold, bounds.get((feature, side), threshold))
-    in_order = sorted(bounds, key=lambda bound: (list(FEATURES).index(bound[0]), bound[1] == "<="))
-    return [(feature, side, bounds[feature, side]) for feature, side in in_order]
-
-
-def _paths(
-    tree: Any, features: list[str], node: int = 0, path: tuple[Condition, ...] = ()
-) -> list[list[Condition]]:
-    """The conditions of each leaf; a branch whose leaves all say the same is one."""
-    if len(_says(tree, node)) == 1:
-        return [_simplified(path)]
-    feature = features[tree.feature[node]]
-    threshold = _readable(feature, tree.threshold[node])
-    sides = {"<=": tree.children_left[node], ">": tree.children_right[node]}
-    return [
-        leaf
-        for side, child in sides.items()
-        for leaf in _paths(tree, features, child, (*path, (feature, side, threshold)))
-    ]
-
-
-def _says(tree: Any, node: int) -> set[int]:
-    left, right = tree.children_left[node], tree.children_right[node]
-    if left == right:  # a leaf has none
-        return {int(tree.value[node].argmax())}
-    return _says(tree, left) | _says(tree, right)
-
-
-def _holds(raw: pd.DataFrame, conditions: Iterable[Condition]) -> pd.Series:
-    met = pd.Series(True, raw.index)
-    for feature, side, threshold in conditions:
-        met &= raw[feature] > threshold if side == ">" else raw[feature] <= threshold
-    return met
+    order = sorted(bounds, key=lambda bound: (list(FEATURES).index(bound[0]), bound[1]))
+    return [(*bound, bounds[bound]) for bound in order]
 
 
 def tree(people: pd.DataFrame, labels: pd.Series, seed: int = 0) -> pd.DataFrame:
@@ -408,7 +340,7 @@ def tree(people: pd.DataFrame, labels: pd.Series, seed: int = 0) -> pd.DataFrame
 
     Columns: cluster (the most frequent among those who meet the rule), conditions ((feature, side,
     threshold), all of which must hold), customers (who meet them), right (share of these in that
-    cluster). The rules with most customers first.
+    cluster), rule (the conditions in words). The rules with most customers first.
     """
     from sklearn.tree import DecisionTreeClassifier
 
@@ -420,27 +352,27 @@ def tree(people: pd.DataFrame, labels: pd.Series, seed: int = 0) -> pd.DataFrame
         model = DecisionTreeClassifier(
             max_depth=DEPTH, min_samples_leaf=LEAST_LEAF, random_state=seed
         )
-        fitted = model.fit(sample, grouped[sample.index]).tree_
-        for conditions in _paths(fitted, list(raw)):
-            members = grouped[_holds(raw, conditions)].value_counts()
+        for _, path in _leaves(model.fit(sample, grouped[sample.index]).tree_, list(raw)):
+            met = pd.Series(True, raw.index)
+            for feature, side, threshold in path:
+                met &= raw[feature] > threshold if side == ">" else raw[feature] <= threshold
+            members = grouped[met].value_counts()
             if len(members):  # rounded thresholds may leave nobody between two
                 right = members.iloc[0] / members.sum()
-                rows.append((members.index[0], conditions, members.sum(), right))
+                rows.append((members.index[0], _tightest(path), members.sum(), right))
     rules = pd.DataFrame(rows, columns=["cluster", "conditions", "customers", "right"])
+    rules["rule"] = rules.conditions.map(_words)
     return rules.sort_values("customers", ascending=False, kind="stable", ignore_index=True)
 
 
 def accuracy(rules: pd.DataFrame) -> float:
     """The share of customers whom the rules put into their own group; nan without rules."""
-    if rules.empty:
-        return np.nan
-    return float(np.average(rules.right, weights=rules.customers))
+    return float(np.average(rules.right, weights=rules.customers)) if len(rules) else np.nan
 
 
-def rule(conditions: list[Condition]) -> str:
-    """The conditions in words."""
+def _words(conditions: list[Condition]) -> str:
     parts = [
-        say(FEATURES[feature].above if side == ">" else FEATURES[feature].up_to, x=threshold)
+        f"{say.heading(feature)} {side} {say.form(SHOWN[feature][1], threshold)}"
         for feature, side, threshold in conditions
     ]
     return "; ".join(parts) or say("everybody")

@@ -40,12 +40,10 @@ def habits(transactions: Table, as_of: dt.date) -> pd.DataFrame:
     sold = sales(transactions, as_of)
     days = sold.select("customer_id", "day").distinct().group_by("customer_id")
     weekend = (_.day.day_of_week.index() >= 5).sum()
-    found = [days.agg(order_days=_.count(), weekend_days=weekend)]
-    found.append(rhythm(transactions, as_of).drop("recent_pause"))
+    whole = days.agg(order_days=_.count(), weekend_days=weekend)
     parts = {"moment": _sessions, "channel": _channels, "discount": _discounts}
-    found += [part(sold) for column, part in parts.items() if column in sold.columns]
-    whole = found[0]
-    for more in found[1:]:
+    known = [part(sold) for column, part in parts.items() if column in sold.columns]
+    for more in (rhythm(transactions, as_of).drop("recent_pause"), *known):
         whole = whole.left_join(more, "customer_id").drop("customer_id_right")
     frame = whole.order_by("customer_id").to_pandas()
     numbers = frame.columns.difference(["customer_id", "channel"])
@@ -99,14 +97,11 @@ def _habit(
         column = classify.__name__
 
         def make(people: pd.DataFrame) -> pd.DataFrame:
-            found = classify(people).to_frame(column)
-            return found.set_index(people.customer_id)
+            return classify(people).to_frame(column).set_index(people.customer_id)
 
         make.__name__, make.__doc__ = column, classify.__doc__
-        named = classes | {"no_habit": N_("no habit shown")}
-        return segmentation(term, meaning, column, named, {column: Column(TEXT, meaning)}, needs)(
-            make
-        )
+        named, makes = classes | {"no_habit": N_("no habit shown")}, {column: Column(TEXT, meaning)}
+        return segmentation(term, meaning, column, named, makes, needs)(make)
 
     return entry
 
@@ -257,26 +252,3 @@ def foremost(classes: pd.DataFrame) -> dict[str, object]:
     columns = ["known", "share", "group", "revenue_share"]
     first = when.sort_values("share", kind="stable").tail(1)[columns].to_dict("records")
     return first[0] if first else dict.fromkeys(columns, np.nan)
-
-
-# What is worth a sentence of its own, by class.
-SENTENCES = {
-    "night": N_(
-        "Customers who place most orders between 22 and 6 o'clock: {customers:int}; they bring"
-        " {revenue_share:percent} of the revenue."
-    ),
-    "several_channels": N_(
-        "Customers who buy through several channels, each of them one customer here:"
-        " {customers:int}; they bring {revenue_share:percent} of the revenue."
-    ),
-    "discount_hunters": N_(
-        "Customers who take at least one and a half times the usual discount: {customers:int}; they"
-        " bring {revenue_share:percent} of the revenue."
-    ),
-}
-
-
-def standing_out(classes: pd.DataFrame) -> list[tuple[str, dict[str, float]]]:
-    """Sentences on the classes of `shown` that stand out, with their values."""
-    found = classes.set_index("group")[["customers", "revenue_share"]]
-    return [(text, found.loc[g].to_dict()) for g, text in SENTENCES.items() if g in found.index]

@@ -31,17 +31,16 @@ INTEREST_COLUMNS = ["interest", "affinity", "interest_share"]
 NEED_COLUMNS = ["need", "need_contacts", "last_asked"]
 
 
-def level(*logs: Table | None) -> str:
+def level(*logs: Table) -> str:
     """What an item is in all of these logs: category, product, or nothing ("")."""
-    held = [set() if log is None else set(log.columns) for log in logs]
-    return next((name for name in LEVELS if all(name in columns for columns in held)), "")
+    return next((name for name in LEVELS if all(name in log.columns for log in logs)), "")
 
 
 def bundle_level(transactions: Table, as_of: dt.date) -> str:
     """What bundles and proposals are made of: products, or categories where the products are too
     many.
     """
-    if "product" not in transactions.columns or "category" not in transactions.columns:
+    if not {"product", "category"} <= set(transactions.columns):
         return level(transactions)
     products = sales(transactions, as_of)["product"].nunique().execute()
     return "product" if products <= MANY_PRODUCTS else "category"
@@ -125,11 +124,8 @@ def asked(transactions: Table, interactions: Table, as_of: dt.date) -> Table:
     money = (past.amount > 0).fill_null(False) if "amount" in past.columns else ibis.literal(False)
     contacts = past.select("customer_id", "day", item=item_of(past, name), money=money)
     days = contacts.filter(_.item.notnull()).group_by("customer_id", "item", "day")
-    counted = (
-        days.agg(money=_.money.any())
-        .group_by("customer_id", "item")
-        .agg(contacts=_.count(), money=_.money.any(), last_asked=_.day.max())
-    )
+    by_item = days.agg(money=_.money.any()).group_by("customer_id", "item")
+    counted = by_item.agg(contacts=_.count(), money=_.money.any(), last_asked=_.day.max())
     customer = counted.group_by("customer_id").agg(of_customer=_.contacts.sum())
     bought = lines.select("customer_id", item=item_of(lines, name)).distinct()
     unmet = counted.join(customer, "customer_id").anti_join(bought, ["customer_id", "item"])
@@ -138,9 +134,7 @@ def asked(transactions: Table, interactions: Table, as_of: dt.date) -> Table:
 
 
 def _first(rows: Table, *order: Value) -> Table:
-    """The first row of each customer; equal ones by the item's name, so that the order of rows does
-    not matter.
-    """
+    """The first row of each customer; equal ones by the item's name."""
     place = ibis.row_number().over(group_by="customer_id", order_by=[*order, _.item])
     return rows.mutate(place=place).filter(_.place == 0)
 
@@ -152,22 +146,21 @@ def at(transactions: Table, interactions: Table | None, as_of: dt.date) -> pd.Da
     without), its affinity and interest_share (of the customer's purchases); need (asked about most
     and never bought; of equals the latest), need_contacts (days), last_asked.
     """
-    logs = [log for log in (transactions, interactions) if log is not None]
+    logs = [transactions] if interactions is None else [transactions, interactions]
     ids = [log.filter(_.day <= as_of).select("customer_id") for log in logs]
-    people = ids[0].union(*ids[1:], distinct=True) if ids[1:] else ids[0].distinct()
     likes = _first(affinity(transactions, as_of).filter(_.interest), _.surprise.desc())
-    likes = likes.select("customer_id", "affinity", interest=likes["item"], interest_share=_.share)
-    found = [people, likes]
+    found = [
+        ids[0].union(*ids[1:], distinct=True) if ids[1:] else ids[0].distinct(),
+        likes.select("customer_id", "affinity", interest=likes["item"], interest_share=_.share),
+    ]
     if interactions is not None:
         needed = asked(transactions, interactions, as_of).filter(_.need)
         wants = _first(needed, _.contacts.desc(), _.last_asked.desc())
-        found.append(
-            wants.select("customer_id", "last_asked", need=_.item, need_contacts=_.contacts)
-        )
-    keyed = [
-        rows.to_pyarrow().to_pandas(date_as_object=False).set_index("customer_id") for rows in found
-    ]
-    return _typed(keyed[0].join(keyed[1:])).sort_index().reset_index()
+        contacts = {"need": _.item, "need_contacts": _.contacts}
+        found.append(wants.select("customer_id", "last_asked", **contacts))
+    frames = (rows.to_pyarrow().to_pandas(date_as_object=False) for rows in found)
+    people, *facts = (frame.set_index("customer_id") for frame in frames)
+    return _typed(people.join(facts)).sort_index().reset_index()
 
 
 def _typed(people: pd.DataFrame) -> pd.DataFrame:
@@ -203,9 +196,8 @@ def _typed(people: pd.DataFrame) -> pd.DataFrame:
     needs=("transactions.category",),
 )
 def interests(people: pd.DataFrame) -> pd.DataFrame:
-    """What each customer buys above expectation. Columns: interest (a category of the data, or
-    no_interest), affinity, interest_share. `people` holds the columns of `at`, empty where a
-    customer has none.
+    """What each customer buys above expectation, from the columns of `at`. Columns: interest (a
+    category of the data, or no_interest), affinity, interest_share.
     """
     found = _typed(people.set_index("customer_id"))[INTEREST_COLUMNS]
     return found.fillna({"interest": "no_interest"})
@@ -229,8 +221,8 @@ def interests(people: pd.DataFrame) -> pd.DataFrame:
     needs=("interactions.category", "transactions.category"),
 )
 def needs(people: pd.DataFrame) -> pd.DataFrame:
-    """What each customer asked about and never bought. Columns: need (a category of the data, or
-    no_need), need_contacts (days), last_asked. `people` as for `interests`.
+    """What each customer asked about and never bought, from the columns of `at`. Columns: need (a
+    category of the data, or no_need), need_contacts (days), last_asked.
     """
     found = _typed(people.set_index("customer_id"))[NEED_COLUMNS]
     return found.fillna({"need": "no_need", "need_contacts": 0})
@@ -254,35 +246,15 @@ def most_liked(groups: pd.DataFrame) -> dict[str, object]:
     (item, count).
     """
     named = groups.drop(index="no_interest", errors="ignore").customers
-    top = named.nlargest(1).items()
-    item, count = next(top, ("", 0))
+    item, count = next(named.nlargest(1).items(), ("", 0))
     share = named.sum() / max(groups.customers.sum(), 1)
     return {"customers": int(named.sum()), "share": share, "item": item, "count": int(count)}
 
 
-def most_asked(asking: pd.DataFrame) -> tuple[str, dict[str, object]]:
-    """A sentence on `needs_by`, and its values: how many ask (customers, prospects), and what most
-    of those who have ordered, or else of the prospects, ask for (item, count).
+def most_asked(asking: pd.DataFrame) -> dict[str, object]:
+    """Of `needs_by`, which has rows: how many ask (customers, prospects), and what most of those
+    who have ordered, or else of the prospects, ask for (item, count).
     """
-    if asking.empty:
-        return N_("No customer has asked again and again for something never bought."), {}
-    buyers = asking.buyers.any()
-    who = asking.buyers if buyers else asking.prospects
-    values = {
-        "customers": int(asking.to_numpy().sum()),
-        "prospects": int(asking.prospects.sum()),
-        "item": who.idxmax(),
-        "count": int(who.max()),
-    }
-    return (
-        N_(
-            "Customers and prospects who ask for something they have never bought: {customers:int};"
-            " of them without any order: {prospects:int}. Customers who have ordered ask most for"
-            " {item:text} ({count:int})."
-        )
-        if buyers
-        else N_(
-            "Prospects who ask for something: {customers:int}; asked for most is {item:text}"
-            " ({count:int})."
-        )
-    ), values
+    who = asking.buyers if asking.buyers.any() else asking.prospects
+    totals = {"customers": int(asking.to_numpy().sum()), "prospects": int(asking.prospects.sum())}
+    return totals | {"item": who.idxmax(), "count": int(who.max())}

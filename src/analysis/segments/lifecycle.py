@@ -69,27 +69,6 @@ def rhythm(people: pd.DataFrame) -> Rhythm:
     return Rhythm(*map(float, np.exp(found.x)))
 
 
-def pause_limits(
-    people: pd.DataFrame, learned: Rhythm, silent_days: int = 0, lost_days: int = 0
-) -> pd.DataFrame:
-    """Days without an order after which each customer is silent, and lost; given ones (not 0) hold
-    for all.
-
-    Silent: beyond a pause that one in five would still make, going by the customer's own orders and
-    those of all. Lost: beyond one in twenty, and not before somebody of whom nothing is known would
-    be.
-    """
-    orders = people.frequency.to_numpy()
-    days = (people.age_days - people.recency_days).fillna(0).to_numpy()
-    silent = silent_days or np.ceil(learned.pause(SILENT_CHANCE, orders, days))
-    own, least = learned.pause(LOST_CHANCE, orders, days), learned.pause(LOST_CHANCE)
-    lost = lost_days or np.maximum(silent, np.ceil(np.maximum(own, least)))
-    limits = pd.DataFrame(
-        {"silent_after_days": np.minimum(silent, lost), "lost_after_days": lost}, people.index
-    )
-    return limits.clip(lower=1).where(people.orders > 0).astype("Int64")
-
-
 def _options(settings: Dataset) -> dict[str, Any]:
     return {"silent_days": settings.silent_days, "lost_days": settings.lost_days}
 
@@ -125,27 +104,36 @@ def _options(settings: Dataset) -> dict[str, Any]:
 def lifecycle(
     people: pd.DataFrame, learned: Rhythm | None = None, silent_days: int = 0, lost_days: int = 0
 ) -> pd.DataFrame:
-    """The stage each customer has reached, and the pauses that make it silent and lost."""
-    limits = pause_limits(people, learned or rhythm(people), silent_days, lost_days)
+    """The stage each customer has reached, and the pauses, in days, that make it silent and lost;
+    given ones (not 0) hold for all.
+
+    Silent: beyond a pause that one in five would still make, going by the customer's own orders and
+    those of all. Lost: beyond one in twenty, and not before somebody of whom nothing is known would
+    be. Columns: stage, silent_after_days, lost_after_days.
+    """
+    learned = learned or rhythm(people)
+    own = people.frequency.to_numpy(), (people.age_days - people.recency_days).fillna(0).to_numpy()
+    silent = silent_days or np.ceil(learned.pause(SILENT_CHANCE, *own))
+    least = np.maximum(learned.pause(LOST_CHANCE, *own), learned.pause(LOST_CHANCE))
+    lost = lost_days or np.maximum(silent, np.ceil(least))
+    limits = {"silent_after_days": np.minimum(silent, lost), "lost_after_days": lost}
+    made = pd.DataFrame(limits, people.index).clip(lower=1)
+    made = made.where(people.orders > 0).astype("Int64")
     tests = {
         "prospect": people.orders == 0,
-        "lost": people.recency_days > limits.lost_after_days,
-        "silent": people.recency_days > limits.silent_after_days,
+        "lost": people.recency_days > made.lost_after_days,
+        "silent": people.recency_days > made.silent_after_days,
         "new": people.orders == 1,
         "loyal": people.orders >= LOYAL_ORDERS,
     }
-    return limits.assign(stage=first_that_holds(tests, "repeat")).set_index(people.customer_id)
+    return made.assign(stage=first_that_holds(tests, "repeat")).set_index(people.customer_id)
 
 
 def stage_moves(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     """Where the customers of each stage (index) at an earlier day are now: shares of them by stage
-    (columns).
-
-    `then` and `now` have customer_id and stage. A stage that nobody was in is left out.
+    (columns). `then` and `now` have customer_id and stage.
     """
-    both = then[["customer_id", "stage"]].merge(
-        now[["customer_id", "stage"]], on="customer_id", suffixes=("_then", "_now")
-    )
+    both = then.merge(now, on="customer_id", suffixes=("_then", "_now"))
     shares = pd.crosstab(both.stage_then, both.stage_now, normalize="index")
     rows = [stage for stage in STAGES if stage in shares.index]
     return shares.reindex(index=rows, columns=list(STAGES), fill_value=0.0)
@@ -157,7 +145,7 @@ def conversion(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     `then` has customer_id, stage and orders, `now` customer_id and orders. Columns: stage (in
     order), customers, ordered, share, low, high (Wilson's interval at 95 %).
     """
-    both = then.merge(now[["customer_id", "orders"]], on="customer_id", suffixes=("", "_now"))
+    both = then.merge(now, on="customer_id", suffixes=("", "_now"))
     again = (both.orders_now > both.orders).groupby(both.stage)
     counts = again.agg(customers="size", ordered="sum").reindex(STAGES).dropna().astype(int)
     share = counts.ordered / counts.customers
@@ -165,9 +153,7 @@ def conversion(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     return counts.assign(share=share, low=low, high=high).reset_index(names="stage")
 
 
-def shares_of(conversion: pd.DataFrame, fewest: int = FEWEST) -> dict[str, float]:
-    """Of `conversion`: the share that ordered since, by stage; nan where fewer than `fewest`
-    customers were in it.
-    """
-    known = conversion[conversion.customers >= fewest].set_index("stage").share
-    return {stage: float(known.get(stage, np.nan)) for stage in STAGES}
+def headline(conversion: pd.DataFrame) -> dict[str, float]:
+    """Of `conversion`: the share that ordered since, by stage; nan of fewer than FEWEST."""
+    known = conversion[conversion.customers >= FEWEST].set_index("stage").share
+    return known.reindex(STAGES).to_dict()

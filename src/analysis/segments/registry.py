@@ -19,12 +19,7 @@ SEGMENTATIONS: dict[str, Segmentation] = {
         abc.abc,
         lifecycle.lifecycle,
         abc.abc_profit,
-        habits.time_of_day,
-        habits.day_of_week,
-        habits.regularity,
-        habits.basket,
-        habits.buys_through,
-        habits.prices,
+        *habits.HABITS,
         attributes.attributes,
         interests.interests,
         interests.needs,
@@ -32,7 +27,6 @@ SEGMENTATIONS: dict[str, Segmentation] = {
     )
 }
 ALWAYS = tuple(entry for entry in SEGMENTATIONS.values() if entry.always)
-
 CONTRACT = Contract(
     "a customer",
     ("customer_id",),
@@ -47,20 +41,20 @@ CONTRACT = Contract(
 
 def chosen(
     columns: Collection[str], asked: Collection[str] = ()
-) -> tuple[list[Segmentation], dict[str, list[str]]]:
-    """The segmentations to make of records with these columns (as transactions.cost), and what each
-    other one lacks.
+) -> tuple[list[Segmentation], pd.DataFrame]:
+    """The segmentations to make of records with these columns (as transactions.cost), and what is
+    left out: segmentation, table, lacks (a column of that table).
 
     Asked for are all that the columns allow, unless some are named; RFM, ABC and stages are always
     made. Raises InputError for a name that is none.
     """
     if unknown := sorted(set(asked) - set(SEGMENTATIONS)):
-        raise InputError(
-            f"segmentations: there is no {unknown[0]}; {did_you_mean(unknown[0], SEGMENTATIONS)}"
-        )
+        hint = did_you_mean(unknown[0], SEGMENTATIONS)
+        raise InputError(f"segmentations: there is no {unknown[0]}; {hint}")
     wanted = [e for e in SEGMENTATIONS.values() if not asked or e.always or e.name in asked]
-    lacking = {entry.name: lacks for entry in wanted if (lacks := entry.lacks(columns))}
-    return [entry for entry in wanted if entry.name not in lacking], lacking
+    missing = [(e.name, *column.split(".")) for e in wanted for column in e.lacks(columns)]
+    left_out = pd.DataFrame(missing, columns=["segmentation", "table", "lacks"])
+    return [entry for entry in wanted if not entry.lacks(columns)], left_out
 
 
 def gather(customers: pd.DataFrame, *more: pd.DataFrame) -> pd.DataFrame:

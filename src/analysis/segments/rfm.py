@@ -92,53 +92,28 @@ def rfm(
     no order in the value window is named as one of the two lowest recency rows, however long all
     others stayed away.
     """
-    cuts = {"recency": (), "frequency": (), "money": ()} | dict(cuts or {})
+    cut = {"recency": (), "frequency": (), "money": ()} | dict(cuts or {})
     weigh = {"recency": 1.0, "frequency": 1.0, "money": 1.0} | dict(weights or {})
     bought = people[people.orders > 0]
-    r = score(-bought.recency_days, scores, [-cut for cut in reversed(cuts["recency"])])
-    f = score(bought.window_orders, scores, cuts["frequency"])
-    m = score(bought.window_revenue, scores, cuts["money"])
+    r = score(-bought.recency_days, scores, [-days for days in reversed(cut["recency"])])
+    f = score(bought.window_orders, scores, cut["frequency"])
+    m = score(bought.window_revenue, scores, cut["money"])
     of_two = weigh["frequency"] * f + weigh["money"] * m.fillna(f)
-    worth = of_two / (weigh["frequency"] + weigh["money"])
+    worth = np.floor(of_two / (weigh["frequency"] + weigh["money"]) + 0.5)
     total = (weigh["recency"] * r + of_two) / sum(weigh.values())
     grid = np.array(names, dtype=object)
-    row, column = (place(s, scores, len(grid)) for s in (r, np.floor(worth + 0.5)))
+    # The grid may have fewer or more rows than there are scores: the middle of the score decides.
+    row, column = (
+        ((np.asarray(s, float) - 0.5) / scores * len(grid)).astype(int) for s in (r, worth)
+    )
     row = np.where(bought.window_orders > 0, row, np.minimum(row, 1))
     named = pd.Series(grid[len(grid) - 1 - row, column], bought.index, dtype="str")
-    made = pd.DataFrame(
-        {"r_score": r, "f_score": f, "m_score": m, "rfm_score": total.astype(float)}
-    )
-    found = made.assign(rfm_segment=named).reindex(people.index)
+    made = {"r_score": r, "f_score": f, "m_score": m, "rfm_score": total.astype(float)}
+    found = pd.DataFrame(made | {"rfm_segment": named}).reindex(people.index)
     return found.fillna({"rfm_segment": "prospect"}).set_index(people.customer_id)
 
 
-def place(score: Any, scores: int, rows: int) -> np.ndarray:
-    """The row, from 0, of a grid of fewer or more rows than scores: that in which the middle of the
-    score lies.
-    """
-    return ((np.asarray(score, float) - 0.5) / scores * rows).astype(int)
-
-
 def score_grid(segmented: pd.DataFrame, scores: int = SCORES) -> pd.DataFrame:
-    """Customers by r_score (index, the highest first) and f_score (columns); scores nobody has
-    stand at 0.
-    """
+    """Customers by r_score (index, the highest first) and f_score (columns)."""
     counts = pd.crosstab(segmented.r_score, segmented.f_score)
     return counts.reindex(index=range(scores, 0, -1), columns=range(1, scores + 1), fill_value=0)
-
-
-def segment_names(
-    names: Sequence[Sequence[str]] = RFM_SEGMENTS, scores: int = SCORES
-) -> pd.DataFrame:
-    """The named segments as a table. Columns: recency (score, the best first), segment, fm_low,
-    fm_high (from which to which mean of the other two scores).
-    """
-    rows = place(range(1, scores + 1), scores, len(names))
-    cells = [
-        (r, names[len(names) - 1 - rows[r - 1]][rows[fm - 1]], fm)
-        for r in range(scores, 0, -1)
-        for fm in range(1, scores + 1)
-    ]
-    frame = pd.DataFrame(cells, columns=["recency", "segment", "fm"])
-    ranges = frame.groupby(["recency", "segment"], sort=False).fm
-    return ranges.agg(fm_low="min", fm_high="max").reset_index()

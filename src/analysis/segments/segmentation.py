@@ -1,5 +1,5 @@
-"""What a segmentation is: a way to put every customer into one class, with all that the reports
-need to show it.
+"""What a segmentation is: a way to put every customer into one class, with all that reports need
+to show it.
 
 To add one, write a function of `people` (one row per customer: the table customers, and what
 habits, interests and profiles add to it), say with `@segmentation` what it needs, makes and is
@@ -17,18 +17,14 @@ from analysis.intake.dataset import Dataset
 from analysis.schema import Column
 
 
-def _no_options(settings: Dataset) -> dict[str, Any]:
-    return {}
-
-
 @dataclass(frozen=True)
 class Segmentation:
     """An entry of the registry. Called with `people` it returns its columns, keyed by customer_id.
 
-    `makes` are these columns, `class_column` the one of them that holds each customer's class;
-    `classes` names the classes in the order of the reports, `meaning` is for the glossary; `needs`
-    are columns of the company's records, as transactions.channel; `options` are arguments as a
-    dataset wants them. What is made `always` needs nothing: later stages rest on it.
+    `makes` are these columns, `class_column` the one that holds each customer's class; `classes`
+    names the classes in the order of the reports, `meaning` is for the glossary; `needs` are
+    columns of the company's records, as transactions.channel; `options` are arguments as a dataset
+    wants them. What is made `always` needs nothing: later stages rest on it.
     """
 
     make: Callable[..., pd.DataFrame]
@@ -38,7 +34,7 @@ class Segmentation:
     classes: dict[str, str]
     makes: dict[str, Column]
     needs: tuple[str, ...] = ()
-    options: Callable[[Dataset], dict[str, Any]] = _no_options
+    options: Callable[[Dataset], dict[str, Any]] = lambda settings: {}
     always: bool = False
 
     @property

@@ -71,27 +71,24 @@ def _can_move(counts: np.ndarray, hidden: np.ndarray) -> np.ndarray:
     return moves
 
 
-def _telling(counts: np.ndarray, hidden: np.ndarray, threshold: int) -> np.ndarray:
-    """The rows, as a column, that give away what is hidden in them: one count, or counts that are
-    too few together.
-    """
-    few = (hidden.sum(1) < 2) | ((counts * hidden).sum(1) < threshold)
-    return (hidden.any(1) & few)[:, None]
-
-
 def _candidates(counts: np.ndarray, hidden: np.ndarray, threshold: int) -> np.ndarray:
-    """The cells one of which is to be hidden next: in a line that tells, else beside a cell that
-    cannot move, else any; none where all is safe.
+    """The cells one of which is to be hidden next: in a line that tells (one hidden count, or
+    hidden counts that are too few together), else beside a cell that cannot move, else any; none
+    where all is safe.
     """
     stuck = hidden & ~_can_move(counts, hidden)
-    found = (
-        _telling(counts, hidden, threshold),
-        _telling(counts.T, hidden.T, threshold).T,
-        stuck.any(1)[:, None] | stuck.any(0),
-        stuck.any(),
-    )
-    none = np.zeros(hidden.shape, bool)
-    return next((cells for lines in found if (cells := ~hidden & lines).any()), none)
+    tells = [
+        hidden.any(axis, keepdims=True)
+        & (
+            (hidden.sum(axis, keepdims=True) < 2)
+            | ((counts * hidden).sum(axis, keepdims=True) < threshold)
+        )
+        for axis in (1, 0)
+    ]
+    for lines in (*tells, stuck.any(1)[:, None] | stuck.any(0), stuck.any()):
+        if (cells := ~hidden & lines).any():
+            return cells
+    return np.zeros(hidden.shape, bool)
 
 
 def suppressed(counts: np.ndarray, threshold: int = THRESHOLD) -> np.ndarray:
@@ -126,8 +123,7 @@ def cross(attribute: pd.Series | None, outcome: pd.Series, persons: bool) -> pd.
     if attribute is None or (persons and len(outcome) < THRESHOLD):
         return pd.DataFrame({"customers": pd.Series(dtype="int64")}, pd.Index([], name="group"))
     rows, columns = (grouped(values, outcome.index, persons) for values in (attribute, outcome))
-    table = pd.crosstab(rows, columns, dropna=False)
-    counts = table.to_numpy()
+    counts = pd.crosstab(rows, columns, dropna=False).to_numpy()
     hide = persons and min(counts.shape) > 1
     hidden = suppressed(counts) if hide else np.zeros(counts.shape, bool)
     names = pd.Index(list(rows.cat.categories), name="group")

@@ -1,11 +1,11 @@
 """What groups of customers come to: how many, what they bring, how two divisions agree."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from analysis.segments.abc import abc, abc_profit
+from analysis.segments.abc import abc_profit
 from analysis.segments.segmentation import Segmentation
 
 
@@ -20,8 +20,7 @@ def by_group(people: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
     Columns: group (index), customers, revenue (value window), revenue_share, orders (in the window,
     mean), recency_days (mean).
     """
-    keyed = people.set_index("customer_id").assign(group=groups)
-    size = keyed.groupby("group").agg(
+    size = people.groupby(people.customer_id.map(groups).rename("group")).agg(
         customers=("orders", "size"),
         revenue=("window_revenue", known_sum),
         orders=("window_orders", "mean"),
@@ -52,14 +51,6 @@ def overview(
     return whole[columns.split()]
 
 
-def left_out(lacking: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """What the registry's `chosen` leaves out. Columns: segmentation, table, lacks (columns of that
-    table).
-    """
-    rows = [(name, *column.split(".")) for name, columns in lacking.items() for column in columns]
-    return pd.DataFrame(rows, columns=["segmentation", "table", "lacks"])
-
-
 def disagreements(people: pd.DataFrame, segmented: pd.DataFrame) -> pd.DataFrame:
     """Customers whose class by profit is not their class by revenue, the furthest apart and largest
     revenue first; `segmented` with abc_profit.
@@ -71,34 +62,19 @@ def disagreements(people: pd.DataFrame, segmented: pd.DataFrame) -> pd.DataFrame
     )
     both["margin"] = both.window_profit / both.window_revenue.where(both.window_revenue > 0)
     rank = {name: number for number, name in enumerate(abc_profit.classes)}
-    apart = (both.abc_revenue.map(rank) - both.abc_profit.map(rank)).abs()
-    found = both.assign(apart=apart)[(apart > 0) & (both.abc_profit != "unknown")]
+    both["apart"] = (both.abc_revenue.map(rank) - both.abc_profit.map(rank)).abs()
+    found = both[(both.apart > 0) & (both.abc_profit != "unknown")]
     order, ascending = ["apart", "window_revenue", "customer_id"], [False, False, True]
     return found.sort_values(order, ascending=ascending, ignore_index=True).drop(columns="apart")
 
 
-def profit_facts(people: pd.DataFrame, segmented: pd.DataFrame) -> dict[str, float]:
-    """Customers of class A by profit (a), of another class than by revenue (differ), and at a loss
-    (loss; lost: money); `segmented` with abc_profit.
-    """
+def losses(people: pd.DataFrame) -> dict[str, float]:
+    """Customers who cost more than they paid (loss), and how much (lost, money)."""
     at_loss = people.window_profit[people.window_profit < 0]
-    return {
-        "a": int((segmented.abc_profit == "A").sum()),
-        "differ": len(disagreements(people, segmented)),
-        "loss": len(at_loss),
-        "lost": float(-at_loss.sum()),
-    }
+    return {"loss": len(at_loss), "lost": float(-at_loss.sum())}
 
 
-def class_grid(segmented: pd.DataFrame) -> pd.DataFrame:
-    """Customers by class of revenue (index) and of profit (columns); classes nobody is in stand at
-    0.
-    """
-    counts = pd.crosstab(segmented.abc_revenue, segmented.abc_profit)
-    return counts.reindex(index=list(abc.classes), columns=list(abc_profit.classes), fill_value=0)
-
-
-def concentration(values: pd.Series, points: int = 100, losses: bool = False) -> pd.DataFrame:
+def concentration(values: pd.Series, losses: bool = False, points: int = 100) -> pd.DataFrame:
     """Which share of the positive total the most valuable share of customers brings; with `losses`
     of the net total, which rises above 1 where others cost money. Columns: customers, value. Empty
     where the total is not above zero.
@@ -109,9 +85,8 @@ def concentration(values: pd.Series, points: int = 100, losses: bool = False) ->
         return pd.DataFrame({"customers": [], "value": []})
     held = np.append(0, ordered.cumsum() / ordered.sum())
     shares = np.linspace(0, 1, points + 1)
-    return pd.DataFrame(
-        {"customers": shares, "value": np.interp(shares, np.linspace(0, 1, len(held)), held)}
-    )
+    value = np.interp(shares, np.linspace(0, 1, len(held)), held)
+    return pd.DataFrame({"customers": shares, "value": value})
 
 
 def concentrations(people: pd.DataFrame) -> pd.DataFrame:

@@ -57,7 +57,6 @@ MOST_OF_A_HABIT = 6  # classes
 MOST_ITEMS = 12  # of the company's categories in one picture; the others are one bar
 LABEL_WIDTH = 22  # of a company's own words, in latin letters; a Chinese one is as wide as two
 WHISKERS = 2.5  # times the largest mean; an interval may reach further than a picture can show
-LOWER_IS_BETTER = ("davies_bouldin",)
 MOST_LETTERS = 24  # of a label beside a bar
 HORIZONS = 3  # that curves of waits show; few wait longer, and their intervals fill the picture
 MOST_STEPS = 120  # of a curve; finer ones no phone would show

@@ -10,7 +10,6 @@ from matplotlib.ticker import MaxNLocator
 from analysis.report.charts.base import (
     ACCENT,
     INK,
-    LOWER_IS_BETTER,
     MOST_BARS,
     MOST_ITEMS,
     MOST_OF_A_HABIT,
@@ -18,7 +17,6 @@ from analysis.report.charts.base import (
     WARN,
     WHISKERS,
     bars,
-    by_class,
     chart,
     heat,
     numbers,
@@ -27,18 +25,7 @@ from analysis.report.charts.base import (
     tall,
 )
 from analysis.report.text import say
-from analysis.schema import UNKNOWN
-
-# How the medians of features are written.
-FORMS = {
-    "recency_days": "int",
-    "frequency": "int",
-    "age_days": "int",
-    "window_revenue": "compact",
-    "order_value": "compact",
-    "night_share": "whole_percent",
-    "discount_share": "whole_percent",
-}
+from analysis.schema import SHOWN, UNKNOWN
 
 
 def labelled(ax: Axes, names: list[str]) -> np.ndarray:
@@ -49,7 +36,7 @@ def labelled(ax: Axes, names: list[str]) -> np.ndarray:
     return places
 
 
-def legend_below(ax: Axes, columns: int = 1) -> None:
+def legend_below(ax: Axes, columns: int = 2) -> None:
     """The legend under the picture, where it covers nothing."""
     ax.figure.legend(ncols=columns, loc="outside lower center")
 
@@ -62,13 +49,14 @@ def shares_of_two(ax: Axes, groups: pd.DataFrame, names: list[str]) -> None:
     revenue = groups.revenue_share.astype(float).fillna(0)
     ax.barh(places - 0.2, revenue, 0.38, color=ACCENT, label=say("revenue"))
     percents(ax, "x")
+    tall(ax, int(1.6 * len(groups)))
+    legend_below(ax)
 
 
 @chart("Share of customers and of revenue")
 def segment_sizes(ax: Axes, groups: pd.DataFrame) -> None:
     """Shares by group. Index: group; columns: customers, revenue_share."""
     shares_of_two(ax, groups, [say.word(name) for name in groups.index])
-    ax.legend()
 
 
 @chart(
@@ -89,9 +77,8 @@ def rfm_grid(ax: Axes, counts: pd.DataFrame) -> None:
 def pareto(ax: Axes, shares: pd.DataFrame) -> None:
     """Cumulative shares. Columns: customers, value; measure where there are several curves."""
     curves = shares.groupby("measure" if "measure" in shares else lambda _: "", sort=False)
-    for (measure, curve), (colour, line) in zip(
-        curves, ((ACCENT, "-"), (WARN, "--")), strict=False
-    ):
+    styles = ((ACCENT, "-"), (WARN, "--"))
+    for (measure, curve), (colour, line) in zip(curves, styles, strict=False):
         label = say.word(measure)
         ax.plot(curve.customers, curve.value, color=colour, lw=2, ls=line, label=label)
     ax.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
@@ -99,12 +86,6 @@ def pareto(ax: Axes, shares: pd.DataFrame) -> None:
         ax.legend(loc="lower right")
     percents(ax, "x")
     percents(ax, "y")
-
-
-@chart("Customers by class of revenue and of profit", x="class by profit", y="class by revenue")
-def class_grid(ax: Axes, counts: pd.DataFrame) -> None:
-    """Customers by class of revenue (index) and of profit (columns)."""
-    heat(ax, counts)
 
 
 @chart("Customers by stage", x="customers")
@@ -126,7 +107,7 @@ def habits(ax: Axes, classes: pd.DataFrame) -> None:
     """
     classes = classes.groupby("segmentation", sort=False).head(MOST_OF_A_HABIT)
     starts = ~classes.segmentation.duplicated()
-    labelled(ax, [])
+    ax.grid(False, axis="y")
     places = -(np.arange(len(classes)) + 1.4 * starts.cumsum().to_numpy())
     ax.barh(places, classes.share, 0.8, color=ACCENT)
     ax.set_yticks(places, [own(say.word(group)) for group in classes.group])
@@ -139,8 +120,8 @@ def habits(ax: Axes, classes: pd.DataFrame) -> None:
 
 @chart("What goes with what", x="strength (0 to 1)")
 def associations(ax: Axes, links: pd.DataFrame) -> None:
-    """How strongly attributes go with outcomes; nothing where no strength is known. Columns: a, b,
-    strength, low, high, notable.
+    """How strongly attributes go with outcomes, as far as it is known, with 95 % intervals.
+    Columns: a, b, strength, low, high, notable.
     """
     shown = links.dropna(subset="strength").head(MOST_BARS)
     if shown.empty:
@@ -149,22 +130,22 @@ def associations(ax: Axes, links: pd.DataFrame) -> None:
     places = labelled(ax, [f"{own(say.field(a))} – {say.heading(b)}" for a, b in pairs])
     limits = np.sort(shown[["low", "high"]].abs().to_numpy(), axis=1)
     limits[shown.low * shown.high < 0, 0] = 0
-    marks = {True: (ACCENT, say.word("notable")), False: (SOFT, say.word("within_chance"))}
-    for notable, (colour, label) in marks.items():
+    for notable, colour, label in ((True, ACCENT, "notable"), (False, SOFT, "within_chance")):
         some = (shown.notable == notable).to_numpy()
         if some.any():
-            ax.barh(places[some], shown.strength.abs()[some], 0.7, color=colour, label=label)
+            strength = shown.strength.abs()[some]
+            ax.barh(places[some], strength, 0.7, color=colour, label=say.word(label))
     ax.hlines(places, *limits.T, color=INK, lw=0.8)
     ax.set_xlim(0, max(0.3, 1.05 * limits.max()))
-    legend_below(ax, 2)
+    legend_below(ax)
     tall(ax, len(shown) + 2)
     numbers(ax, "short", "x")
 
 
 @chart("Revenue per customer by class", x="revenue per customer in the value window")
 def value_by_class(ax: Axes, by: pd.DataFrame) -> None:
-    """Revenue per customer by class of one attribute. Columns: group, revenue, revenue_each, low,
-    high, differs, customers.
+    """Revenue per customer by class of one attribute; an interval beyond the picture is cut.
+    Columns: group, revenue, revenue_each, low, high, differs, customers.
     """
     sizes = zip(by.group, by.customers, strict=True)
     places = labelled(ax, [f"{own(say.word(name))} ({say.form('int', n)})" for name, n in sizes])
@@ -184,15 +165,9 @@ def value_by_class(ax: Axes, by: pd.DataFrame) -> None:
     ax.set_xlim(np.fmin(0, by.low.min()), right)
     ax.set_ylim(-0.6, len(by) - 0.4)
     ax.xaxis.set_major_locator(MaxNLocator(4))
-    legend_below(ax)
+    legend_below(ax, 1)
     tall(ax, len(by) + 4)
     numbers(ax, "money", "x")
-
-
-@chart("Stages of each class")
-def stage_by_class(ax: Axes, shares: pd.DataFrame) -> None:
-    """Share of each class (index) in each stage (columns); empty where the count is not shown."""
-    by_class(shares, ax)
 
 
 @chart("Customers and revenue by interest", x="share")
@@ -205,11 +180,9 @@ def interest_sizes(ax: Axes, groups: pd.DataFrame) -> None:
     named = named.sort_values("customers", ascending=False, kind="stable").rename(index=own)
     others = named.iloc[MOST_ITEMS:].sum().to_frame(say("All others")).T
     without = groups[groups.index == "no_interest"].rename(index=say.word)
-    parts = [named.head(MOST_ITEMS), others if len(named) > MOST_ITEMS else others.head(0), without]
+    parts = [named.head(MOST_ITEMS), others.head(int(len(named) > MOST_ITEMS)), without]
     shown = pd.concat(parts)
     shares_of_two(ax, shown, list(shown.index))
-    tall(ax, int(1.6 * len(shown)))
-    legend_below(ax, 2)
 
 
 @chart("Asked about and never bought", x="customers")
@@ -225,26 +198,7 @@ def open_needs(ax: Axes, table: pd.DataFrame) -> None:
     ax.margins(x=0.1)
     tall(ax, 2 * len(shown))
     numbers(ax, axis="x")
-    legend_below(ax, 2)
-
-
-@chart("How well groups fit", x="number of groups (framed: the one taken)")
-def cluster_quality(ax: Axes, quality: pd.DataFrame) -> None:
-    """The criteria by number of groups, the darker the better, the chosen number framed.
-
-    Columns: k, silhouette, calinski_harabasz, davies_bouldin, stability, chosen.
-    """
-    names = ["silhouette", "calinski_harabasz", "davies_bouldin", "stability"]
-    criteria = quality.set_index("k")[names].T
-    better = criteria.mul([-1 if name in LOWER_IS_BETTER else 1 for name in names], axis=0)
-    least, span = better.min(axis=1), better.max(axis=1) - better.min(axis=1)
-    shade = better.sub(least, axis=0).div(span.where(span > 0), axis=0).fillna(0.5)
-    texts = criteria.map(lambda value: say.form("short", value))
-    cells(ax, shade, texts, white=0.9, cmap="GnBu", vmin=0, vmax=1.25)
-    ax.set_yticks(range(len(names)), [say.heading(name) for name in names])
-    ax.set_xticks(range(len(quality)), [str(k) for k in quality.k])
-    for place in np.flatnonzero(quality.chosen):
-        ax.axvspan(place - 0.5, place + 0.5, fill=False, edgecolor=WARN, lw=2.5, clip_on=False)
+    legend_below(ax)
 
 
 @chart("What marks each group")
@@ -253,23 +207,15 @@ def cluster_features(ax: Axes, apart: pd.DataFrame, medians: pd.DataFrame) -> No
     in standard deviations (`apart`); in the cells its `medians`, each feature in its form.
     """
     apart = apart.reindex(index=medians.index)
-    texts = pd.DataFrame({f: [say.form(FORMS[f], x) for x in medians[f]] for f in apart})
-    cells(ax, apart, texts, white=1.4, cmap="BrBG", vmin=-2, vmax=2)
+    values = apart.to_numpy(float)
+    ax.imshow(values, cmap="BrBG", vmin=-2, vmax=2, aspect="auto", interpolation="nearest")
+    forms = [SHOWN[feature][1].replace("money", "compact") for feature in apart]
+    for (row, column), value in np.ndenumerate(values):
+        text = say.form(forms[column], medians[apart.columns[column]].iloc[row])
+        colour = "white" if abs(value) > 1.4 else INK
+        ax.text(column, row, text, ha="center", va="center", color=colour)
+    ax.grid(False)
     ax.set_xticks(range(apart.shape[1]), [textwrap.fill(say.heading(f), 11) for f in apart])
     ax.set_yticks(range(len(apart)), [textwrap.fill(say.word(name), 18) for name in apart.index])
     ax.tick_params(length=0)
     tall(ax, 2 * len(apart))  # a name takes two lines or three
-
-
-def cells(
-    ax: Axes, shade: pd.DataFrame, texts: pd.DataFrame, white: float, **colours: object
-) -> None:
-    """Cells with a text each, shaded by another table; the text is white where the shade is beyond
-    `white`.
-    """
-    values = shade.to_numpy(float)
-    ax.imshow(values, aspect="auto", interpolation="nearest", **colours)  # type: ignore[arg-type]
-    for (row, column), value in np.ndenumerate(values):
-        colour = "white" if abs(value) > white else INK
-        ax.text(column, row, texts.iloc[row, column], ha="center", va="center", color=colour)
-    ax.grid(False)
