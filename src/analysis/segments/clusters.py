@@ -171,8 +171,8 @@ def _measured(sample: pd.DataFrame, k: int, seed: int) -> dict[str, float]:
     }
 
 
-def choose(people: pd.DataFrame, seed: int = 0, most: int = MOST) -> pd.DataFrame:
-    """How well 2 to `most` groups fit, on a sample. Empty where customers are too few or too alike.
+def choose(people: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """How well 2 to MOST groups fit, on a sample. Empty where customers are too few or too alike.
 
     Columns: k, silhouette, calinski_harabasz, davies_bouldin, stability (adjusted Rand when half of
     the customers make the groups: mean, low, high), rank (mean over CRITERIA, 1 best), chosen (at
@@ -180,7 +180,7 @@ def choose(people: pd.DataFrame, seed: int = 0, most: int = MOST) -> pd.DataFram
     """
     sample = _sample(standardised(people), MEASURED, seed)
     different = _different(sample)
-    ks = range(2, min(most, different - 1) + 1 if different >= FEWEST else 2)
+    ks = range(2, min(MOST, different - 1) + 1 if different >= FEWEST else 2)
     measured = [_measured(sample, k, seed) for k in ks]
     quality = pd.DataFrame(measured, columns=["k", *CRITERIA, "low", "high"])
     quality["rank"] = (quality[list(CRITERIA)] * CRITERIA).rank(ascending=False).mean(axis=1)
