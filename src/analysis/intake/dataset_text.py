@@ -18,7 +18,7 @@ from analysis.intake.value_formats import ASK
 from analysis.schema import RECORDS
 
 TYPES = {str: "text", int: "whole number", float: "number", dt.date: "date", Any: "any value"}
-MODELS = {
+MODELS: dict[str, type[BaseModel]] = {
     "Every key of a dataset file, with its default.": Dataset,
     "In tables:": Tables,
     "A description of files, as tables.transactions holds one or a list of them:": TableFile,
