@@ -131,7 +131,7 @@ def in_units(options, limits, unit):
 @given(
     st.lists(ROW, min_size=1, max_size=9), BUDGET, CAPACITY, st.sampled_from([1, 0.01, 1e-6, 1e9])
 )
-@settings(max_examples=80)
+@settings(max_examples=25)
 def test_no_plan_is_better_and_no_limit_is_passed(rows, budget, capacity, unit):
     options, limits = cents(rows), Limits(budget, capacity)
     best = best_of_all(options, limits)
@@ -152,7 +152,7 @@ def test_no_plan_is_better_and_no_limit_is_passed(rows, budget, capacity, unit):
     st.sampled_from([1, 0.01, 1e-6, 1e9]),
     st.booleans(),
 )
-@settings(max_examples=80)
+@settings(max_examples=25)
 def test_the_plan_of_the_prices_holds_and_is_as_near_as_it_says(
     rows, budget, capacity, unit, search
 ):
@@ -174,7 +174,7 @@ def test_the_plan_of_the_prices_holds_and_is_as_near_as_it_says(
     CAPACITY,
     st.sets(st.sampled_from("abcde")),
 )
-@settings(max_examples=60)
+@settings(max_examples=20)
 def test_what_must_happen_is_done_where_all_of_it_fits(rows, budget, capacity, strategic):
     options, limits = cents(rows), Limits(budget, capacity)
     options["must"] = options.customer_id.isin(strategic) & ~options.customer_id.duplicated()
@@ -198,7 +198,7 @@ def test_what_must_happen_is_done_where_all_of_it_fits(rows, budget, capacity, s
     st.randoms(use_true_random=False),
     st.booleans(),
 )
-@settings(max_examples=40)
+@settings(max_examples=15)
 def test_the_order_of_rows_decides_nothing(rows, budget, capacity, random, search):
     options = cents(rows).assign(rule="same")  # rows may be the same twice, and equally good
     shuffled = options.iloc[random.sample(range(len(options)), len(options))]
@@ -281,7 +281,7 @@ def test_the_price_is_of_more_budget_and_not_of_less():
     assert choose(singles([20, 10], [10, 10]), Limits(10)).price_of_budget == pytest.approx(1)
 
 
-@pytest.mark.parametrize("enough_for", range(1, 6))
+@pytest.mark.parametrize("enough_for", [1, 5])
 def test_the_price_is_the_rate_of_who_comes_next(enough_for):
     values = [60, 50, 40, 30, 20, 10]
     plan = choose(singles(values, [10] * 6), Limits(10.0 * enough_for))
@@ -310,21 +310,12 @@ def test_what_is_left_is_filled_with_who_is_still_worth_it_and_with_better_optio
 
 def test_of_equally_good_options_the_same_is_taken_whatever_their_order():
     options = table(("a", "x", 5.0, 1), ("a", "x", 6.0, 2), ("b", "y", 5.0, 1), ("c", "y", 5.0, 1))
-    for rows in itertools.permutations(range(4)):
-        for exact_up_to in (0, 100):
-            chosen = choose(options.iloc[list(rows)], Limits(2), exact_up_to).chosen
-            assert (
-                chosen[["customer_id", "gain"]].to_numpy().tolist()
-                == choose(options, Limits(2), exact_up_to)
-                .chosen[["customer_id", "gain"]]
-                .to_numpy()
-                .tolist()
-            )
-    unlimited = [
-        choose(options.iloc[rows], Limits()).chosen.gain.tolist()
-        for rows in ([0, 1, 2, 3], [1, 0, 3, 2])
-    ]
-    assert unlimited[0] == unlimited[1]
+    for exact_up_to, limits in ((0, Limits(2)), (100, Limits(2)), (100, Limits())):
+        found = [
+            choose(options.iloc[rows], limits, exact_up_to).chosen[["customer_id", "gain"]]
+            for rows in ([0, 1, 2, 3], [1, 0, 3, 2], [3, 2, 1, 0])
+        ]
+        assert found[0].equals(found[1]) and found[0].equals(found[2])
 
 
 def test_without_money_only_what_is_free_is_done_and_the_first_unit_has_a_price():
@@ -465,8 +456,7 @@ def fractional(values, costs, budget):
     )
 
 
-@pytest.mark.parametrize("share", [0.001, 0.2, 0.9])
-@pytest.mark.parametrize("customers", [3_000, 40_000])
+@pytest.mark.parametrize(("customers", "share"), [(1_000, 0.05), (1_000, 0.9), (16_000, 0.2)])
 def test_bound_and_price_are_dantzigs(customers, share):
     """The smaller company's by linear programme, the larger one's by search."""
     random = np.random.default_rng(customers)
@@ -522,7 +512,7 @@ def test_many_customers_are_within_a_hundredth_and_within_their_limits():
     options = crowd(20_000, 3)
     limits = Limits(15_000.0, {where: 14 * most for where, most in SCARCE.items()})
     plan = choose(options, limits)
-    assert (plan.method, len(options) > knapsack.EXACT_OPTIONS) == ("dual", True)
+    assert plan.method == "dual"
     assert 0 < plan.gap < 0.01
     assert plan.gap == pytest.approx((plan.bound - plan.profit) / plan.bound)
     assert plan.profit == pytest.approx((plan.chosen.gain - plan.chosen.cost).sum())
@@ -553,7 +543,7 @@ def test_customers_who_are_all_alike_are_shared_out(by_search, budget, most, pri
     """10 for 5, or 6 for 2: with 3.5 for each, half of them get the one and half the other, equally
     good at the price.
     """
-    count = 30_000
+    count = 10_000
     each = {"customer_id": [str(n) for n in range(count)]}
     options = pd.concat(
         [
@@ -567,9 +557,8 @@ def test_customers_who_are_all_alike_are_shared_out(by_search, budget, most, pri
     assert plan.price_of_budget == pytest.approx(price, rel=1e-6)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_money_of_all_sizes_at_once_is_planned(seed, by_search):
-    random = np.random.default_rng(seed)
+def test_money_of_all_sizes_at_once_is_planned(by_search):
+    random = np.random.default_rng(1)
     options = singles(10 ** random.uniform(-6, 9, 500), 10 ** random.uniform(-6, 9, 500))
     for budget in (1e-5, 1.0, 1e6, 1e10):
         plan = choose(options, Limits(budget))
@@ -598,8 +587,7 @@ def test_nothing_is_written_past_python_either():
     """In a process of its own, as what C writes into a pipe comes out when the process ends."""
     code = (
         "from tests.strategy.test_allocation import crowd, choose, Limits\n"
-        "for seed in range(4):\n"
-        "    choose(crowd(100, seed), Limits(60.0, {('channel', '2'): 5, ('owner', '1'): 3}))\n"
+        "choose(crowd(100, 1), Limits(60.0, {('channel', '2'): 5, ('owner', '1'): 3}))\n"
         "print('and printing goes on')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -645,13 +633,13 @@ def test_the_curve_rises_ever_more_slowly_and_no_plan_is_above_it(way, monkeypat
     if way == "search":
         monkeypatch.setattr(knapsack, "EXACT_OPTIONS", -1)
         monkeypatch.setattr(knapsack, "SAMPLE", 500)  # so that prices are those of a part
-    options, limits = crowd(3_000, 8), Limits(900.0, {("channel", "2"): 30, ("channel", "1"): 90})
+    options, limits = crowd(1_000, 8), Limits(300.0, {("channel", "2"): 10, ("channel", "1"): 30})
     curve = allocation.curve(options, limits, points=9)
-    assert curve.budget.tolist() == pytest.approx(np.linspace(0, 1_800, 9))
+    assert curve.budget.tolist() == pytest.approx(np.linspace(0, 600, 9))
     slopes = np.diff(curve.profit)
     assert (slopes > 0).all()
     assert (np.diff(slopes) < 1e-6 * curve.profit.max()).all()
-    for budget, profit in zip(curve.budget[[2, 4, 8]], curve.profit[[2, 4, 8]], strict=True):
+    for budget, profit in zip(curve.budget[[2, 8]], curve.profit[[2, 8]], strict=True):
         plan = choose(options, Limits(budget, limits.capacity), 0)
         assert plan.profit <= profit * (1 + 1e-9)
         assert profit == pytest.approx(plan.bound, rel=0.01)

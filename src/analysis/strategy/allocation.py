@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import InputError, did_you_mean
-from analysis.report.text import N_
+from analysis.report.text import N_, say
 from analysis.strategy.knapsack import (
     EXACT_OPTIONS,
     PROVEN,
@@ -31,9 +31,7 @@ Where = tuple[str, Hashable]
 
 @dataclass(frozen=True)
 class Limits:
-    """What there is: money (None: no limit), and for (column, value) of the options the most
-    customers.
-    """
+    """Money (None: no limit), and for (column, value) of the options the most customers."""
 
     budget: float | None = None
     capacity: Mapping[Any, float] = field(default_factory=dict)
@@ -45,9 +43,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Plan:
-    """Who gets what. No plan brings more than `bound`, with the options that must happen as they
-    are in this one.
-    """
+    """Who gets what; with what must happen as it is here, none brings more than `bound`."""
 
     chosen: pd.DataFrame  # rows of the options, by customer_id
     profit: float  # sum of gain - cost
@@ -63,14 +59,12 @@ class Plan:
 def choose(options: pd.DataFrame, limits: Limits, exact_up_to: int = EXACT_OPTIONS) -> Plan:
     """The plan of most profit within the limits.
 
-    `options`: customer_id, rule (name of the action), gain (money expected to be won, before cost;
-    unknown counts as none), cost (money, 0 or more; an option of unknown cost is not taken), the
-    columns that capacities name, and optionally must (bool): those are taken first, whatever they
-    bring, the highest gain - cost first; of several of a customer one. For whom none of them fits
-    is counted in `unmet`. Other options are only taken where gain is above cost. Of more options
-    than `exact_up_to` the plan is that of the prices. The order of rows decides nothing. Raises
-    InputError for costs below 0, infinite money, a limit below 0, or a column of a capacity that is
-    not there.
+    `options`: customer_id, rule (name of the action), gain (money, before cost; unknown counts as
+    none), cost (money; an option of unknown cost is not taken), the columns that capacities name,
+    and optionally must (bool): taken first, the highest gain - cost first, at most one of a
+    customer; for whom none fits is counted in `unmet`. Others are taken only where gain is above
+    cost. Of more options than `exact_up_to` the plan is that of the prices. The order of rows
+    decides nothing. InputError for negative or infinite money, or an unknown column.
     """
     given = _Given(options, limits, limits.money)
     problem, rows = given.problem()
@@ -96,16 +90,20 @@ def what_if(
 ) -> pd.DataFrame:
     """Plans with other budgets: multiples of the budget, or of what a plan without one would spend.
 
-    Columns: factor, budget, profit, bound, customers, price_of_budget, unmet.
+    Columns: factor, budget, profit, customers, price_of_budget, unmet.
     """
-    budget, rows = _base_budget(options, limits), []
-    for factor in factors:
-        plan = choose(options, replace(limits, budget=factor * budget))
-        told = {name: getattr(plan, name) for name in ("profit", "bound")}
-        told |= {"customers": len(plan.chosen)}
-        told |= {name: getattr(plan, name) for name in ("price_of_budget", "unmet")}
-        rows.append({"factor": factor, "budget": factor * budget} | told)
-    return pd.DataFrame(rows)
+    budget = _base_budget(options, limits)
+    plans = [choose(options, replace(limits, budget=factor * budget)) for factor in factors]
+    return pd.DataFrame(
+        {
+            "factor": factors,
+            "budget": [factor * budget for factor in factors],
+            "profit": [plan.profit for plan in plans],
+            "customers": [len(plan.chosen) for plan in plans],
+            "price_of_budget": [plan.price_of_budget for plan in plans],
+            "unmet": [plan.unmet for plan in plans],
+        }
+    )
 
 
 def _base_budget(options: pd.DataFrame, limits: Limits) -> float:
@@ -115,10 +113,7 @@ def _base_budget(options: pd.DataFrame, limits: Limits) -> float:
 
 def curve(options: pd.DataFrame, limits: Limits, points: int = POINTS) -> pd.DataFrame:
     """The most profit by budget, from what must happen to twice the budget (as in what_if): columns
-    budget, profit.
-
-    The profit is the bound, which plans of many customers reach but for their gap; prices are those
-    of a sample.
+    budget, profit (the bound, at the prices of a sample).
     """
     budget = _base_budget(options, limits)
     given = _Given(options, limits, budget)
@@ -140,10 +135,8 @@ def verdict(plan: Plan, limits: Limits) -> tuple[str, dict[str, object]]:
         "cost": plan.spent,
         "profit": plan.profit,
         "budget": limits.budget,
-        "step": STEP,
-        "price": STEP * plan.price_of_budget,
     }
-    if not len(plan.chosen):
+    if plan.chosen.empty:
         return N_(
             "No action is worth its cost within the budget and the capacities, or nothing is known"
             " of money."
@@ -154,24 +147,22 @@ def verdict(plan: Plan, limits: Limits) -> tuple[str, dict[str, object]]:
             " some of them are held back, and is assumed to bring {profit:money} more than it"
             " costs."
         ), values
-    if plan.price_of_budget > 0:
-        return N_(
-            "The plan spends {cost:money} of {budget:money} on {customers:int} customers, before"
-            " some of them are held back, and is assumed to bring {profit:money} more than it"
-            " costs; each further {step:money} of budget would bring about {price:money} more than"
-            " that costs."
-        ), values
+    more = say(
+        "each further {step:money} of budget would bring about {price:money} more than that costs"
+        if plan.price_of_budget > 0
+        else "more budget would bring nothing",
+        step=STEP,
+        price=STEP * plan.price_of_budget,
+    )
     return N_(
         "The plan spends {cost:money} of {budget:money} on {customers:int} customers, before some"
-        " of them are held back, and is assumed to bring {profit:money} more than it costs; more"
-        " budget would bring nothing."
-    ), values
+        " of them are held back, and is assumed to bring {profit:money} more than it costs;"
+        " {more:text}."
+    ), values | {"more": more}
 
 
 def half_and_double(plans: pd.DataFrame) -> dict[str, float]:
-    """What half and double the budget would bring, of plans as from what_if: half, same, double;
-    nan where it was not asked.
-    """
+    """What half, the same and double the budget would bring, of plans as from what_if."""
     profit = plans.set_index("factor").profit
     return {
         name: float(profit.get(factor, np.nan))

@@ -13,9 +13,7 @@ from analysis.strategy.purchases import Purchases
 
 @dataclass(frozen=True)
 class Rule:
-    """How items are scored: for everybody alike (base), and what each one bought adds to each other
-    (pull[bought, other]).
-    """
+    """Scores of items: alike for all (base), and what one bought adds (pull[bought, other])."""
 
     base: np.ndarray
     pull: np.ndarray | None = None
@@ -35,9 +33,7 @@ def most_bought(bought: sparse.csr_matrix) -> Rule:
 
 
 def similar_buyers(bought: sparse.csr_matrix) -> Rule:
-    """Cosine of two items: customers with both over the root of the buyers of each (Sarwar et al.
-    2001).
-    """
+    """Cosine: customers with both over the root of the buyers of each (Sarwar et al. 2001)."""
     both = (bought.T @ bought).toarray()
     buyers = np.sqrt(np.maximum(both.diagonal(), 1))
     np.fill_diagonal(both, 0)
@@ -48,8 +44,8 @@ def regression(bought: sparse.csr_matrix, shrink: float) -> Rule:
     """Ridge regression of each item on all others at once, none on itself, in closed form (EASE,
     Steck 2019), about the means.
 
-    So an item counts for what it tells beyond the others. `shrink`: the penalty, as a share of the
-    customers. About the means, because a customer of few purchases is else told what few buy.
+    `shrink`: the penalty, as a share of the customers. About the means, because a customer of few
+    purchases is else told what few buy.
     """
     count = max(bought.shape[0], 1)
     mean = np.asarray(bought.sum(axis=0)).ravel() / count

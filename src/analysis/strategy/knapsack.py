@@ -1,13 +1,11 @@
 """Of each customer at most one option, so that money and places bring the most: a multiple-choice
 knapsack.
 
-Money and places have prices (Lagrange multipliers; Fisher 1981): at these, customers decide one by
-one, and what they then gain, plus all money and places at their prices, is a bound that no plan can
-beat. The plan at the prices is made to fit and filled up; of few options HiGHS then looks for the
-best.
+Money and places have prices (Lagrange multipliers; Fisher 1981). At these, customers decide one by
+one; what they gain, plus all money and places at their prices, no plan can beat. The plan at the
+prices is made to fit and filled up; of few options HiGHS then looks for the best.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import highspy
@@ -91,13 +89,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class Solution:
-    """Numbers of the options taken, what no other plan can beat, and the prices of money and of
-    each capacity.
-    """
-
-    taken: np.ndarray
-    bound: float
-    prices: np.ndarray
+    taken: np.ndarray  # numbers of options
+    bound: float  # what no other plan can beat
+    prices: np.ndarray  # of money and of each capacity
 
 
 def solve(problem: Problem, exact_up_to: int = EXACT_OPTIONS) -> Solution:
@@ -117,9 +111,7 @@ def gap(profit: float, bound: float) -> float:
 
 
 def upper_bound(problem: Problem, each: np.ndarray) -> float:
-    """What no plan can beat: any prices of 0 or more give one (weak duality); also none does
-    without limits. Options that do not fit even alone are in no plan.
-    """
+    """What no plan can beat, by weak duality; options that do not fit even alone are in none."""
     alone = problem.cost <= problem.budget + problem.slack
     alone &= (problem.capacity[problem.uses] >= 1).all(axis=1)
     limits = np.where(np.isfinite(problem.limits), problem.limits, 0)
@@ -133,9 +125,8 @@ def upper_bound(problem: Problem, each: np.ndarray) -> float:
 
 # Prices
 def prices(problem: Problem, start: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The prices of money and of each capacity at which the limits nearly hold, and the numbers of
-    the options that customers would take at them: of few options those of the linear programme,
-    else searched, from `start` where there is one.
+    """The prices of money and of each capacity at which the limits nearly hold, and the options
+    taken at them: of few options by linear programme, else by search from `start`.
     """
     if not np.isfinite(problem.limits).any():
         each = np.zeros(len(problem.limits))
@@ -164,9 +155,8 @@ def _best(problem: Problem, reduced: np.ndarray) -> np.ndarray:
 
 
 def _by_search(problem: Problem, start: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Prices by descent. Customers first choose softly, as if by a chance that is the better the
-    more an option brings: so the bound has a slope everywhere (Nesterov 2005), and whom equal
-    options leave undecided is shared out.
+    """Prices by descent. Customers choose softly, by a chance that grows with what an option
+    brings: so the bound has a slope everywhere (Nesterov 2005), and the undecided are shared out.
     """
     few = problem.sample()
     if start is None and few is not problem:
@@ -184,19 +174,28 @@ def _by_search(problem: Problem, start: np.ndarray | None) -> tuple[np.ndarray, 
 
 
 def _descended(problem: Problem, each: np.ndarray, sharpness: float) -> np.ndarray:
-    """Prices that make the soft bound least, by L-BFGS-B, in units of the mean value."""
-    bound, limited = _soft_bound(problem, sharpness), np.isfinite(problem.limits)
+    """Prices that make the bound with a soft maximum least, in units of the mean value."""
+    limited = np.isfinite(problem.limits)
+    limits = np.where(limited, problem.limits, 0)
     unit = np.full(len(each), problem.value.mean())
     if limited[0]:
         unit[0] /= problem.cost[problem.cost > 0].mean()
     total = problem.value.mean() * problem.customers
 
-    def scaled(x: np.ndarray) -> tuple[float, np.ndarray]:
-        height, slope = bound(x * unit)
-        return height / total, slope * unit / total
+    def bound(x: np.ndarray) -> tuple[float, np.ndarray]:
+        reduced = _reduced(problem, x * unit)
+        best = problem.per_customer(np.maximum, reduced).clip(min=0)
+        weight = np.exp((reduced - best[problem.customer]) / sharpness)
+        chances = problem.per_customer(np.add, weight) + np.exp(-best / sharpness)
+        weight /= chances[problem.customer]
+        used = np.zeros(len(problem.capacity))
+        for use in problem.uses.T:
+            used += np.bincount(use, weight, len(used))
+        height = float(limits @ (x * unit) + best.sum() + sharpness * np.log(chances).sum())
+        return height / total, (limits - np.append(weight @ problem.cost, used)) * unit / total
 
     found = minimize(
-        scaled,
+        bound,
         np.where(limited, each / unit, 0),
         jac=True,
         method="L-BFGS-B",
@@ -204,27 +203,6 @@ def _descended(problem: Problem, each: np.ndarray, sharpness: float) -> np.ndarr
         options={"maxiter": STEPS, "ftol": 1e-10, "gtol": 1e-7},
     )
     return np.asarray(found.x) * unit
-
-
-def _soft_bound(
-    problem: Problem, sharpness: float
-) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
-    """The bound with a soft maximum, and its slope: what is left of the limits."""
-    limits = np.where(np.isfinite(problem.limits), problem.limits, 0)
-
-    def bound(each: np.ndarray) -> tuple[float, np.ndarray]:
-        reduced = _reduced(problem, each)
-        best = problem.per_customer(np.maximum, reduced).clip(min=0)
-        weight = np.exp((reduced - best[problem.customer]) / sharpness)
-        total = problem.per_customer(np.add, weight) + np.exp(-best / sharpness)
-        weight /= total[problem.customer]
-        used = np.zeros(len(problem.capacity))
-        for use in problem.uses.T:
-            used += np.bincount(use, weight, len(used))
-        slope = limits - np.append(weight @ problem.cost, used)
-        return float(limits @ each + best.sum() + sharpness * np.log(total).sum()), slope
-
-    return bound
 
 
 def _with_price_of_money(problem: Problem, each: np.ndarray) -> np.ndarray:
@@ -249,9 +227,7 @@ def _with_price_of_money(problem: Problem, each: np.ndarray) -> np.ndarray:
 # HiGHS
 def _by_highs(problem: Problem, whole: bool) -> tuple[np.ndarray | None, np.ndarray, float]:
     """What HiGHS takes of each option (None where it finds nothing), the prices, and its bound: of
-    the linear programme, which allows parts, a little beyond the limits; or of whole options.
-
-    Rows are customers, then money, then capacities, in units that suit its tolerances.
+    whole options, or of parts, a little beyond the limits. Rows are customers, money, capacities.
     """
     count, places, n = len(problem.value), problem.uses.shape[1], problem.customers
     each, more = np.arange(count), 0.0 if whole else MORE
@@ -290,7 +266,6 @@ class _Silent(highspy.Highs):
 def _highs(
     value: np.ndarray, matrix: sparse.csc_matrix, limits: np.ndarray, whole: bool
 ) -> highspy.Highs:
-    """HiGHS after its work, which writes nothing."""
     model = highspy.HighsLp()
     model.num_row_, model.num_col_ = matrix.shape
     model.sense_, model.col_cost_ = highspy.ObjSense.kMaximize, value
@@ -328,8 +303,8 @@ def _exact(
 
 # Plans that fit
 def _filled(problem: Problem, each: np.ndarray, proposed: np.ndarray) -> np.ndarray:
-    """Numbers of options that fit: first those proposed, the most above their price first, then
-    what else still does, and better options for customers who have one.
+    """Options that fit: those proposed, the most above their price first, then what else does, and
+    better options for customers who have one.
     """
     reduced, current = _reduced(problem, each), np.full(problem.customers, -1)
     for _ in range(ROUNDS):
@@ -340,8 +315,7 @@ def _filled(problem: Problem, each: np.ndarray, proposed: np.ndarray) -> np.ndar
         fitting = fitting[np.argsort(-more, kind="stable")]
         fitting = fitting[_fit(problem, fitting, current, together=True)]
         current[problem.customer[fitting]] = fitting
-        better = problem.value > _of(problem.value, current)[problem.customer]
-        better = np.flatnonzero(better)
+        better = np.flatnonzero(problem.value > _of(problem.value, current)[problem.customer])
         better = better[_fit(problem, better, current)]
         order = better[np.lexsort([-reduced[better], problem.customer[better]])]
         proposed = order[np.diff(problem.customer[order], prepend=-1) > 0]
@@ -356,9 +330,7 @@ def _of(values: np.ndarray, numbers: np.ndarray) -> np.ndarray:
 def _fit(
     problem: Problem, numbers: np.ndarray, current: np.ndarray, together: bool = False
 ) -> np.ndarray:
-    """Which options fit, beyond what their customers have: each alone, or with all before them (one
-    of each customer; the first, which fits alone, always does).
-    """
+    """Which options fit, beyond what their customers have: each alone, or with all before it."""
     taken = current[current >= 0]
     places = problem.capacity - np.bincount(
         problem.uses[taken].ravel(), minlength=len(problem.capacity)

@@ -1,6 +1,4 @@
-"""How often what is proposed was bought by itself: rules chosen and measured on time they had not
-seen.
-"""
+"""How often what is proposed was bought by itself, on time that the rules had not seen."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -35,10 +33,9 @@ class Past(origins.Past):
 class Judged:
     """How proposals would have done at a day.
 
-    `board` (BOARD, by name of the rule; first `proposed` where asked for): hit is the share of
-    customers for whom one of the PLACES was among what they bought that was new to them, with the
-    95 % interval low to high; mrr the mean of 1 / rank of the first such; coverage the share of the
-    items that were proposed to anybody judged. Empty where fewer than MIN_JUDGED are judged.
+    `board` (BOARD, by rule; first `proposed` where asked for; empty below MIN_JUDGED): hit, the
+    share of customers who bought one of the PLACES of what was new to them, with its 95 % interval;
+    mrr, the mean of 1 / rank of the first such; coverage, the share of items proposed to anybody.
     `again`: the share of what was due again (`again_count`) that was bought.
     """
 
@@ -68,10 +65,8 @@ def run(
     interactions: Table | None = None,
     seed: int = 0,
 ) -> Trial:
-    """Choose the rule two horizons back, measure one horizon back: learn from what was known on the
-    day, and see what customers bought within the horizon that was new to them.
-
-    What is on sale today says nothing of then, so everything counts as offered at both dates.
+    """Choose the rule two horizons back and measure one horizon back. What is on sale today says
+    nothing of then, so everything counts as offered at both days.
     """
     item = interests.bundle_level(transactions, as_of)
     late, early = [*Past(transactions, horizon_days).days(as_of), None, None][:2]
@@ -94,9 +89,9 @@ def judged(
     seed: int = 0,
     champion: str = "",
 ) -> Judged:
-    """How RULES would have done at a day, and with a champion first what offers.proposals makes of
-    it without what is due again (`proposed`). Judged are customers with a purchase by the day who
-    bought something new to them within the horizon.
+    """How RULES would have done at a day, and first what offers.proposals makes of a champion
+    without what is due again. Judged are customers with a purchase by the day who bought something
+    new to them within the horizon.
     """
     item = interests.bundle_level(transactions, day) if item is None else item
     known = purchases.gather(transactions, day, interactions, item=item)
@@ -154,9 +149,7 @@ def pairs(known: Purchases, later: pd.DataFrame) -> pd.MultiIndex:
 def rates(
     found: pd.DataFrame, truth: pd.MultiIndex, rows: np.ndarray, items: int
 ) -> dict[str, float]:
-    """customers, hit, low, high, mrr, coverage of the lists in `found` (row, column, in order of
-    rank).
-    """
+    """The figures of BOARD of the lists in `found` (row, column, in order of rank)."""
     rank = found.groupby("row").cumcount() + 1
     right = pd.MultiIndex.from_frame(found[["row", "column"]]).isin(truth)
     hits = (1 / rank)[right].groupby(found.row[right]).max()
@@ -174,9 +167,7 @@ def rates(
 
 # For the page
 def verdict(trial: Trial) -> tuple[str, dict[str, object]]:
-    """A sentence on how often proposals hit, with its values: origin, customers, hit, low, high of
-    what is proposed, popular (the most bought).
-    """
+    """A sentence on how often proposals hit, with its values."""
     if trial.board.empty or trial.measured is None:
         return N_(
             "How often proposals hit cannot be measured on this data: it takes at least {least:int}"
@@ -193,7 +184,7 @@ def verdict(trial: Trial) -> tuple[str, dict[str, object]]:
 
 
 def choice(trial: Trial) -> tuple[str, dict[str, object]]:
-    """A sentence on the rule that was chosen, with its values: model, candidates, chosen (day)."""
+    """A sentence on the rule that was chosen, with its values."""
     model = RULES[trial.champion].words
     if trial.chosen is None:
         return N_(
@@ -207,12 +198,10 @@ def choice(trial: Trial) -> tuple[str, dict[str, object]]:
 
 
 def again_proof(trial: Trial) -> dict[str, object]:
-    """Values of the finding on what was due again: origin, count, share, low, high; nan where
-    nothing was.
-    """
-    then, nan = trial.measured, float("nan")
+    """Of what was due again: origin, count, share bought, low, high; nan where nothing was."""
+    then = trial.measured
     if then is None or not then.again_count:
-        return {"origin": None, "count": 0, "share": nan, "low": nan, "high": nan}
+        return {"origin": None, "count": 0} | dict.fromkeys(("share", "low", "high"), np.nan)
     low, high = wilson(then.again, then.again_count)
-    origin, count = then.day, then.again_count
-    return {"origin": origin, "count": count, "share": then.again, "low": low, "high": high}
+    values = {"origin": then.day, "count": then.again_count, "share": then.again}
+    return values | {"low": low, "high": high}

@@ -1,9 +1,6 @@
-"""What to offer each customer next: what others with the same purchases have, what was asked about,
-what is due again.
-
-Kinds of proposals are told apart: new to the customer (new; popular where the customer's own
-purchases speak for nothing), asked about and never bought (asked), and due again by the customer's
-own pause (again). What is offered differs by customer; prices never do.
+"""What to offer each customer next: what is new to the customer by what others with the same
+purchases have (new), or by what most have (popular); what was asked about and never bought (asked);
+what is due again by the customer's own pause (again). Prices never differ by customer.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,9 +15,7 @@ from analysis.strategy.item_rules import Rule, learned
 from analysis.strategy.purchases import Purchases
 
 PLACES = 3  # proposals for each customer
-AGAIN_PLACES = (
-    1  # of them for what is due again; the others are for what the customer does not have
-)
+AGAIN_PLACES = 1  # of them for what is due again; the others are for what is new
 MIN_PURCHASES = 3  # two pauses; one tells no rhythm
 LAPSED = 3.0  # own pauses without a purchase, after which an item is not due but given up
 # of fresher things asked about, nine in a hundred were bought within a quarter; of older ones one
@@ -42,8 +37,8 @@ def _blocks(rows: np.ndarray, items: int) -> Iterator[np.ndarray]:
 
 def _best(known: Purchases, scores: np.ndarray, rows: np.ndarray) -> pd.DataFrame:
     """The PLACES highest scores (customers by items, overwritten) above 0 of what is new to the
-    customer and offered: row, column, score, place, within (the block). Of equal ones the first by
-    name; fewer, where there are no more.
+    customer and offered, of equal ones the first by name: row, column, score, place, within (the
+    block).
     """
     scores[known.known[rows].nonzero()] = -np.inf
     scores[:, ~known.offered] = -np.inf
@@ -58,46 +53,38 @@ def _best(known: Purchases, scores: np.ndarray, rows: np.ndarray) -> pd.DataFram
 
 
 def ranked(known: Purchases, rule: Rule, rows: np.ndarray) -> pd.DataFrame:
-    """What a rule alone proposes of what is new to these customers. Columns: row, column, score,
-    kind, by, in their order.
-
-    Kind is new where what the customer bought raises the score, and `by` the item that does most;
-    else popular, and -1.
+    """What a rule alone proposes of what is new to these customers, in order: row, column, score,
+    kind, by. Kind is new where the customer's purchases raise the score, by most of all; else
+    popular, and `by` -1.
     """
     found = [_empty()[["row", "column", "score", "kind", "by"]]]
     for block in _blocks(rows, len(known.items)):
         weights = known.weights[block]
         best = _best(known, rule.scores(weights), block)
         by = _reasons(rule, weights, best)
-        kind = np.where(by >= 0, "new", "popular")
-        found.append(best.assign(by=by, kind=kind)[[*found[0]]])
+        found.append(best.assign(by=by, kind=np.where(by >= 0, "new", "popular"))[[*found[0]]])
     return pd.concat(found, ignore_index=True)
 
 
 def _reasons(rule: Rule, weights: sparse.csr_matrix, best: pd.DataFrame) -> np.ndarray:
-    """Of each proposal the item bought that adds most to its score; -1 where the purchases as a
-    whole do not raise it.
-    """
+    """The item bought that adds most to each proposal; -1 where all purchases do not raise it."""
     if rule.pull is None or best.empty:
         return np.full(len(best), -1)
     own = weights[best.within.to_numpy()].sorted_indices()
     counts = np.diff(own.indptr)
     added = own.data * rule.pull[own.indices, np.repeat(best.column.to_numpy(), counts)]
     rows = {"place": np.repeat(np.arange(len(best)), counts), "by": own.indices}
-    told = pd.DataFrame(rows).assign(added=added.round(DIGITS))
-    whole = told.groupby("place").added.sum().reindex(range(len(best)), fill_value=0.0)
-    order = told.sort_values(["place", "added", "by"], ascending=[True, False, True])
+    parts = pd.DataFrame(rows).assign(added=added.round(DIGITS))
+    whole = parts.groupby("place").added.sum().reindex(range(len(best)), fill_value=0.0)
+    order = parts.sort_values(["place", "added", "by"], ascending=[True, False, True])
     first = order.drop_duplicates("place").set_index("place").reindex(range(len(best)))
     return np.where((whole > 0) & (first.added > 0), first.by.fillna(-1), -1).astype(int)
 
 
 def due(known: Purchases) -> pd.DataFrame:
-    """What each customer usually buys again and has not for as long as usual: row, column,
-    purchases, pause, ago (days).
-
-    Bought on MIN_PURCHASES days or more, the last one pause ago or longer but no more than LAPSED
-    of them; neither durable, nor returned, nor out of sale. The most often bought first: of several
-    these were bought again most often.
+    """What each customer buys again and again and has not for one to LAPSED usual pauses: row,
+    column, purchases, pause, ago (days), the most often bought first. Neither durable, nor
+    returned, nor out of sale.
     """
     often = known.pairs[(known.pairs.purchases >= MIN_PURCHASES) & ~known.pairs.returned]
     often = often[known.offered[often.column] & ~known.durable[often.column]]
@@ -111,11 +98,10 @@ def due(known: Purchases) -> pd.DataFrame:
 def proposals(
     known: Purchases, rule: Rule, rows: np.ndarray, again: int = AGAIN_PLACES
 ) -> pd.DataFrame:
-    """Up to PLACES proposals for each of these customers (rows), of them at most `again` that are
-    due again.
+    """Up to PLACES proposals for each of these customers, at most `again` of them due again.
 
-    In this order: asked lately, due again, by the rule, asked longer ago; then, where places are
-    left, the most bought by those of the same need or interest, and by all. Columns as PLACED.
+    In this order: asked lately, due again, by the rule, asked longer ago; then the most bought by
+    those of the same need or interest, and by all. Columns as PLACED.
     """
     wanted = known.wanted[known.offered[known.wanted.column]]
     asked = wanted.assign(
@@ -146,9 +132,7 @@ Shares = tuple[pd.Index, sparse.csr_matrix, pd.Series]
 
 
 def _group_shares(known: Purchases) -> Shares:
-    """Groups by name, the share of each that has bought an item, and the number of each customer's
-    own group (by row).
-    """
+    """Groups, the share of each that has bought an item, and each customer's own (by row)."""
     names = pd.Index(sorted(known.groups.group.unique()), dtype="str")
     number = names.get_indexer(known.groups.group)
     shape = (len(names), len(known.customers))
@@ -187,12 +171,12 @@ def _placed(found: pd.DataFrame) -> pd.DataFrame:
 def recommend(
     known: Purchases, rule: str, people: Sequence[str], names: pd.Series | None = None
 ) -> pd.DataFrame:
-    """The table `recommendations` for these customers: customer_id, rank, item, kind (of KINDS),
-    reason, score, sorted by customer_id and rank.
+    """The table `recommendations`: customer_id, rank, item, kind (of KINDS), reason, score, sorted
+    by customer_id and rank.
 
-    `rule`: one of RULES. `names`: what items are called, by item, where the reason should say it.
-    Score ranks within its kind: what the rule says (new), the share who bought it (popular), days
-    with contacts (asked), or purchases (again).
+    `rule`: of RULES. `names`: what the reason calls items. Score ranks within its kind: what the
+    rule says (new), the share who bought it (popular), days with contacts (asked), purchases
+    (again).
     """
     rows = known.customers.get_indexer(pd.Index(sorted(set(people)), dtype="str"))
     rows = rows[rows >= 0]
@@ -237,9 +221,7 @@ def _phrases(found: pd.DataFrame, items: pd.Index, names: pd.Series | None) -> n
 
 
 def counts(table: pd.DataFrame) -> dict[str, int]:
-    """Customers with a proposal, and the proposals of each kind. Keys: customers, and those of
-    KINDS.
-    """
+    """Customers with a proposal (customers), and the proposals of each of KINDS."""
     by_kind = table.kind.value_counts()
     return {"customers": table.customer_id.nunique()} | {
         kind: int(by_kind.get(kind, 0)) for kind in KINDS
@@ -247,9 +229,8 @@ def counts(table: pd.DataFrame) -> dict[str, int]:
 
 
 def by_item(table: pd.DataFrame, names: pd.Series | None = None) -> pd.DataFrame:
-    """Items by the number of customers they are proposed to, the most first: item (under its name),
-    customers, and how many of them by each of KINDS: new_offers, again_offers, asked_offers,
-    popular_offers.
+    """Items by the customers they are proposed to, the most first: item (under its name),
+    customers, and how many of them by each of KINDS (new_offers …).
     """
     kinds = pd.crosstab(table["item"], table.kind).reindex(columns=list(KINDS), fill_value=0)
     whole = kinds.add_suffix("_offers").assign(customers=kinds.sum(axis=1)).reset_index()

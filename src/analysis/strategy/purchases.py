@@ -28,13 +28,12 @@ HALF_LIFE_DAYS = 1095
 
 @dataclass(frozen=True)
 class Purchases:
-    """What is known on a day, by number of customer (row) and item (column), both in order of their
-    names.
+    """What is known on a day, by number of customer (row) and item (column), in order of names.
 
-    `pairs`: a row for each item a customer has a line of: row, column, purchases (days; 0 where it
-    was only returned), ago and span (days since the last purchase, and from the first to it),
-    returned. `wanted`: row, column, contacts (days), ago. `groups`: one row for each customer's
-    interest and need: row, group, own (the one that counts for the customer).
+    `pairs`: the items a customer has a line of: row, column, purchases (days; 0 where only
+    returned), ago and span (days since the last purchase, and from the first to it), returned.
+    `wanted`: row, column, contacts (days), ago. `groups`: each customer's interest and need: row,
+    group, own (the one that counts for the customer).
     """
 
     item: str  # product, category, or nothing
@@ -60,9 +59,7 @@ class Purchases:
 
     @cached_property
     def weights(self) -> sparse.csr_matrix:
-        """What each purchase counts: 1 of today; a second one adds to it, but less; half after
-        HALF_LIFE_DAYS.
-        """
+        """What purchases count: 1 of today, more of several, half after HALF_LIFE_DAYS."""
         sold = self.pairs[self.pairs.purchases > 0]
         age = 0.5 ** (sold.ago / HALF_LIFE_DAYS)
         return self._matrix(sold, np.log2(1 + sold.purchases) * age)
@@ -87,13 +84,12 @@ def gather(
     people: Sequence[str] = (),
     item: str | None = None,
 ) -> Purchases:
-    """What is known on `as_of`, of everybody with a line on or before it and of `people` (customer
-    ids, as prospects).
+    """What is known on `as_of`, of everybody with a line by then and of `people` (ids, as
+    prospects).
 
-    `products` says what is durable and what is still sold; of a category it holds what holds of all
-    its products. `never`: products or categories that are not to be offered. `item`: product or
-    category, if not by interests.bundle_level. Without products and categories there are no items.
-    All logs must be tables of one engine.
+    `products` says what is durable and still sold; of a category what holds of all its products.
+    `never`: products or categories not to be offered. `item`: product or category, by default by
+    interests.bundle_level; without either there are no items. All logs are tables of one engine.
     """
     item = interests.bundle_level(transactions, as_of) if item is None else item
     lines = by_item(transactions, as_of, item).cache()
@@ -117,10 +113,8 @@ def gather(
 
 
 def by_item(transactions: Table, as_of: dt.date, item: str) -> Table:
-    """One row per customer and item with a line: customer_id, item, purchases, ago, span, returned.
-
-    A product that was once returned is returned; a category only where as much went back as was
-    bought.
+    """One row per customer and item with a line: customer_id, item, purchases, ago, span, returned:
+    a product once, a category where as much went back as was bought.
     """
     past = transactions.filter(_.day <= as_of)
     name = past[item] if item else ibis.null("string")
@@ -147,9 +141,7 @@ def by_item(transactions: Table, as_of: dt.date, item: str) -> Table:
 
 
 def _asked(transactions: Table, interactions: Table | None, as_of: dt.date, item: str) -> Table:
-    """One row per customer and item asked about and never bought (interests.asked): customer_id,
-    item, contacts, ago.
-    """
+    """What was asked about and never bought (interests.asked): customer_id, item, contacts, ago."""
     if interactions is None or not item or item not in interactions.columns:
         none = {"customer_id": "string", "item": "string", "contacts": "int64", "ago": "int64"}
         return ibis.memtable(pd.DataFrame(columns=list(none)), schema=none)
@@ -161,9 +153,7 @@ def _asked(transactions: Table, interactions: Table | None, as_of: dt.date, item
 
 
 def _numbered(found: Table, customers: pd.Index, items: pd.Index) -> pd.DataFrame:
-    """Names replaced by their numbers, on the engine: a million customers' names would fill the
-    memory.
-    """
+    """Names replaced by numbers, on the engine: a million customers' names would fill memory."""
     numbers = {"customer_id": ("row", customers), "item": ("column", items)}
     for name, (number, index) in numbers.items():
         named = pd.DataFrame({name: index, number: np.arange(len(index), dtype="int32")})
@@ -176,9 +166,7 @@ def _numbered(found: Table, customers: pd.Index, items: pd.Index) -> pd.DataFram
 def _goods(
     transactions: Table, products: Table | None, items: pd.Index, item: str, never: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which items are offered and which are durable; what products does not say is offered and not
-    durable.
-    """
+    """Which items are offered and which durable; what is not said is offered and not durable."""
     out = {*never}
     if item == "product" and never and "category" in transactions.columns:
         of = transactions.filter(_.category.isin(list(never))).select("product").distinct()

@@ -1,14 +1,10 @@
-"""Campaigns planned so that they can be measured: who is held back, drawn by lot, and how small an
-effect will show.
-
-Whom to treat is chosen first, by others. Then a part is held back at random within strata, and what
-was known of everybody at that moment is frozen, so that nothing that came later can slip into the
-measurement.
+"""Campaigns planned so that they can be measured: who is held back, drawn by lot within strata, and
+how small an effect will show. What was known of everybody at that moment is frozen, so that nothing
+that came later can slip into the measurement.
 """
 
 import datetime as dt
 import hashlib
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -34,46 +30,37 @@ OTHERS = "others"  # the customers of strata smaller than that, together
 
 
 def seed_of(campaign_id: str, seed: int) -> int:
-    """A seed for each campaign: with one for all, the same customers would be held back from
-    everything, cycle after cycle.
-    """
-    return int.from_bytes(
-        hashlib.blake2b(campaign_id.encode(), digest_size=6, key=str(seed).encode()).digest()
-    )
+    """A seed for each campaign: one for all would hold the same customers back every time."""
+    key = str(seed).encode()
+    return int.from_bytes(hashlib.blake2b(campaign_id.encode(), digest_size=6, key=key).digest())
 
 
-def strata(people: pd.DataFrame, by: Sequence[str] = LAYERS, bands: int = BANDS) -> pd.Series:
-    """The stratum of each row: the columns `by` as far as there are, joined; numbers become `bands`
-    of about equal count. Strata below SMALLEST_STRATUM customers are one, OTHERS.
+def strata(people: pd.DataFrame) -> pd.Series:
+    """The stratum of each row: the LAYERS there are, joined; numbers become BANDS of about equal
+    count. Strata below SMALLEST_STRATUM customers are one, OTHERS.
     """
-    parts = [_banded(people[name], bands) for name in by if name in people]
-    joined = (
-        parts[0].str.cat(parts[1:], sep=" / ")
-        if parts
-        else pd.Series("all", people.index, dtype="str")
-    )
+    parts = [_banded(people[name]) for name in LAYERS if name in people]
+    if not parts:
+        return pd.Series("all", people.index, name="stratum", dtype="str")
+    joined = parts[0].str.cat(parts[1:], sep=" / ")
     size = joined.map(joined.value_counts())
     return joined.where(size >= SMALLEST_STRATUM, OTHERS).rename("stratum").astype("str")
 
 
-def _banded(column: pd.Series, bands: int) -> pd.Series:
-    """Numbers as the band of their rank, equal ones together; anything else as text, and what is
-    missing as a dash.
-    """
+def _banded(column: pd.Series) -> pd.Series:
+    """Numbers as the band of their rank, equal ones together; anything else as text."""
     if not is_numeric_dtype(column) or is_bool_dtype(column):
         return column.astype("str").fillna("–")
-    band = np.ceil((column.rank(pct=True) * bands).round(9))
+    band = np.ceil((column.rank(pct=True) * BANDS).round(9))
     return band.map("{:.0f}".format).where(column.notna(), "–").astype("str")
 
 
 def draw(chosen: pd.DataFrame, strata: pd.Series, control_share: float, seed: int) -> pd.Series:
-    """The arm of each row of `chosen` (customer_id), treat or control, drawn by lot within `strata`
-    (by row).
+    """The arm of each row of `chosen` (customer_id), treat or control, by lot within `strata`.
 
-    As many are held back as the share comes to, rounded; each stratum gives its whole number, and
-    those with the largest remainders one more. Everybody is exempt where nobody is to be held back
-    or there are fewer than EXEMPT_BELOW. Raises ValueError for a share that is none or leaves
-    nobody to treat.
+    As many are held back as the share comes to, rounded, by largest remainder of strata. Everybody
+    is exempt where nobody is to be held back or there are fewer than EXEMPT_BELOW. ValueError for a
+    share that is none or leaves nobody to treat.
     """
     if not _possible(control_share) or len(chosen) < EXEMPT_BELOW:
         return _arms(chosen, "exempt")
@@ -94,12 +81,11 @@ def draw(chosen: pd.DataFrame, strata: pd.Series, control_share: float, seed: in
 def draw_by_owner(
     chosen: pd.DataFrame, owners: pd.Series, control_share: float, seed: int
 ) -> pd.Series:
-    """The same where `owners` (by row) deliver the action, who cannot help treating all of their
-    customers or none: one lot for all of an owner's. To be measured with the owner as cluster.
+    """The same where `owners` (by row) deliver the action to all of their customers or none: one
+    lot for all of an owner's, at least two owners in either arm.
 
-    Who has no owner is exempt, and so is everybody where there are fewer than FEWEST_OWNERS, or
-    than EXEMPT_BELOW customers who have one. At least two owners are in either arm. Raises
-    ValueError as draw.
+    Exempt is who has no owner, and everybody where there are fewer than FEWEST_OWNERS, or than
+    EXEMPT_BELOW customers who have one.
     """
     names = pd.Series(sorted(owners.dropna().unique()), dtype="str")
     if (
@@ -116,7 +102,6 @@ def draw_by_owner(
 
 
 def _possible(control_share: float) -> bool:
-    """Whether anybody is to be held back."""
     if not 0 <= control_share < 1:
         raise ValueError(
             f"control_share: {control_share:g} is no share that leaves somebody to treat; give 0 to"
@@ -130,9 +115,7 @@ def _arms(chosen: pd.DataFrame, arms: str | np.ndarray) -> pd.Series:
 
 
 def _held(sizes: pd.Series, share: float, seed: int) -> pd.Series:
-    """How many each stratum gives, by largest remainder; equal remainders by lot, at least one in
-    either arm.
-    """
+    """How many each stratum gives, by largest remainder, equal ones by lot."""
     total = int(np.clip(np.floor(sizes.sum() * share + 0.5), 1, sizes.sum() - 1))
     whole = np.floor(sizes * share + 1e-9).astype(int)
     left = (sizes * share - whole).round(9)
@@ -144,29 +127,19 @@ def _held(sizes: pd.Series, share: float, seed: int) -> pd.Series:
 
 
 # How small an effect shows
-def smallest_detectable(
-    n_treat: int,
-    n_control: int,
-    sd: float,
-    reduction: float = 0.0,
-    alpha: float = 0.05,
-    power: float = 0.8,
-) -> float:
-    """The smallest effect that arms of these sizes prove with that power, in units of the outcome;
-    nan with an empty arm.
+def smallest_detectable(n_treat: int, n_control: int, sd: float, reduction: float = 0.0) -> float:
+    """The smallest effect that arms of these sizes prove (at 5 %) in four cases of five, in units
+    of the outcome; nan with an empty arm.
     """
     if min(n_treat, n_control) < 1:
         return float("nan")
-    return float(_z(alpha, power) * sd * np.sqrt((1 - reduction) * (1 / n_treat + 1 / n_control)))
-
-
-def _z(alpha: float, power: float) -> float:
-    return float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power))
+    errors = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
+    return float(errors * sd * np.sqrt((1 - reduction) * (1 / n_treat + 1 / n_control)))
 
 
 def a_window_ago(transactions: Table, as_of: dt.date, window_days: int, seed: int) -> pd.DataFrame:
-    """What everybody who had a line by then did in the last `window_days` days, and what was known
-    before: as from outcomes; of many customers as many as MOST_COMPARED, by lot.
+    """What those with a line before the last `window_days` days did in them, as from outcomes; at
+    most MOST_COMPARED customers, by lot.
     """
     before = as_of - dt.timedelta(days=window_days)
     people = transactions.filter(_.day < before).select("customer_id").distinct().to_pandas()
@@ -175,19 +148,19 @@ def a_window_ago(transactions: Table, as_of: dt.date, window_days: int, seed: in
     return outcomes(transactions, _members(some, before), window_days, as_of)
 
 
-def yardstick(facts: pd.DataFrame, past: pd.DataFrame, outcome: str = "orders") -> dict[str, float]:
-    """How the outcome varies between customers like those chosen: those of `past` (from
-    a_window_ago) who had then been silent for about as long as the chosen now are. Their own last
-    window would mislead: who is chosen for long silence has none.
+def yardstick(facts: pd.DataFrame, past: pd.DataFrame) -> dict[str, float]:
+    """How orders vary between those of `past` (from a_window_ago) who had then been silent for
+    about as long as the chosen now are (`facts`, from `known`), whose own last window would
+    mislead: who is chosen for long silence has no orders in it.
 
-    `facts` as from `known`. Keys: customers, mean, sd, reduction (share of the variance that what
-    was known before explains, adjusted R²); nan of fewer than MIN_ARM.
+    Keys: customers, mean, sd, reduction (share of the variance that what was known before explains,
+    adjusted R²); nan of fewer than MIN_ARM.
     """
     shortest, longest = facts.recency_days.quantile([0.05, 0.95])
-    alike = past[past.recency_days.between(shortest, longest) & past[outcome].notna()]
+    alike = past[past.recency_days.between(shortest, longest) & past.orders.notna()]
     if len(alike) < MIN_ARM:
         return {"customers": len(alike)} | dict.fromkeys(("mean", "sd", "reduction"), float("nan"))
-    y = alike[outcome].to_numpy(float)
+    y = alike.orders.to_numpy(float)
     before = np.column_stack([np.ones(len(y)), covariate_columns(alike, COVARIATES)])
     left = y - before @ np.linalg.lstsq(before, y, rcond=None)[0]
     variance, free = y.var(ddof=1), len(y) - before.shape[1]
@@ -210,8 +183,8 @@ def _members(chosen: pd.DataFrame, day: dt.date) -> pd.DataFrame:
 def known(
     transactions: Table, chosen: pd.DataFrame, as_of: dt.date, window_days: int
 ) -> pd.DataFrame:
-    """What is known of the chosen customers when the plan is made: customer_id and the covariates
-    of outcomes. The day itself is over and counts as before.
+    """What is known of the chosen when the plan is made, the day itself included: customer_id and
+    the covariates of outcomes.
     """
     tomorrow = as_of + dt.timedelta(days=1)
     past = transactions.filter(_.day <= as_of)
@@ -251,8 +224,7 @@ def foretold(design: pd.DataFrame) -> pd.DataFrame:
     """What each campaign of `trial_design` will be able to prove, the surest first.
 
     Columns: campaign_id, treated, control, exempt (customers), smallest_effect, detectable_effect
-    (orders per customer), needed (customers in both arms that would show the smallest effect),
-    enough.
+    (orders per customer), needed (customers in both arms for the smallest effect), enough.
     """
     counts = design.assign(**{arm: design.arm == arm for arm in ("treat", "control", "exempt")})
     table = counts.groupby("campaign_id", as_index=False).agg(

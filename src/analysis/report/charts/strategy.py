@@ -31,28 +31,28 @@ from analysis.schema import STAGES
     x="shaded by value to come; risk is red where it is above the average",
 )
 def matrix(ax: Axes, cells: pd.DataFrame) -> None:
-    """The cells of the matrix, shaded by value to come: customers, revenue, and the risk where it
-    is above the average.
+    """The cells of the matrix: customers, revenue, and risk, shaded by value to come.
 
     Columns: tier, stage, customers, revenue, clv, risk. Stages go down and tiers across, so that a
-    phone shows it all.
+    phone shows it all; a cell that nobody is in stays white.
     """
     tiers = [tier for tier in TIER_COLOURS if (cells.tier == tier).any()]
     stages = [stage for stage in STAGES if (cells.stage == stage).any()]
-    value = cells.assign(clv=cells.clv.fillna(0).clip(lower=0)).pivot(
-        index="stage", columns="tier", values="clv"
-    )
-    grid = value.reindex(index=stages, columns=tiers).to_numpy(
-        float
-    )  # a cell that nobody is in stays white
-    top = max(np.nanmax(grid, initial=0.0), np.finfo(float).tiny)
-    ax.imshow(
-        np.sqrt(grid / top), cmap="GnBu", vmin=0, vmax=1.7, aspect="auto", interpolation="nearest"
-    )
+    value = cells.assign(clv=cells.clv.fillna(0).clip(lower=0))
+    grid = value.pivot(index="stage", columns="tier", values="clv").reindex(index=stages)[tiers]
+    shade = np.sqrt(grid / max(grid.max(axis=None), np.finfo(float).tiny))
+    ax.imshow(shade, cmap="GnBu", vmin=0, vmax=1.7, aspect="auto", interpolation="nearest")
     usual = (cells.risk * cells.customers).sum() / max(cells.customers[cells.risk.notna()].sum(), 1)
+    style: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "center"}
     for cell in cells.itertuples():
-        place = (tiers.index(cell.tier), stages.index(cell.stage))
-        matrix_cell(ax, place, cell, warn=bool(cell.risk > usual))
+        place = tiers.index(cell.tier), stages.index(cell.stage)
+        ax.annotate(say.form("int", cell.customers), place, (0, 9), weight="bold", **style)
+        if pd.notna(cell.revenue) and cell.stage != "prospect":
+            ax.annotate(say.form("compact", cell.revenue), place, (0, 0), **style)
+        if pd.notna(cell.risk):
+            style_of_risk = style | {"color": WARN if cell.risk > usual else INK}
+            risk = say("risk {share:whole_percent}", share=cell.risk)
+            ax.annotate(risk, place, (0, -9), **style_of_risk)
     ax.set_xticks(range(len(tiers)), [say.word(tier) for tier in tiers])
     ax.set_yticks(range(len(stages)), [say.word(stage) for stage in stages])
     ax.xaxis.tick_top()
@@ -60,42 +60,12 @@ def matrix(ax: Axes, cells: pd.DataFrame) -> None:
     ax.figure.set_figheight(1 + 0.55 * len(stages))  # type: ignore[union-attr]
 
 
-def matrix_cell(ax: Axes, place: tuple[int, int], cell: Any, warn: bool) -> None:
-    lines = [
-        say.form("int", cell.customers),
-        say.form("compact", cell.revenue),
-        say("risk {share:whole_percent}", share=cell.risk),
-    ]
-    known = [
-        True,
-        cell.revenue == cell.revenue and cell.stage != "prospect",
-        cell.risk == cell.risk,
-    ]
-    for up, line, shown, weight in zip(
-        (9, 0, -9), lines, known, ("bold", "normal", "normal"), strict=True
-    ):
-        if shown:
-            colour = WARN if warn and up == -9 else INK
-            ax.annotate(
-                line,
-                place,
-                (0, up),
-                textcoords="offset points",
-                ha="center",
-                va="center",
-                weight=weight,
-                color=colour,
-            )
-
-
 @chart(
     "How often one of three things proposed was bought",
     x="share of customers who bought something new",
 )
 def hit_rates(ax: Axes, board: pd.DataFrame) -> None:
-    """How often one of the things proposed was bought: what is proposed here on top, then other
-    rules. Columns: model, hit, low, high.
-    """
+    """What is proposed here on top, then other rules. Columns: model, hit, low, high."""
     places = np.arange(len(board))[::-1]
     ax.barh(places, board.hit, 0.7, color=[ACCENT, *[SOFT] * (len(board) - 1)][: len(board)])
     ax.hlines(places, board.low, board.high, color=INK, lw=1)
@@ -107,9 +77,7 @@ def hit_rates(ax: Axes, board: pd.DataFrame) -> None:
 
 @chart("Risk of each class")
 def risk_by_class(ax: Axes, shares: pd.DataFrame) -> None:
-    """Share of each class (index) in each band of risk (columns); empty where the count is not
-    shown.
-    """
+    """Share of each class (index) in each band of risk (columns); empty where it is not shown."""
     by_class(shares, ax)
 
 
@@ -121,21 +89,13 @@ def action_gain(ax: Axes, gain: pd.Series) -> None:
 
 @chart("What other budgets would bring", x="budget", y="money above the cost")
 def budget_curve(ax: Axes, curve: pd.DataFrame, plans: pd.DataFrame) -> None:
-    """The most profit by budget (columns budget, profit), with plans marked: columns factor (1: the
-    plan), budget, profit.
-    """
+    """The most profit by budget (budget, profit); `plans` (factor, budget, profit) are marked."""
     ax.plot(curve.budget, curve.profit, color=ACCENT, label=say("at most"))
     own = plans.factor == 1
     for some, colour, size, word in ((own, WARN, 7, "the_plan"), (~own, INK, 5, "half_or_double")):
         if some.any():
-            ax.plot(
-                plans.budget[some],
-                plans.profit[some],
-                "o",
-                ms=size,
-                color=colour,
-                label=say.word(word),
-            )
+            marked, label = plans[some], say.word(word)
+            ax.plot(marked.budget, marked.profit, "o", ms=size, color=colour, label=label)
     ax.xaxis.set_major_locator(MaxNLocator(5))
     numbers(ax, "compact", "x")
     numbers(ax, "compact")
