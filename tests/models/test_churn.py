@@ -1,7 +1,6 @@
 """Who will leave: nothing of later days is learned from, and a risk which is there is found."""
 
 import datetime as dt
-import json
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -284,7 +283,6 @@ def figures(found, risk):
         "by_stage": churn.by_stage(found),
         "outcome": churn.outcome(found),
         "verdict": churn.verdict(found),
-        "kept": churn.kept(found),
         "usual": found.usual,
         "level": churn.level(found, pd.Series(risk)),
     }
@@ -303,7 +301,6 @@ def test_what_cannot_be_told_is_not_told(why):
     assert np.isnan([*said["measured"].values()]).all()
     assert all(said[name].empty for name in ("leaderboard", "by_origin", "by_stage", "usual"))
     assert np.isnan([said["level"]["low"], said["level"]["high"]]).all()
-    assert said["kept"]["calibration"] == said["kept"]["brier_choosing"] == {}
 
 
 def test_where_a_horizon_is_over_something_is_learned_though_nothing_is_measured(short):
@@ -315,7 +312,6 @@ def test_where_a_horizon_is_over_something_is_learned_though_nothing_is_measured
     said = figures(found, risk)
     assert said["leaderboard"].empty
     assert not said["usual"].empty
-    assert said["kept"]["calibration"].keys() == {"slope", "shift"}
 
 
 def test_a_log_without_money_is_learned_from(short):
@@ -488,15 +484,6 @@ def test_the_champion_by_origin_and_by_stage(tested):
     assert stages.set_index("stage").base.to_dict() == pytest.approx(
         held.groupby("stage").left.mean().to_dict()
     )
-
-
-def test_what_is_kept_is_plain_data(tested):
-    found = churn.kept(tested)
-    again = json.loads(json.dumps(found))
-    assert again["model"] == tested.champion
-    assert again["calibration"] == {"slope": tested.risk.slope, "shift": tested.risk.shift}
-    assert again["brier_choosing"] == tested.choice["mean"].to_dict()
-    assert again["measured"].keys() == churn.measured(tested).keys()
 
 
 def test_the_usual_customer_is_one_who_stayed(tested):

@@ -633,3 +633,41 @@ def test_what_came_later_does_arrive_later():
     assert (
         at(before, later).open_tickets["a"] == at(after, later).open_tickets["a"] == 1
     )  # one was closed, one was opened
+
+
+def test_days_described_at_once_are_described_as_each_by_itself():
+    """Staff are named only from a later day on, which tells nothing of an earlier one."""
+    day, early = dt.date(2025, 6, 30), dt.date(2025, 3, 1)
+    frames = {
+        "transactions": pd.DataFrame(
+            {"customer_id": ["a", "a", "b"], "day": [early, day, day], "amount": [5.0, 7.0, 9.0]}
+        ),
+        "interactions": pd.DataFrame(
+            {"customer_id": ["a", "a"], "day": [early, day], "owner": [None, "Ann"]}
+        ),
+    }
+    records = history.Records(
+        **{
+            name: ibis.memtable(frame.assign(day=pd.to_datetime(frame.day))).mutate(
+                day=ibis._.day.cast("date")
+            )
+            for name, frame in frames.items()
+        }
+    )
+    records = replace(
+        records,
+        transactions=records.transactions.mutate(amount=ibis._.amount.cast("decimal(38, 12)")),
+    )
+    days = [day, early, dt.date(2025, 1, 1)]
+    found = history.on_days(records, days, [14])
+    assert list(found) == days
+    for each in days:
+        pd.testing.assert_frame_equal(found[each], history.at(records, each, [14]))
+    assert found[early].customer_id.tolist() == ["a"]
+    assert found[early].contacts.tolist() == [1]  # by nobody known, as all were then
+    assert found[day].contacts.tolist() == [1, 0]
+    assert found[day].last_order.dt.date.tolist() == [day, day]
+    assert found[early].first_order.dt.date.tolist() == [early]
+    nexts = history.next_orders(records.transactions, days, 91)
+    assert nexts[days[2]].to_dict() == {"a": 59}
+    assert nexts[early].empty

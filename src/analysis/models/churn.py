@@ -188,6 +188,8 @@ def dated(past: Past, as_of: dt.date) -> Trial:
     """Origins at several dates, each calibrated at the one before it."""
     older: Origin | None = None
     found: list[Origin] = []
+    days = [as_of, *past.days(as_of)]
+    past.read([*days, *(lesson for day in days for lesson in past.lesson_days(day))])
     for day in reversed(past.days(as_of)):
         taught = past.taught(day)
         if len(taught) and learnable(past.at(day).left):
@@ -302,14 +304,3 @@ def stability(known: list[Origin], champion: str, by: str, active: bool) -> pd.D
         part = part.assign(stage=origin.held.stage, day=origin.day)
         parts.append(part[origin.active | (not active)])
     return metrics.stability(pd.concat(parts, ignore_index=True), by) if parts else pd.DataFrame()
-
-
-def kept(found: Trial) -> dict[str, object]:
-    """What is kept of the fitted model beside itself, as plain data."""
-    risk = found.risk
-    return {
-        "model": found.champion,
-        "calibration": {"slope": risk.slope, "shift": risk.shift} if risk else {},
-        "brier_choosing": found.choice["mean"].to_dict() if len(found.choice) else {},
-        "measured": measured(found),
-    }

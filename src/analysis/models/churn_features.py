@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.models import orders
 from analysis.models.history import LATELY_DAYS
-from analysis.report.text import N_, say
+from analysis.report.text import N_, labelled
 
 CHANGED = 0.1  # of the spend, for it to be called up or down
 ONCE = N_("has ordered once, {recency_days:int} days ago")
@@ -67,82 +67,83 @@ class Concept:
 
 
 # A feature that a company's records do not give is left out.
-CONCEPTS = {
-    "silence": Concept(
-        N_("how long the customer has been silent"),
-        ("recency", "overdue", "expected", "orders_14", "orders_28"),
-        unless_once(
-            N_("usually orders every {pause:int} days, last order {recency_days:int} days ago")
-        ),
-    ),
-    "pace": Concept(
-        N_("orders lately against before"),
-        ("orders_56", "orders_91", "orders_182", "slowing", "pause_change", "irregular"),
-        N_(
-            "orders of the last {days:int} days: {lately:int}, of the {days:int} before:"
-            " {before:int}"
-        ),
-    ),
-    "orders": Concept(
-        N_("number of orders and usual pause"),
-        ("frequency", "usual_pause"),
-        unless_once(N_("{orders:int} order days in {age_days:int} days")),
-    ),
-    "spend": Concept(N_("spend"), ("order_value", "revenue_28", "revenue_91"), of_spend),
-    "time": Concept(
-        N_("time as a customer"), ("age",), unless_once(N_("customer for {age_days:int} days"))
-    ),
-    "returns": Concept(
-        N_("returns"), ("returns",), N_("lines returned within a year: {returns:int}")
-    ),
-    "breadth": Concept(
-        N_("kinds of products bought"),
-        ("items", "items_lately"),
-        N_("kinds of products bought: {items:int}"),
-    ),
-    "contacts": Concept(
-        N_("contacts with us"),
-        ("contacts", "contact_days_ago"),
-        unless_unknown(
-            "contact_days_ago",
-            N_(
-                "days with contact in the last {days:int}: {contacts:int}, the last"
-                " {contact_days_ago:int} days ago"
+CONCEPTS = labelled(
+    {
+        "silence": Concept(
+            N_("how long the customer has been silent"),
+            ("recency", "overdue", "expected", "orders_14", "orders_28"),
+            unless_once(
+                N_("usually orders every {pause:int} days, last order {recency_days:int} days ago")
             ),
-            N_("no contact on record"),
         ),
-    ),
-    "visits": Concept(
-        N_("visits to the web site"),
-        ("visits",),
-        N_("days on the web site in the last {days:int}: {visits:int}"),
-    ),
-    "complaints": Concept(
-        N_("complaints and open tickets"),
-        ("complaints", "open_tickets"),
-        N_(
-            "complaints in the last {days:int} days: {complaints:int}, still open:"
-            " {open_tickets:int}"
+        "pace": Concept(
+            N_("orders lately against before"),
+            ("orders_56", "orders_91", "orders_182", "slowing", "pause_change", "irregular"),
+            N_(
+                "orders of the last {days:int} days: {lately:int}, of the {days:int} before:"
+                " {before:int}"
+            ),
         ),
-    ),
-    "satisfaction": Concept(
-        N_("satisfaction"),
-        ("satisfaction",),
-        unless_unknown(
-            "satisfaction",
-            N_("last satisfaction {satisfaction:whole_percent} of the scale"),
-            N_("has never said how satisfied"),
+        "orders": Concept(
+            N_("number of orders and usual pause"),
+            ("frequency", "usual_pause"),
+            unless_once(N_("{orders:int} order days in {age_days:int} days")),
         ),
-    ),
-    "campaigns": Concept(
-        N_("campaigns reached"),
-        ("treated", "answered"),
-        N_("reached by campaigns within a year: {treated:int}"),
-    ),
-    # the features that begin with is_
-    "profile": Concept(N_("the profile"), (), N_("like others of the same profile")),
-}
-say.labels.update({name: concept.label for name, concept in CONCEPTS.items()})
+        "spend": Concept(N_("spend"), ("order_value", "revenue_28", "revenue_91"), of_spend),
+        "time": Concept(
+            N_("time as a customer"), ("age",), unless_once(N_("customer for {age_days:int} days"))
+        ),
+        "returns": Concept(
+            N_("returns"), ("returns",), N_("lines returned within a year: {returns:int}")
+        ),
+        "breadth": Concept(
+            N_("kinds of products bought"),
+            ("items", "items_lately"),
+            N_("kinds of products bought: {items:int}"),
+        ),
+        "contacts": Concept(
+            N_("contacts with us"),
+            ("contacts", "contact_days_ago"),
+            unless_unknown(
+                "contact_days_ago",
+                N_(
+                    "days with contact in the last {days:int}: {contacts:int}, the last"
+                    " {contact_days_ago:int} days ago"
+                ),
+                N_("no contact on record"),
+            ),
+        ),
+        "visits": Concept(
+            N_("visits to the web site"),
+            ("visits",),
+            N_("days on the web site in the last {days:int}: {visits:int}"),
+        ),
+        "complaints": Concept(
+            N_("complaints and open tickets"),
+            ("complaints", "open_tickets"),
+            N_(
+                "complaints in the last {days:int} days: {complaints:int}, still open:"
+                " {open_tickets:int}"
+            ),
+        ),
+        "satisfaction": Concept(
+            N_("satisfaction"),
+            ("satisfaction",),
+            unless_unknown(
+                "satisfaction",
+                N_("last satisfaction {satisfaction:whole_percent} of the scale"),
+                N_("has never said how satisfied"),
+            ),
+        ),
+        "campaigns": Concept(
+            N_("campaigns reached"),
+            ("treated", "answered"),
+            N_("reached by campaigns within a year: {treated:int}"),
+        ),
+        # the features that begin with is_
+        "profile": Concept(N_("the profile"), (), N_("like others of the same profile")),
+    }
+)
 # Features that take few values, or are 0 for nearly everybody: a curve cannot be fitted to them.
 FLAT = (
     "returns", "items", "items_lately", "contacts", "visits", "complaints", "open_tickets",

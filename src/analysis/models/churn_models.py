@@ -22,7 +22,7 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 
 from analysis.models import metrics
 from analysis.models.churn_features import FLAT
-from analysis.report.text import N_, say
+from analysis.report.text import N_, labelled
 
 SLOPE_SPREAD = 0.1  # how far the slope of a model that learned well lies from 1, from date to date
 PIECE = 100_000  # customers scored at once, so that memory does not grow with them
@@ -83,18 +83,21 @@ class ChurnModel:
 
 
 # The simplest first.
-CHURN_MODELS = {
-    "base_rate": ChurnModel(N_("Average rate for all"), lambda: DummyClassifier(strategy="prior")),
-    "recency_rule": ChurnModel(N_("Days since the last order alone"), lambda: rule("recency")),
-    "expected_rule": ChurnModel(
-        N_("Expected orders (probabilistic model) alone"), lambda: rule("expected")
-    ),
-    "logistic": ChurnModel(N_("Logistic regression"), logistic),
-    "trees": ChurnModel(N_("Boosted trees on all that is known"), boosted),
-}
+CHURN_MODELS = labelled(
+    {
+        "base_rate": ChurnModel(
+            N_("Average rate for all"), lambda: DummyClassifier(strategy="prior")
+        ),
+        "recency_rule": ChurnModel(N_("Days since the last order alone"), lambda: rule("recency")),
+        "expected_rule": ChurnModel(
+            N_("Expected orders (probabilistic model) alone"), lambda: rule("expected")
+        ),
+        "logistic": ChurnModel(N_("Logistic regression"), logistic),
+        "trees": ChurnModel(N_("Boosted trees on all that is known"), boosted),
+    }
+)
 DEFAULT = "logistic"  # where the log is too short to choose
 LEVEL = "expected_rule"  # whose mean risk the others are held to: it knows that customers age
-say.labels.update({name: model.label for name, model in CHURN_MODELS.items()})
 
 
 @dataclass

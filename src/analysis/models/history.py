@@ -99,8 +99,9 @@ def staff_contacts(interactions: Table, as_of: dt.date) -> Table:
     past = interactions.filter(_.day <= as_of)
     if "channel" in past.columns:
         past = past.filter(~_.channel.fill_null("").lower().isin(OWN_CHANNELS))
-    if "owner" in past.columns and past.owner.notnull().any().fill_null(False).execute():
-        past = past.filter(_.owner.notnull())
+    if "owner" in past.columns:
+        of = ibis.window(group_by="copy" if "copy" in past.columns else ())
+        past = past.filter(past.owner.notnull() | ~past.owner.notnull().any().over(of))
     return past
 
 
@@ -143,30 +144,89 @@ def answers(feedback: Table, as_of: dt.date) -> Table:
 def at(
     records: Records, as_of: dt.date, trailing: Sequence[int], window_days: int = 0
 ) -> pd.DataFrame:
-    """The table `customers` as of a day, sorted by customer_id, and beside it what
+    """`on_days` of one day."""
+    return on_days(records, [as_of], trailing, window_days)[as_of]
+
+
+def on_days(
+    records: Records, days: Sequence[dt.date], trailing: Sequence[int], window_days: int = 0
+) -> dict[dt.date, pd.DataFrame]:
+    """The table `customers` as of each day, sorted by customer_id, and beside it what
     customers.rhythm, `baskets`, `contacts`, `opinions`, `campaigns` and `profile` tell, as far as
     there are such records. `trailing` as for customers.customers.
+
+    One query for all days, since putting it together takes longer than its answer: each day has its
+    `_copies` of the records.
     """
-    known = customers.customers(records.transactions, as_of, window_days, trailing)
-    rhythm = customers.rhythm(records.transactions, as_of).drop("pauses")
-    parts = [rhythm, baskets(records.transactions, as_of)]
-    if records.interactions is not None:
-        parts.append(contacts(records.interactions, as_of))
-    if records.feedback is not None:
-        parts.append(opinions(records.feedback, as_of))
-    if records.campaigns is not None:
-        parts.append(campaigns(records.campaigns, as_of))
+    last = max(days)
+    transactions = _copies(records.transactions, days)
+    known = customers.customers(transactions, last, window_days, trailing)
+    rhythm = customers.rhythm(transactions, last).drop("pauses")
+    parts = [rhythm, baskets(transactions, last)]
+    for log, told in (
+        (records.interactions, contacts),
+        (records.feedback, opinions),
+        (records.campaigns, campaigns),
+    ):
+        if log is not None:
+            parts.append(told(_copies(log, days), last))
     if records.profiles is not None and records.static:
-        parts.append(profile(records.profiles, records.static))
+        parts.append(profile(_copies(records.profiles, days), records.static))
     for part in parts:
         known = known.left_join(part, "customer_id").drop("customer_id_right")
     found = schema.conform("customers", known.order_by("customer_id").to_pyarrow()).to_pandas(
         date_as_object=False
     )
     counts = [column for column in COUNTS if column in found]
-    return found.assign(**found[counts].fillna(0).astype(float))
+    return _by_day(found.assign(**found[counts].fillna(0).astype(float)), days)
 
 
+def next_orders(
+    transactions: Table, days: Sequence[dt.date], horizon_days: int
+) -> dict[dt.date, pd.Series]:
+    """customers.next_orders after each day: next_order_days by customer_id."""
+    found = customers.next_orders(_copies(transactions, days), max(days), horizon_days)
+    return {
+        day: orders.set_index("customer_id").next_order_days
+        for day, orders in _by_day(found, days).items()
+    }
+
+
+def _copies(records: Table, days: Sequence[dt.date]) -> Table:
+    """Records once for each day (named in the column copy and before the customer_id), moved in
+    time so that the day falls on the last one.
+    """
+    later = [(max(days) - day).days for day in days]
+    copies = ibis.memtable(pd.DataFrame({"copy": _names(days), "later": later}))
+    many = records.cross_join(copies)
+    dated = {
+        name: (many[name].cast("timestamp") + many.later.as_interval("D")).cast(kind)
+        for name, kind in records.schema().items()
+        if kind.is_date() or kind.is_timestamp()
+    }
+    return many.mutate(customer_id=many.copy.concat(many.customer_id), **dated).drop("later")
+
+
+def _by_day(found: pd.DataFrame, days: Sequence[dt.date]) -> dict[dt.date, pd.DataFrame]:
+    """What `_copies` tell, by day, as of the records themselves."""
+    copies, ids = found.customer_id.str[:DIGITS], found.customer_id.str[DIGITS:]
+    dates = found.select_dtypes("datetime")
+    parts = {}
+    for name, day in zip(_names(days), days, strict=True):
+        mine, moved = copies == name, max(days) - day
+        back = {
+            column: (dates[column][mine] - moved).astype(dates[column].dtype) for column in dates
+        }
+        part = found[mine].assign(customer_id=ids[mine], **back)
+        parts[day] = part.reset_index(drop=True)
+    return parts
+
+
+def _names(days: Sequence[dt.date]) -> list[str]:
+    return [f"{number:0{DIGITS}}" for number in range(len(days))]
+
+
+DIGITS = 2  # of the number of a copy
 # Of a customer of whom there is no such record: none, and not unknown.
 COUNTS = ("returns", "contacts", "visits", "complaints", "open_tickets", "treated", "answered")
 
@@ -178,12 +238,11 @@ def baskets(transactions: Table, as_of: dt.date) -> Table:
     """
     past = transactions.filter(_.day <= as_of)
     back = customers.is_return(past)
-    counts = {"returns": (back & _within(past.day, as_of, LONG_DAYS)).sum()}
+    lately, long = (_within(past.day, as_of, days) for days in (LATELY_DAYS, LONG_DAYS))
+    counts = {"returns": (back & long).sum()}
     if level := interests.level(transactions):
         counts["items"] = past[level].nunique(where=~back)
-        counts["items_lately"] = past[level].nunique(
-            where=~back & _within(past.day, as_of, LATELY_DAYS)
-        )
+        counts["items_lately"] = past[level].nunique(where=~back & lately)
     return past.group_by("customer_id").agg(**counts)
 
 
@@ -192,21 +251,17 @@ def contacts(interactions: Table, as_of: dt.date) -> Table:
     one); visits (days on which the customer came by itself, of LATELY_DAYS), where channels are
     recorded.
     """
-    past = interactions.filter(_.day <= as_of)
     by_staff = staff_contacts(interactions, as_of)
     found = by_staff.group_by("customer_id").agg(
         contacts=by_staff.day.nunique(where=_within(by_staff.day, as_of, LATELY_DAYS)),
         contact_days_ago=_ago(by_staff.day.max(), as_of).cast("float64"),
     )
-    if "channel" not in past.columns:
+    if "channel" not in interactions.columns:
         return found
-    own = past.filter(_.channel.lower().isin(OWN_CHANNELS), _within(_.day, as_of, LATELY_DAYS))
-    visits = own.group_by("customer_id").agg(visits=_.day.nunique())
-    both = found.outer_join(visits, "customer_id")
-    return both.select(
-        "contacts", "contact_days_ago", "visits",
-        customer_id=ibis.coalesce(both.customer_id, both.customer_id_right),
-    )  # fmt: skip
+    own = interactions.filter(
+        _.channel.lower().isin(OWN_CHANNELS), _.day <= as_of, _within(_.day, as_of, LATELY_DAYS)
+    )
+    return _both(found, own.group_by("customer_id").agg(visits=_.day.nunique()))
 
 
 def opinions(feedback: Table, as_of: dt.date) -> Table:
@@ -221,14 +276,16 @@ def opinions(feedback: Table, as_of: dt.date) -> Table:
     )
     if "score" not in feedback.columns:
         return found
-    said = answers(feedback, as_of)
-    latest_worst = said.share.argmin(2 * _ago(said.day, as_of) + said.share)
-    scores = said.group_by("customer_id").agg(satisfaction=latest_worst)
-    both = found.outer_join(scores, "customer_id")
-    return both.select(
-        "complaints", "open_tickets", "satisfaction",
-        customer_id=ibis.coalesce(both.customer_id, both.customer_id_right),
-    )  # fmt: skip
+    given = answers(feedback, as_of)
+    latest_worst = given.share.argmin(2 * _ago(given.day, as_of) + given.share)
+    return _both(found, given.group_by("customer_id").agg(satisfaction=latest_worst))
+
+
+def _both(one: Table, other: Table) -> Table:
+    """Who is in one of the tables, with what both tell."""
+    joined = one.outer_join(other, "customer_id")
+    either = ibis.coalesce(joined.customer_id, joined.customer_id_right)
+    return joined.mutate(customer_id=either).drop("customer_id_right")
 
 
 def campaigns(log: Table, as_of: dt.date) -> Table:

@@ -5,6 +5,7 @@ a contract, where the profiles say so.
 """
 
 import datetime as dt
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from analysis.statistics import lots
 MIN_CASES = 30  # customers who left, and who stayed, that a model needs to be learned
 # to learn from and to measure at, drawn by lot: more of them change the ranking by less than chance
 MOST_CUSTOMERS = 50_000
+AT_ONCE = 8  # days described by one query; of more the engine's memory would be too small
 
 # What leaving means, by the definition that the dataset file names.
 MEANINGS = {
@@ -65,29 +67,38 @@ class Past(origins.Past):
     def __init__(self, records: Records, settings: Dataset) -> None:
         super().__init__(records.transactions, settings.horizon_days, orders.TRAILING)
         self.records, self.settings = records, settings
+        self._next: dict[dt.date, pd.Series] = {}
 
-    def describe(self, day: dt.date) -> pd.DataFrame:
+    def read(self, days: Iterable[dt.date]) -> None:
+        """Know these days, by few queries."""
+        new = [day for day in dict.fromkeys(days) if day not in self._known]
+        for first in range(0, len(new), AT_ONCE):
+            some, window = new[first : first + AT_ONCE], self.settings.value_window_days
+            for day, found in history.on_days(self.records, some, self.trailing, window).items():
+                self._known[day] = self.described(found, day)
+            self._next |= history.next_orders(self.transactions, some, self.horizon_days)
+
+    def described(self, found: pd.DataFrame, day: dt.date) -> pd.DataFrame:
         """Who has ordered by a day: the columns of history.at, `expected` orders within the
         horizon, and lifecycle's stage and pauses. With contracts those whose contract runs.
         """
-        told = self.settings
-        found = customers.buyers(
-            history.at(self.records, day, self.trailing, told.value_window_days)
-        )
-        if told.churn == "contract":
+        settings, found = self.settings, customers.buyers(found)
+        if settings.churn == "contract":
             found = with_contracts(found, self.records, day)
-        stages = lifecycle(found, silent_days=told.silent_days, lost_days=told.lost_days)
-        expected = expected_orders(found, self.horizon_days, told.seed)
+        stages = lifecycle(found, silent_days=settings.silent_days, lost_days=settings.lost_days)
+        expected = expected_orders(found, self.horizon_days, settings.seed)
         return found.assign(**stages.reset_index(drop=True), expected=expected)
+
+    def describe(self, day: dt.date) -> pd.DataFrame:
+        self.read([day])
+        return self._known[day]
 
     def outcome(self, day: dt.date) -> pd.DataFrame:
         """`known` with next_order_days (empty without one in the horizon) and `left`; without those
         of whom a profile does not say.
         """
         known = self.known(day)
-        nexts = customers.next_orders(self.transactions, day, self.horizon_days)
-        days = nexts.set_index("customer_id").next_order_days
-        held = known.assign(next_order_days=known.customer_id.map(days))
+        held = known.assign(next_order_days=known.customer_id.map(self._next[day]))
         if self.settings.churn == "contract":
             held["contract_left"] = contract_left(held, day, self.horizon_days)
         held["left"] = left(held, self.settings.churn, self.horizon_days)

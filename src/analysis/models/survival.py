@@ -1,6 +1,7 @@
 """How long until the next order: curves by group that count those who have not ordered yet."""
 
 import datetime as dt
+from operator import itemgetter
 
 import ibis
 import numpy as np
@@ -9,7 +10,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from analysis import customers
-from analysis.report.text import N_, say
+from analysis.report.text import N_, labelled
 
 MIN_PAUSES = 30  # of a group; the curve of fewer is all interval
 HALF = 0.5
@@ -18,12 +19,14 @@ HALF = 0.5
 DIGITS = 12
 # Groups by the number of the order that a pause follows, which is known when the pause begins: a
 # group that the future decides, as today's stage, bends its curve. From that number on.
-STANDINGS = {
-    "first": (1, N_("after the first order")),
-    "second_to_fourth": (2, N_("after the second to fourth order")),
-    "fifth_on": (5, N_("after the fifth or a later order")),
-}
-say.labels.update({name: label for name, (_least, label) in STANDINGS.items()})
+STANDINGS = labelled(
+    {
+        "first": (1, N_("after the first order")),
+        "second_to_fourth": (2, N_("after the second to fourth order")),
+        "fifth_on": (5, N_("after the fifth or a later order")),
+    },
+    itemgetter(1),
+)
 
 
 def pause_counts(transactions: Table, as_of: dt.date) -> pd.DataFrame:

@@ -10,8 +10,9 @@ import string
 from collections.abc import Callable, Mapping
 from functools import cache
 from gettext import c2py  # type: ignore[attr-defined]
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from babel import Locale, UnknownLocaleError
@@ -25,6 +26,7 @@ from analysis.errors import InputError, did_you_mean
 from analysis.report.privacy import shown_id
 
 LOCALE = Path(__file__).with_name("locale")
+Entry = TypeVar("Entry")
 WHOLE_MONEY = 1_000  # from here on cents only distract
 NOT_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
 
@@ -173,3 +175,13 @@ def _is_nan(value: Any) -> bool:
 
 say = Language()
 """The language of this process's report, as gettext's translation in force; a stage sets it."""
+
+
+def labelled(
+    entries: dict[str, Entry], label: Callable[[Entry], str] = attrgetter("label")
+) -> dict[str, Entry]:
+    """The entries of a registry, by whose names `say` knows their labels from now on: a page that
+    says such a word imports the module of the registry.
+    """
+    say.labels.update({name: label(entry) for name, entry in entries.items()})
+    return entries

@@ -224,12 +224,6 @@ class Stage:
         text = json.dumps(kept, indent=1, sort_keys=True)
         (self.folder / "models" / f"{name}.json").write_text(text, "utf-8")
 
-    def save_estimator(self, name: str, estimator: Any) -> None:
-        """Keep a scikit-learn estimator, never pickled."""
-        import skops.io
-
-        skops.io.dump(estimator, self.folder / "models" / f"{name}.skops")
-
     def export(self, name: str, frame: pd.DataFrame) -> None:
         """A list for people as CSV and XLSX, beside the pages; none where it has no rows."""
         if frame.empty:

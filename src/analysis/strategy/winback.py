@@ -14,7 +14,7 @@ from analysis import customers
 from analysis.intake.dataset import Dataset
 from analysis.models import early_warning, history
 from analysis.models.churn import Trial
-from analysis.report.text import N_, say
+from analysis.report.text import N_, labelled
 from analysis.segments import interests
 
 AWAY = ("silent", "lost")
@@ -22,14 +22,16 @@ LAST_ITEMS = 3  # of the last order, those with most money
 UNHAPPY = 0.4  # of the scale of satisfaction; below it the last word was no praise
 FEW_RETURNS = 20  # customers who came back; fewer do not tell how much they order then
 # How to begin: the first that fits.
-APPROACHES = {
-    "settle_complaint": N_("Settle the open complaint first, then ask back"),
-    "ask_what_went_wrong": N_("Call and ask what went wrong, before any offer"),
-    "offer_replacement": N_("Offer a replacement for what was returned"),
-    "call_in_person": N_("Personal call: what is needed today?"),
-    "write_about_last": N_("Write about what goes with the last purchase"),
-}
-say.labels.update(APPROACHES)
+APPROACHES = labelled(
+    {
+        "settle_complaint": N_("Settle the open complaint first, then ask back"),
+        "ask_what_went_wrong": N_("Call and ask what went wrong, before any offer"),
+        "offer_replacement": N_("Offer a replacement for what was returned"),
+        "call_in_person": N_("Personal call: what is needed today?"),
+        "write_about_last": N_("Write about what goes with the last purchase"),
+    },
+    str,
+)
 
 
 def last_items(transactions: Table, as_of: dt.date) -> pd.DataFrame:
