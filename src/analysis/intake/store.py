@@ -187,7 +187,8 @@ def _fingerprint(dataset: Dataset, pieces: list[Piece]) -> str:
 
 def _code() -> list[Path]:
     """The source files that decide what is read."""
-    return [*sorted(Path(__file__).parent.rglob("*.py")), *(Path(str(m.__file__)) for m in CODE)]
+    others = [Path(str(module.__file__)) for module in CODE]
+    return [*sorted(Path(__file__).parent.rglob("*.py")), *others, schema.FILE]
 
 
 def _fingerprint_of_values(folder: Path, tables: list[str]) -> str:
