@@ -1,4 +1,6 @@
-"""The contract of every table that one stage hands to the next, checked when written and when read."""
+"""The contract of every table that one stage hands to the next, checked when written and when
+read. What the tables hold stands in schema.yml.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path

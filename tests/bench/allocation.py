@@ -66,7 +66,8 @@ def main(customers: int = CUSTOMERS) -> None:
         f"{customers:,} customers: {seconds:.1f} s, gap {plan.gap:.3%} ({plan.method}), profit"
         f" {plan.profit:,.0f}, "
         # type: ignore[operator]
-        f"spent {plan.spent / limit.budget:.3%} of the budget, {binding} capacities bind, peak {peak:.2f} GB"
+        f"spent {plan.spent / limit.budget:.3%} of the budget, {binding} capacities bind, peak"
+        f" {peak:.2f} GB"
     )
     begun = time.perf_counter()
     points = len(allocation.curve(frame, limit))

@@ -77,8 +77,8 @@ def accuracy() -> None:
             f" {trial.champion}"
         )
         print(
-            f"{trial.board.round(4).to_string(index=False)}\ndue again: {trial.measured.again:.3f} of"
-            f" {trial.measured.again_count} bought"
+            f"{trial.board.round(4).to_string(index=False)}\ndue again: {trial.measured.again:.3f}"
+            f" of {trial.measured.again_count} bought"
         )
         if importlib.util.find_spec("implicit"):
             early, late = (
