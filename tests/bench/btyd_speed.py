@@ -40,7 +40,8 @@ SLOW = 8.0  # seconds from which one turn is enough
 Line = dict[str, Any]
 BY_HAND = """
 WITH days AS (
-    SELECT customer_id, day, sum(amount) AS net, coalesce(sum(amount) FILTER (amount >= 0), 0) AS sales,
+    SELECT customer_id, day, sum(amount) AS net,
+        coalesce(sum(amount) FILTER (amount >= 0), 0) AS sales,
         bool_or(amount >= 0) AS ordered
     FROM read_parquet('{path}') WHERE day <= DATE '{as_of}' GROUP BY customer_id, day
 ), facts AS (
@@ -54,13 +55,14 @@ SELECT customer_id, orders, first_order, last_order, greatest(orders - 1, 0) AS 
     DATE '{as_of}' - last_order AS recency_days, DATE '{as_of}' - first_order AS age_days,
     net::DOUBLE AS revenue, sales::DOUBLE / nullif(orders, 0) AS order_value,
     (sales - first_sales)::DOUBLE / nullif(valued - (first_sales > 0)::INT, 0) AS repeat_value,
-    valued - (first_sales > 0)::INT AS repeat_valued, orders AS window_orders, net::DOUBLE AS window_revenue
+    valued - (first_sales > 0)::INT AS repeat_valued, orders AS window_orders,
+    net::DOUBLE AS window_revenue
 FROM facts ORDER BY customer_id
 """
 
 
 def write_log(number: int, path: Path) -> Path:
-    """An order log of so many customers who buy and leave as BG/NBD says, in the order of its days."""
+    """An order log of so many customers who buy and leave as BG/NBD says, in order of days."""
     rng = np.random.default_rng(SEED)
     who, day = _orders(number, rng)
     lines = 1 + (rng.random(len(who)) < 0.32)
@@ -347,7 +349,7 @@ def grown(model: str, many: float, few: float) -> Line:
 
 
 def same_summaries(ours: pd.DataFrame, theirs: pd.DataFrame, hand: pd.DataFrame) -> None:
-    """Our table is that of the SQL written by hand; orders, times and money are those of lifetimes."""
+    """Our table is that of the SQL by hand; orders, times and money are those of lifetimes."""
     pd.testing.assert_frame_equal(ours, hand, check_dtype=False, rtol=1e-12)
     expected = theirs.sort_index()
     assert list(ours.customer_id) == list(expected.index)

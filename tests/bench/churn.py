@@ -44,9 +44,12 @@ def board(trial: churn.Trial, who: np.ndarray) -> pd.DataFrame:
         told, apart = metrics.measure(risk, gone), metrics.auc_difference(mine, risk, gone)
         gap = metrics.brier_difference(risk, mine, gone)
         rows[name] = {
-            "auc": told["auc"], "champion's lead": apart["difference"], "from": apart["low"], "to": apart["high"],
-            "brier": told["brier"], "worse by": gap["difference"], "slope": told["slope"], "slope_low": told["slope_low"],
-            "slope_high": told["slope_high"], "ece": told["ece"], "ece_limit": told["ece_limit"],
+            "auc": told["auc"], "champion's lead": apart["difference"],
+            "from": apart["low"], "to": apart["high"],
+            "brier": told["brier"], "worse by": gap["difference"],
+            "slope": told["slope"],
+            "slope_low": told["slope_low"], "slope_high": told["slope_high"],
+            "ece": told["ece"], "ece_limit": told["ece_limit"],
             "mean": risk.mean(), "left": told["base"],
         }  # fmt: skip
     return pd.DataFrame(rows).T.sort_values("brier")

@@ -32,7 +32,8 @@ TYPES = {
 TYPES |= {"product": "VARCHAR", "channel": "VARCHAR"}
 GENERATED = """
 COPY (SELECT 'K' || lpad((hash(i // 5) % {customers})::VARCHAR, 7, '0') AS customer_id,
-    (DATE '2022-01-01' + ((hash(i // 3 + 7) % 1000)::INT))::VARCHAR AS date, (hash(i * 3) % 20000) / 100 AS amount,
+    (DATE '2022-01-01' + ((hash(i // 3 + 7) % 1000)::INT))::VARCHAR AS date,
+    (hash(i * 3) % 20000) / 100 AS amount,
     1 + hash(i * 5) % 5 AS quantity, 'SO' || (i // 3) AS order_id, 'P' || (i % 5000) AS product,
     ['web', 'shop', 'phone'][(1 + hash(i * 13) % 3)::INT] AS channel
     FROM range({lines}) t(i)) TO '{path}' (HEADER)

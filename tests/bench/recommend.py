@@ -97,7 +97,9 @@ LOG = """
             'c' || hash(n, 1) % {customers} as customer_id,
             date '2024-01-01' + cast(hash(n, 2) % 730 as integer) as day,
             cast(5 as decimal(38, 12)) as amount,
-            'p' || cast(floor({items} * power((hash(n, 3) % 1000003) / 1000003.0, 3)) as integer) as product
+            'p' || cast(
+                floor({items} * power((hash(n, 3) % 1000003) / 1000003.0, 3)) as integer
+            ) as product
         from range({customers} * 20) t(n)
     ) to '{path}'
 """

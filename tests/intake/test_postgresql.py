@@ -21,9 +21,13 @@ if not ADDRESS:
 ORDERS = """
 DROP SCHEMA IF EXISTS crm CASCADE;
 CREATE SCHEMA crm;
-CREATE TABLE crm.orders (id text, number numeric(20), ordered timestamptz, billed date, amount numeric(12, 2), "Note" text);
+CREATE TABLE crm.orders (
+    id text, number numeric(20), ordered timestamptz, billed date,
+    amount numeric(12, 2), "Note" text
+);
 INSERT INTO crm.orders VALUES
-    ('007', 12345678901234567890, '2024-01-05 23:30:00+00', '2024-01-05', 1234.50, 'says "fast",\nand soon'),
+    ('007', 12345678901234567890, '2024-01-05 23:30:00+00', '2024-01-05', 1234.50,
+     'says "fast",\nand soon'),
     ('Null', 8, '2024-06-30 22:15:00+02', '2024-06-30', -5.00, E'张三\tü'),
     ('', NULL, NULL, NULL, NULL, NULL),
     (NULL, 9, 'infinity', '2024-07-01', 7, '\\.');
@@ -50,7 +54,7 @@ def password(monkeypatch):
 
 @pytest.fixture
 def shop(server, password, tmp_path):
-    """A dataset whose orders lie on the server; what is given replaces or adds to its description."""
+    """A dataset whose orders lie on the server; what is given is put into its description."""
 
     def write(columns=None, zone="UTC", **table):
         described = {

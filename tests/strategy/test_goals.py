@@ -123,7 +123,7 @@ def test_where_a_goal_stands(load, measure, target, by, stands, gap):
 def test_a_year_that_is_not_over_is_not_reached_by_the_year_before(
     load, ahead, window_days, stands
 ):
-    """Revenue of the last 365 days is 90 today; the goal is about the 365 days up to its own day."""
+    """Revenue of the last 365 days is 90 today; the goal is about the 365 days to its own day."""
     wanted = load(goal("revenue", 90, by=AS_OF + ahead * DAY))
     found = standing(wanted, window_days=window_days)
     assert found.standing.tolist() == [stands]

@@ -61,7 +61,7 @@ RATINGS = {
 
 @dataclass(frozen=True)
 class Category:
-    """Products from the cheapest to the dearest, and what part of the price they cost the company."""
+    """Products from the cheapest to the dearest, and what part of the price they cost."""
 
     nouns: str
     models: int
