@@ -14,9 +14,9 @@ import pandas as pd
 import psutil
 import pytest
 
-from analysis import files, schema
+from analysis import files
 from analysis.errors import RunError, Stopped
-from analysis.run import notebook, pipeline, publish
+from analysis.run import kernels, notebook, pipeline, publish
 from analysis.run import stage as runs
 from analysis.run.progress import Progress
 from analysis.run.stopping import stoppable
@@ -58,18 +58,18 @@ def test_notebooks_by_hand_write_drafts_and_leave_the_published_run(
     assert {path: after[path] for path in before} == before
 
 
-def begun(shop: Path) -> subprocess.Popen[str]:
-    """A run of the shop with another horizon, in the middle of its work."""
+def begun(shop: Path, months: int) -> subprocess.Popen[str]:
+    """A run of the shop in the middle of its work: steering compares with so many months ago."""
     running = subprocess.Popen(
-        [COMMAND, "run", str(shop), "-p", "horizon_days=60", "--jobs", "1"],
+        [COMMAND, "run", str(shop), "-p", f"compare_months={months}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     folder, deadline = files.processed("shop", AS_OF), time.monotonic() + 300
     while running.poll() is None and time.monotonic() < deadline:
-        kernels = psutil.Process(running.pid).children(recursive=True)
-        if kernels and list(folder.glob("0*.part/inputs.json")):
+        family = psutil.Process(running.pid).children(recursive=True)
+        if family and list(folder.glob("08*.part/inputs.json")):
             return running
         time.sleep(0.05)
     running.kill()
@@ -78,7 +78,7 @@ def begun(shop: Path) -> subprocess.Popen[str]:
 
 def test_a_stopped_run_ends_with_one_line_and_leaves_no_child(shop: Path, inside: Path) -> None:
     before = tree(inside / "reports", inside / "models")
-    running = begun(shop)
+    running = begun(shop, 4)
     family = psutil.Process(running.pid).children(recursive=True)
     try:
         running.send_signal(signal.SIGINT)
@@ -90,6 +90,23 @@ def test_a_stopped_run_ends_with_one_line_and_leaves_no_child(shop: Path, inside
     assert said.strip() == "stopped; what was published before stays as it was"
     assert not [child for child in family if child.is_running() and child.status() != "zombie"]
     assert tree(inside / "reports", inside / "models") == before
+
+
+def test_a_killed_run_leaves_the_last_whole_and_the_next_finishes(shop: Path, inside: Path) -> None:
+    before = tree(inside / "reports", inside / "models")
+    manifest, folder = runs.published("shop"), files.processed("shop", AS_OF)
+    running = begun(shop, 5)
+    running.kill()
+    running.wait()
+    assert tree(inside / "reports", inside / "models") == before
+    assert runs.published("shop") == manifest
+    (folder / ".run.json.part").write_text("{")  # as a kill in the moment of publishing leaves it
+    code, printed = say("run", shop, "-p", "compare_months=5")
+    assert code == 0 and printed.count("unchanged") == len(runs.STAGES) - 1, printed
+    assert not list(folder.glob("*.part"))
+    assert "compare_months = 5" in (
+        inside / "reports" / "shop" / AS_OF / "08_steering.html"
+    ).read_text("utf-8")
 
 
 def test_a_signal_stops_once_and_handlers_come_back() -> None:
@@ -219,7 +236,7 @@ def test_a_cell_that_does_not_finish_is_a_failure(
             cells.cells.insert(2, nbformat.v4.new_code_cell(code))
         nbformat.write(cells, tmp_path / path.name)
     monkeypatch.setattr(notebook, "NOTEBOOKS", tmp_path)
-    monkeypatch.setattr(notebook, "WARM", "")
+    monkeypatch.setattr(kernels, "WARM", "")
     with pytest.raises(RunError, match=f"01_data_quality.*{words}"):
         pipeline.run(str(shop), jobs=1, echo=lambda line: None)
     assert runs.published("shop") is None
@@ -283,34 +300,21 @@ def test_on_a_terminal_bars_live_and_elsewhere_lines_stand(capsys) -> None:  # t
     assert "a                    2 s" in shown.out
 
 
-def test_killed_run_leaves_the_last_whole_and_the_next_finishes_whatever_order_and_jobs(
-    shop: Path, inside: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """The last of these tests: rows come in another order, so that all is computed anew."""
-    names = ("customers", "segments", "clv", "churn", "matrix", "plan", "tier_history")
-
-    def made() -> tuple[dict[str, pd.DataFrame], list[object]]:
-        tables = {t: runs.read_table(t, runs.table_path("shop", t)) for t in names}
-        folders = [inside / f["folder"] for f in runs.published("shop")["stages"].values()]  # type: ignore[index]
-        return tables, [json.loads((f / "page.json").read_text())["findings"] for f in folders]
-
-    tables, findings = made()
-    log = shop.with_name("transactions.csv")
-    pd.read_csv(log, dtype=str).sample(frac=1, random_state=1).to_csv(log, index=False)
-    before = tree(inside / "reports", inside / "models")
-    manifest, folder = runs.published("shop"), files.processed("shop", AS_OF)
-    running = begun(shop)
-    running.kill()
-    running.wait()
-    assert tree(inside / "reports", inside / "models") == before
-    assert runs.published("shop") == manifest
-    (folder / ".run.json.part").write_text("{")  # as a kill in the moment of publishing leaves it
-    done = command("run", shop, "--jobs", 1, home=inside)
-    assert done.returncode == 0, done.stderr
-    assert "unchanged" not in done.stdout and not list(folder.glob("*.part"))
-    again, findings_again = made()
-    assert findings_again == findings
-    for name in names:
-        key = list(schema.TABLES[name].key)
-        one, two = (t[name].sort_values(key, ignore_index=True) for t in (tables, again))
+@pytest.mark.slow
+def test_row_order_and_jobs_do_not_matter(shop: Path, inside: Path, tmp_path: Path) -> None:
+    assert command("run", shop, home=inside).returncode == 0
+    log = shop_log().sample(frac=1, random_state=1)
+    shuffled = write_company(tmp_path, {}, transactions=log)
+    assert command("run", shuffled, "--jobs", 1, home=tmp_path / "home").returncode == 0
+    for name in ("customers", "segments", "clv", "churn", "matrix", "plan", "tier_history"):
+        paths = runs.table_path("shop", name), next((tmp_path / "home").rglob(f"{name}.parquet"))
+        one, two = (runs.read_table(name, path) for path in paths)
+        key = [c for c in ("customer_id", "month_end") if c in one]
+        one, two = (table.sort_values(key, ignore_index=True) for table in (one, two))
         pd.testing.assert_frame_equal(one, two, rtol=1e-9)
+    manifest = runs.published("shop")
+    for facts in manifest["stages"].values():  # type: ignore[index]
+        name = Path(facts["folder"]).name.partition("-")[0]
+        one, two = inside / facts["folder"], next((tmp_path / "home").rglob(f"{name}-*/page.json"))
+        kept = [json.loads(path.read_text()) for path in (one / "page.json", two)]
+        assert kept[0]["findings"] == kept[1]["findings"], name

@@ -2,17 +2,12 @@
 
 import json
 import logging
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_core.utils import run_sync
-
 from analysis.errors import InputError, RunError
-from analysis.files import ROOT
 from analysis.run.stage import FACTS, NOTEBOOKS
 
 if TYPE_CHECKING:
@@ -20,10 +15,6 @@ if TYPE_CHECKING:
 
 # jsonschema would compile a grammar of web addresses for a second, which no notebook needs.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-
-# What most notebooks wait for: a kernel imports it while it has nothing else to do.
-WARM = "import analysis.run.stage, analysis.report.charts, analysis.models.churn"
-AFRESH = "get_ipython().reset()"
 
 
 def read(stage: str) -> "NotebookNode":
@@ -36,69 +27,6 @@ def read(stage: str) -> "NotebookNode":
 def source(stage: str) -> str:
     """All that a notebook's result depends on: its cells without their outputs."""
     return json.dumps([[cell.cell_type, cell.id, cell.source] for cell in read(stage).cells])
-
-
-class Kernels:
-    """Kernels that perform one notebook after another, as importing takes longer than many of them.
-
-    Every notebook finds an empty namespace; one that fails takes its kernel with it.
-    """
-
-    def __init__(self, number: int) -> None:
-        self._number, self._idle = number, list[Any]()
-
-    def __enter__(self) -> "Kernels":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for kernel in self._idle:
-            _end(kernel)
-
-    @contextmanager
-    def one(self) -> Iterator[Any]:
-        """A kernel manager for one notebook."""
-        while self._number:  # all are begun with the first, to import while that one works
-            self._number -= 1
-            self._idle.append(_start())
-        kernel = self._idle.pop(0) if self._idle else _start()
-        try:
-            yield kernel
-        except BaseException:
-            _end(kernel)
-            raise
-        _say(kernel, AFRESH)
-        self._idle.append(kernel)
-
-
-def _start() -> Any:
-    from jupyter_client.asynchronous.client import AsyncKernelClient
-    from jupyter_client.manager import AsyncKernelManager
-
-    class Client(AsyncKernelClient):
-        """Without a thread for heartbeats, which would hold up a run that is stopped."""
-
-        def start_channels(self, *channels: Any, **named: Any) -> None:
-            super().start_channels(*channels, **named | {"hb": False})
-
-    # What kernels say goes over local TCP, where other users of the machine could listen.
-    kernel = AsyncKernelManager(transport_encryption="auto", client_factory=Client)
-    # What libraries print past Python is of no use to who waits for the run.
-    quiet = {"stdout": subprocess.DEVNULL, "extra_arguments": ["--log-level=50"]}
-    run_sync(kernel.start_kernel)(cwd=str(ROOT), **quiet)
-    _say(kernel, WARM)
-    return kernel
-
-
-def _end(kernel: Any) -> None:
-    run_sync(kernel.shutdown_kernel)(now=True)
-
-
-def _say(kernel: Any, code: str) -> None:
-    """Have a kernel execute code before anything else, without waiting for it."""
-    client = kernel.blocking_client()
-    client.start_channels(iopub=False, stdin=False, hb=False, control=False)
-    client.execute(code, silent=True)
-    client.stop_channels()
 
 
 def execute(

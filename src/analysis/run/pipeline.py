@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import filelock
 
@@ -29,6 +29,9 @@ from analysis.run import notebook, parameters, publish, stopping
 from analysis.run import stage as runs
 from analysis.run.progress import Progress
 from analysis.run.stage import FACTS, STAGES
+
+if TYPE_CHECKING:
+    from analysis.run.kernels import Kernels
 
 LONGEST = ("03_lifetime_value", "04_churn")  # begun first, so that the shorter ones run beside them
 
@@ -147,11 +150,13 @@ def _execute(this: Run, redo: set[str], jobs: int) -> None:
     """Run the stages, side by side where they do not need one another; a failure lets those under
     way end.
     """
+    from analysis.run.kernels import Kernels
+
     threads = max(1, (os.cpu_count() or 1) // jobs)  # more would only wait
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     waiting, running = sorted(STAGES, key=lambda s: s not in LONGEST), set[Future[None]]()
     this.progress.begin(waiting)
-    with notebook.Kernels(jobs) as kernels, ThreadPoolExecutor(jobs) as pool:
+    with Kernels(jobs) as kernels, ThreadPoolExecutor(jobs) as pool:
         try:
             while waiting or running:
                 for stage in [s for s in waiting if all(n in this.stages for n in STAGES[s][0])]:
@@ -165,12 +170,13 @@ def _execute(this: Run, redo: set[str], jobs: int) -> None:
             raise
         except BaseException:  # stopped: kernels that were about to start have to end, too
             pool.shutdown(wait=False, cancel_futures=True)
-            while wait(running, timeout=0.1).not_done:
+            while not all(each.done() for each in running):
                 stopping.end_children()
+                time.sleep(0.1)
             raise
 
 
-def _stage(this: Run, stage: str, redo: bool, kernels: notebook.Kernels) -> None:
+def _stage(this: Run, stage: str, redo: bool, kernels: "Kernels") -> None:
     """Take the stage's result if it is there, whole and unchanged, else make it."""
     name = f"{stage}-{this.fingerprints[stage]}"
     there = [] if redo else [f for f in sorted(this.folder.glob(f"{name}-*")) if _is_whole(f)]
@@ -196,7 +202,7 @@ def _files(folder: Path) -> dict[str, Any]:
     return {Path(path).relative_to(folder).as_posix(): facts for path, facts in found}
 
 
-def _make(this: Run, stage: str, folder: Path, kernels: notebook.Kernels) -> str:
+def _make(this: Run, stage: str, folder: Path, kernels: "Kernels") -> str:
     """Execute a notebook into a folder that gets its name only when everything in it is checked."""
     began = time.monotonic()
     part = folder.with_name(f"{folder.name}.part")
