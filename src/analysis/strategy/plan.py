@@ -267,15 +267,15 @@ def decisions(actions: pd.DataFrame) -> list[tuple[str, dict[str, object]]]:
 def _decision(row: pd.Series) -> str:
     if row.gain > 0:
         return N_(
-            "{action:text}: reach {customers:int} customers by {due:date} ({channel:word},"
-            " {owner:word}) for {cost:money}. Expected to bring {expected_value:money}; it pays"
+            "{action:text}. Customers to reach: {customers:int}, by {due:date} ({channel:word},"
+            " {owner:word}), for {cost:money}. Expected to bring {expected_value:money}; it pays"
             " from {break_even:short} extra orders of 100 customers, and {effect:short} are counted"
             " on: {proof:text}."
         )
     return N_(
-        "{action:text}: {customers:int} customers by {due:date} ({channel:word}, {owner:word}) for"
-        " {cost:money}, though it is expected to bring only {expected_value:money}: it is done for"
-        " the relationship, or not at all."
+        "{action:text}. Customers to reach: {customers:int}, by {due:date} ({channel:word},"
+        " {owner:word}), for {cost:money}, though it is expected to bring only"
+        " {expected_value:money}: it is done for the relationship, or not at all."
     )
 
 
