@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import nbformat
 import openpyxl
 import pandas as pd
 import pytest
@@ -70,6 +71,14 @@ def test_the_manifest_says_what_was_run(inside: Path) -> None:
     stages = manifest["stages"].values()
     assert all(stage["peak_mb"] > 0 and stage["seconds"] > 0 for stage in stages)
     assert {"pandas", "duckdb", "Python"} <= set(manifest["versions"])
+
+
+def test_every_notebook_begins_with_nothing(inside: Path) -> None:
+    """Though a kernel performs several: its cells are numbered from one."""
+    for name, facts in runs.published("shop")["stages"].items():  # type: ignore[index]
+        done = nbformat.read(inside / facts["folder"] / f"{name}.ipynb", as_version=4)
+        counts = [cell.execution_count for cell in done.cells if cell.cell_type == "code"]
+        assert counts == list(range(1, len(counts) + 1)), name
 
 
 def test_pages_stand_alone_and_have_their_pictures(inside: Path) -> None:

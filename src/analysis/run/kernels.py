@@ -14,7 +14,7 @@ from analysis.files import ROOT
 
 # What most notebooks wait for: a kernel imports it while it has nothing else to do.
 WARM = "import analysis.run.stage, analysis.report.charts, analysis.models.churn"
-AFRESH = "get_ipython().reset()"
+AFRESH = "import gc; get_ipython().reset(); gc.collect()"
 
 
 class _Client(AsyncKernelClient):
@@ -31,20 +31,21 @@ class Kernel(AsyncKernelManager):
         # What libraries print past Python is of no use to who waits for the run.
         quiet = {"stdout": subprocess.DEVNULL, "extra_arguments": ["--log-level=50"]}
         run_sync(self.start_kernel)(cwd=str(ROOT), **quiet)
-        self.say(WARM)
+        self.aside = self.blocking_client()
+        self.aside.start_channels(iopub=False, stdin=False, hb=False, control=False)
+        self.aside.execute(WARM, silent=True)
 
     def client(self, **options: Any) -> Any:
         self.connected = super().client(**options)
         return self.connected
 
-    def say(self, code: str) -> None:
-        """Have code executed before anything else, without waiting for it."""
-        client = self.blocking_client()
-        client.start_channels(iopub=False, stdin=False, hb=False, control=False)
-        client.execute(code, silent=True)
-        client.stop_channels()
+    def afresh(self) -> None:
+        """Forget the notebook, its variables and the numbers of its cells."""
+        self.connected.stop_channels()
+        self.aside.execute(AFRESH, silent=True, reply=True, timeout=60)
 
     def end(self) -> None:
+        self.aside.stop_channels()
         run_sync(self.shutdown_kernel)(now=True)
 
 
@@ -80,10 +81,9 @@ class Kernels:
         kernel = self._idle.pop(0)
         try:
             yield kernel
+            kernel.afresh()
         except BaseException:
             kernel.connected.stop_channels()
             kernel.end()
             raise
-        kernel.connected.stop_channels()
-        kernel.say(AFRESH)
         self._idle.append(kernel)
