@@ -76,6 +76,17 @@ def test_a_notebook_reads_like_an_article(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_columns_of_tables_have_a_heading_and_a_form(stage: str) -> None:
+    for cell in code(NOTEBOOK[stage]):
+        for call in ast.walk(ast.parse(cell.source)):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "page.table":
+                known = any(keyword.arg == "shown_as" for keyword in call.keywords)
+                columns = call.args[2].elts if isinstance(call.args[2], ast.List) else []
+                named = {column.value for column in columns if isinstance(column, ast.Constant)}
+                assert known or not named - set(schema.SHOWN), cell.id
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_cells_can_be_run_again(stage: str) -> None:
     """Nothing that was imported or given as a parameter gets another meaning."""
     cells = code(NOTEBOOK[stage])
