@@ -35,7 +35,8 @@ def test_messages_are_collected_from_where_they_stand(tmp_path):
     (package / "t.html.j2").write_text('{{ say("Of {who}", who=1) }}{{ other("no") }}')
     (notebooks / "1.ipynb").write_text(
         '{"cells": [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": "## All\\nof'
-        ' it"},{"cell_type": "code", "id": "b", "metadata": {}, "source":'
+        ' it"},{"cell_type": "markdown", "id": "c", "metadata": {"tags": ["analyst"]}, "source":'
+        ' "no"},{"cell_type": "code", "id": "b", "metadata": {}, "source":'
         ' "page.caveat(\\"careful\\")","outputs": [], "execution_count": null}],"metadata": {},'
         ' "nbformat": 4, "nbformat_minor": 5}'
     )

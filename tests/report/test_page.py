@@ -236,6 +236,7 @@ def notebook():
         ),
         new_markdown_cell("## Second part\n\n### Below\n\nText.", id="second"),
         new_code_cell("never_shown", id="empty"),
+        new_markdown_cell("## never_read", id="try_this", metadata={"tags": ["analyst"]}),
     ]
     return new_notebook(cells=cells)
 
@@ -247,9 +248,10 @@ def test_a_page_holds_our_outputs_and_nothing_else(notebook):
     assert "plain" not in BeautifulSoup(html, "html.parser").get_text()
 
 
-def test_a_page_holds_no_code(notebook):
+def test_a_page_holds_no_code_and_nothing_for_analysts(notebook):
     html = report.notebook_page(notebook, FACTS)
-    assert not [code for code in ("secret_code", "more_code", "never_shown") if code in html]
+    absent = ("secret_code", "more_code", "never_shown", "never_read")
+    assert not [text for text in absent if text in html]
 
 
 def test_a_page_is_safe(notebook):

@@ -61,6 +61,8 @@ def test_a_notebook_reads_like_an_article(stage: str) -> None:
     assert ids[-1] == "summary" and "save" in ids and len(set(ids)) == len(ids)
     texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     assert 2 <= sum(text.startswith("## ") for text in texts) <= 7
+    tried = notebook.cells[ids.index("try_this")]
+    assert tried.source.startswith("## Try this\n") and page.is_for_analysts(tried)
     for text in texts:
         prose = re.sub("`[^`]*`", "", text)
         assert not re.search(r"\d{3,}|\$\d", prose), "a number that a run could change"

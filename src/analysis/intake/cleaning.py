@@ -17,7 +17,7 @@ from analysis.customers import is_return
 from analysis.errors import InputError, RunError
 from analysis.intake.dataset import Dataset
 from analysis.intake.parsing import MONEY
-from analysis.report.text import N_, say
+from analysis.report.text import N_, labelled
 
 EARLIEST, LATEST = dt.date(1970, 1, 1), dt.date(2100, 1, 1)  # a date outside is a typing error
 # A day so long after the one before, with so few lines from there on, is mistyped.
@@ -83,7 +83,7 @@ RULES = (
     _repeats("repeats_customer", N_("repeats a customer's profile"), "customer_id", "customers"),
     _repeats("repeats_product", N_("repeats a product"), "product", "products"),
 )
-say.labels.update({rule.reason: rule.label for rule in RULES})
+labelled({rule.reason: rule for rule in RULES})
 
 
 def judge(typed: Table, as_of: dt.date, table: str = "transactions") -> Table:

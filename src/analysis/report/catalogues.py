@@ -22,6 +22,7 @@ from jinja2.ext import extract_from_ast
 from analysis import schema
 from analysis.files import ROOT
 from analysis.report import text
+from analysis.report.page import is_for_analysts
 from analysis.report.text import LOCALE
 
 COMPLETE: tuple[str, ...] = ()  # languages of which a message that is missing fails the tests
@@ -47,7 +48,8 @@ def _everywhere(root: Path) -> Iterator[Found]:
         sources = [content]
         if path.suffix == ".ipynb":
             cells = nbformat.reads(content, as_version=4).cells
-            yield from ((c.source, "", where) for c in cells if c.cell_type == "markdown")
+            told = (c for c in cells if c.cell_type == "markdown" and not is_for_analysts(c))
+            yield from ((cell.source, "", where) for cell in told)
             sources = [c.source for c in cells if c.cell_type == "code"]
         for call in (node for source in sources for node in ast.walk(ast.parse(source))):
             if isinstance(call, ast.Call):

@@ -125,7 +125,7 @@ CRMS = {
     ),
 }
 CLASSES = ("rfm_segment", "tier", "stage", "risk_band")
-TAKEN = (*CLASSES, "churn_risk", "clv", "action", "due", "arm", "consent")
+TAKEN = (*CLASSES, "churn_risk", "clv", "action", "due", "arm", "may_contact")
 WIDE = dict(zip('"|<>', "＂｜＜＞", strict=True))  # the same to a reader
 
 
@@ -148,11 +148,10 @@ def crm_updates(word: Callable[[str], str], *tables: pd.DataFrame) -> pd.DataFra
         found["churn_percent"] = (found.pop("churn_risk").astype(float) * 100).round(1)
     if "clv" in found:
         found["clv"] = found.clv.astype(float).round(2)
-    held_back, found["may_contact"] = False, True
+    held_back = False
     if "arm" in found:
         held_back = found["held_back"] = found.pop("arm").eq("control").fillna(False).astype(bool)
-    if "consent" in found:
-        found["may_contact"] = found.pop("consent").eq(True).fillna(False).astype(bool)
+    found["may_contact"] = found.may_contact if "may_contact" in found else True
     if "action" in found:
         reason = found.action.astype(object).mask(held_back, word("held_back"))
         found["action"] = reason.mask(~found.may_contact, word("no_consent"))

@@ -182,6 +182,11 @@ def title(notebook: "NotebookNode") -> str:
     return say.translated(notebook.cells[0].source).splitlines()[0].lstrip("# ").strip()
 
 
+def is_for_analysts(cell: "NotebookNode") -> bool:
+    """Whether a cell is left out of the page, as what to try in JupyterLab."""
+    return "analyst" in cell.metadata.get("tags", ())
+
+
 def notebook_page(notebook: "NotebookNode", facts: dict[str, Any]) -> str:
     """An executed notebook as a page of its own: text and results, no code."""
     renderer = _Markdown()
@@ -191,6 +196,7 @@ def notebook_page(notebook: "NotebookNode", facts: dict[str, Any]) -> str:
         if cell.cell_type == "markdown"
         else _own_outputs(cell)
         for cell in notebook.cells
+        if not is_for_analysts(cell)
     ]
     parts.insert(1, _fragment("contents", say("Contents"), renderer.sections))
     return page(title(notebook), "\n".join(parts), facts, home="index.html")

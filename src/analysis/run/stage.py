@@ -26,6 +26,7 @@ from analysis.files import ROOT, home, processed
 from analysis.intake import cleaning, store
 from analysis.intake import dataset as dataset_file
 from analysis.intake.dataset import Dataset
+from analysis.models.history import may_contact
 from analysis.report import exports
 from analysis.report.page import Page
 from analysis.report.text import say
@@ -238,10 +239,10 @@ class Stage:
 
     def export_updates(self, *found: pd.DataFrame) -> pd.DataFrame:
         """Lists that bring what was found to CRM systems, beside the pages; returns their rows."""
-        profiles = self.expression("profiles")
-        recorded = self.has("profiles") and "consent" in profiles.columns
-        consent = [profiles[["customer_id", "consent"]].to_pandas()] if recorded else []
-        updates = exports.crm_updates(say.word, *found, *consent)
+        allowed = found[0][["customer_id"]].assign(
+            may_contact=may_contact(self.profiles(), found[0].customer_id)
+        )
+        updates = exports.crm_updates(say.word, *found, allowed)
         for crm in exports.CRMS:
             exports.write_updates(updates, crm, self.folder / "pages")
         return updates

@@ -265,8 +265,8 @@ def telling(table: pd.DataFrame) -> list[tuple[str, dict[str, object]]]:
         text = N_(
             "Campaign {campaign_id:word} is too small to prove what is hoped for: with"
             " {customers:int} customers, {control:int} of them held back,"
-            " {detectable_effect:number} extra orders per customer would be found in four cases of"
-            " five, and {smallest_effect:number} are hoped for; that takes {needed:int} customers."
+            " {detectable_effect:short} extra orders per customer would be found in four cases of"
+            " five, and {smallest_effect:short} are hoped for; that takes {needed:int} customers."
         )
         said.append((text, {"customers": row["treated"] + row["control"]} | row))
     if len(exempt):
