@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.customers import has_ordered
 from analysis.intake.dataset import Dataset
 from analysis.report.text import N_
 from analysis.schema import INTEGER, STAGES, TEXT, Column
@@ -118,7 +119,7 @@ def lifecycle(
     lost = lost_days or np.maximum(silent, np.ceil(least))
     limits = {"silent_after_days": np.minimum(silent, lost), "lost_after_days": lost}
     made = pd.DataFrame(limits, people.index).clip(lower=1)
-    made = made.where(people.orders > 0).astype("Int64")
+    made = made.where(has_ordered(people)).astype("Int64")
     tests = {
         "prospect": people.orders == 0,
         "lost": people.recency_days > made.lost_after_days,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.customers import has_ordered
 from analysis.intake.dataset import Dataset
 from analysis.report.text import N_
 from analysis.schema import INTEGER, NUMBER, TEXT, Column
@@ -94,7 +95,7 @@ def rfm(
     """
     cut = {"recency": (), "frequency": (), "money": ()} | dict(cuts or {})
     weigh = {"recency": 1.0, "frequency": 1.0, "money": 1.0} | dict(weights or {})
-    bought = people[people.orders > 0]
+    bought = people[has_ordered(people)]
     r = score(-bought.recency_days, scores, [-days for days in reversed(cut["recency"])])
     f = score(bought.window_orders, scores, cut["frequency"])
     m = score(bought.window_revenue, scores, cut["money"])

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
+from analysis.customers import has_ordered
 from analysis.models import history
 from analysis.models.history import Records
 from analysis.report import privacy
@@ -124,7 +125,7 @@ def _portfolio(
         strategic=facts.tier == "strategic",
         new_customers=pd.to_datetime(facts.first_order).between(after, str(as_of), "right"),
         value_at_risk=facts.expected_loss.where(kept),
-        orders_each=facts.window_orders.where(facts.orders > 0),
+        orders_each=facts.window_orders.where(has_ordered(facts)),
         mean_risk=facts.churn_risk.where(kept),
     )
     grouped = facts.groupby(of.reindex(facts.index).to_numpy())
