@@ -21,7 +21,7 @@ JANUARY = dt.date(2024, 1, 1)
 PLAIN = Loyalty(
     points=1, point_value=0.01, expiry_days=10, redeemed=0.7, levels=[Level(name="one")]
 )
-FLOW = ["earned", "taken_back", "redeemed", "expired", "outstanding"]
+FLOW = ["earned", "taken_back", "ended", "outstanding"]
 
 
 def day(number):
@@ -130,14 +130,13 @@ def test_accounts_are_those_of_a_simulation_day_by_day(ledger, lines, at, expiry
 
 
 @settings(max_examples=6)
-@given(LINES, st.integers(1, 70), st.floats(0, 1))
-def test_no_points_are_below_zero_and_none_is_lost(ledger, lines, at, redeemed):
-    programme = Loyalty(expiry_days=9, redeemed=redeemed)
-    held = loyalty.holdings(ledger(log_of(*lines)), day(at), programme)
-    assert (held[[*FLOW, "year_points"]] >= 0).all(axis=None)
-    assert held.earned.tolist() == pytest.approx(held[FLOW[1:]].sum(axis=1).tolist())
-    for row in held.itertuples():
-        assert row.redeemed * (1 - redeemed) == pytest.approx(row.expired * redeemed)
+@given(LINES, st.integers(1, 70))
+def test_no_points_are_below_zero_and_none_is_lost(ledger, lines, at):
+    flow = loyalty.accounts(ledger(log_of(*lines)), day(at), 9).to_pandas()[FLOW]
+    assert (flow >= 0).all(axis=None)
+    assert flow.earned.tolist() == pytest.approx(flow[FLOW[1:]].sum(axis=1).tolist())
+    held = loyalty.holdings(ledger(log_of(*lines)), day(at), PLAIN)
+    assert (held[["outstanding", "year_points"]] >= 0).all(axis=None)
 
 
 @settings(max_examples=3)
@@ -155,8 +154,8 @@ def test_neither_later_lines_nor_their_order_matter(ledger, lines, later, random
 
 def test_cents_do_not_drift(ledger):
     lines = [("a", JANUARY, Decimal("0.1"))] * 3 + [("a", day(2), Decimal("-0.3"))]
-    held = loyalty.holdings(ledger(lines), day(3), PLAIN)
-    assert held[FLOW].iloc[0].tolist() == [0.3, 0.3, 0, 0, 0]
+    found = loyalty.accounts(ledger(lines), day(3), 10).to_pandas()
+    assert found[FLOW].iloc[0].tolist() == [0.3, 0.3, 0, 0]
 
 
 @settings(max_examples=4)
@@ -188,8 +187,7 @@ def test_points_worth_and_level_make_the_points(ledger):
     held = loyalty.holdings(log, day(31), programme).set_index("customer_id")
     assert held.level.to_dict() == {"a": "x", "b": "y"}
     assert held[["window_spend", "year_spend", "year_points"]].loc["a"].tolist() == [10, 10, 20]
-    assert held.loc["a", FLOW].tolist() == [180, 0, 120, 40, 20]
-    assert held.loc["b", FLOW].tolist() == [200, 80, 0, 0, 120]
+    assert held.outstanding.to_dict() == {"a": 20, "b": 120}
     assert held.loc["b", "year_points"] == 120
 
 
@@ -394,7 +392,7 @@ def test_without_money_nothing_is_told_and_nothing_breaks(money):
     )
     log = ibis.memtable(pa.Table.from_pylist(rows, pa.schema(columns.items())))
     found = loyalty.holdings(log, day(31), Loyalty())
-    assert found.empty and list(found) == loyalty.HOLDINGS
+    assert found.empty and list(found) == loyalty.HELD
     assert loyalty.by_level(found, Loyalty()).empty
     total = cost(found, Loyalty())
     assert total.keys() == cost(HELD, PROGRAMME).keys()
@@ -405,7 +403,7 @@ def test_without_money_nothing_is_told_and_nothing_breaks(money):
 
 def test_only_returns_earn_and_cost_nothing(ledger):
     found = loyalty.holdings(ledger(log_of(("a", 1, -50))), day(5), Loyalty())
-    assert found[FLOW].to_numpy().tolist() == [[0] * 5]
+    assert found[["year_points", "outstanding"]].to_numpy().tolist() == [[0, 0]]
     total = cost(found, Loyalty())
     assert (total["cost"], total["liability"], total["lift"]) == (0, 0, 0)
     assert pd.isna(total["assumed"])

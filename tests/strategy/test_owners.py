@@ -91,7 +91,7 @@ def test_owners_are_shown_without_their_addresses_and_no_two_alike(monkeypatch):
         "  ",
         "13812345678",
     ]
-    found = owners.groups(*owned(*names))
+    found = owners.looking_after(*owned(*names))
     assert found.tolist() == [
         "anna 1",
         "anna 1",
@@ -104,16 +104,9 @@ def test_owners_are_shown_without_their_addresses_and_no_two_alike(monkeypatch):
     assert found.index.tolist() == [str(n) for n in range(7)]
 
 
-def test_customers_without_a_profile_have_no_owner_and_classes_stay_as_they_are():
+def test_customers_without_a_profile_have_no_owner():
     records, _ = owned("x")
-    assert owners.groups(records, pd.Series(["0", "new"])).tolist() == ["x", NOBODY]
-    team = Records(
-        records.transactions, profiles=made([("0", "North@home"), ("1", None)], "customer_id team")
-    )
-    assert owners.groups(team, pd.Series(["0", "1"]), "team").tolist() == [
-        "north@home",
-        "unknown",
-    ]
+    assert owners.looking_after(records, pd.Series(["0", "new"])).tolist() == ["x", NOBODY]
 
 
 def test_where_nobody_is_recorded_there_is_no_scorecard():
@@ -229,15 +222,6 @@ def test_a_scorecard_by_hand():
     assert all_history.new_customers.tolist() == [3, 2, 0]
     assert all_history.follow_ups_due.tolist() == [2, 2, 1]
     schema.conform("scorecard", card.reset_index())
-
-
-def test_the_same_by_any_column_of_the_profiles():
-    records, *rest = company()
-    card = owners.scorecard(records, *rest, by="team").set_index("team")
-    assert card.customers.to_dict() == {"N": 2, "S": 2, "unknown": 2}
-    assert card.revenue.to_dict() == {"N": 100, "S": 70, "unknown": 20}
-    assert card.index[-1] == "unknown"
-    assert card.actual.sum() == 2
 
 
 @given(

@@ -21,25 +21,13 @@ from analysis.report.text import N_
 YEAR = 365  # days of which costs are told
 # On the same day points expire first: what a return takes back is taken of those still there.
 EXPIRES, TAKEN_BACK = 0, 1
-ACCOUNT = ["earned", "taken_back", "redeemed", "expired", "outstanding"]
-HOLDINGS = ["customer_id", "level", "window_spend", "year_spend", "year_points", *ACCOUNT]
+HELD = ["customer_id", "level", "window_spend", "year_spend", "year_points", "outstanding"]
 SUMMED = ["customers", "revenue", "points_cost", "benefit_cost", "cost", "liability", "breakage"]
 BY_LEVEL = ["level", *SUMMED, "revenue_share", "break_even", "assumed_lift", "brought", "gain"]
 
 
-def turnover(transactions: Table, as_of: dt.date) -> Table:
-    """One row per customer and day on or before `as_of` with money: sold, back (money of the lines
-    above and below zero).
-    """
-    past = transactions.filter(_.day <= as_of, _.amount.notnull())
-    return past.group_by("customer_id", "day").agg(
-        sold=ibis.greatest(_.amount, 0).sum(), back=ibis.greatest(-_.amount, 0).sum()
-    )
-
-
-def ended(days: Table, as_of: dt.date, expiry_days: int) -> Table:
-    """customer_id, ended: money whose points had come to their end by `as_of`, redeemed or expired;
-    `days` as from turnover.
+def _ended(days: Table, as_of: dt.date, expiry_days: int) -> Table:
+    """customer_id, ended: money whose points had come to their end by `as_of`, redeemed or expired.
 
     What expires first is used first. So at the end of a day's points all that was earned up to that
     day is gone: what returns had not taken back by then has ended. The largest of these sums is
@@ -70,14 +58,17 @@ def accounts(transactions: Table, as_of: dt.date, expiry_days: int, window_days:
     all). Returns that take back more than there is leave a debt, which points earned later pay
     first; none is below zero.
     """
-    days = turnover(transactions, as_of)
+    past = transactions.filter(_.day <= as_of, _.amount.notnull())
+    days = past.group_by("customer_id", "day").agg(
+        sold=ibis.greatest(_.amount, 0).sum(), back=ibis.greatest(-_.amount, 0).sum()
+    )
     sums = days.group_by("customer_id").agg(
         earned=_.sold.sum(),
         back=_.back.sum(),
         year_spend=_net(days, as_of, YEAR),
         window_spend=_net(days, as_of, window_days),
     )
-    whole = sums.join(ended(days, as_of, expiry_days), "customer_id")
+    whole = sums.join(_ended(days, as_of, expiry_days), "customer_id")
     whole = whole.mutate(taken_back=ibis.least(_.back, _.earned - _.ended))
     exact = whole.mutate(outstanding=_.earned - _.ended - _.taken_back).drop("back")
     money = {name: exact[name].cast("float64") for name in exact.columns if name != "customer_id"}
@@ -109,23 +100,16 @@ def holdings(
     """What each customer would hold on `as_of` had the programme always run at today's level; no
     rows where there is no money.
 
-    Columns: customer_id, level (by window_spend), window_spend, year_spend (net money of the last
-    `window_days` days, 0: of all, and of the last YEAR), year_points (of year_spend), and of the
-    points ever earned: earned = taken_back + redeemed + expired + outstanding. Redeemed is the
-    assumed share of the points that have come to their end.
+    Columns: customer_id, level (by window_spend), window_spend, year_spend (net money, as in
+    accounts), year_points (of year_spend), outstanding (points).
     """
     found = accounts(transactions, as_of, programme.expiry_days, window_days).to_pandas()
     level = levels(found.window_spend, programme)
     times = {one.name: one.multiplier * programme.points for one in programme.levels}
     each = level.map(times).astype(float)
-    points = found[["earned", "taken_back", "ended", "outstanding"]].mul(each, axis=0)
-    return found.assign(
-        level=level,
-        year_points=found.year_spend.clip(lower=0) * each,
-        **points,
-        redeemed=points.ended * programme.redeemed,
-        expired=points.ended * (1 - programme.redeemed),
-    )[HOLDINGS]
+    points = {"year_points": found.year_spend.clip(lower=0) * each}
+    points["outstanding"] = found.outstanding * each
+    return found.assign(level=level, **points)[HELD]
 
 
 def by_level(held: pd.DataFrame, programme: Loyalty, margin: float = 1.0) -> pd.DataFrame:
@@ -158,7 +142,7 @@ def by_level(held: pd.DataFrame, programme: Loyalty, margin: float = 1.0) -> pd.
     table["liability"] = table.outstanding * value
     table["breakage"] = table.points * programme.point_value - table.points_cost
     left = table.revenue * margin - table.points_cost
-    table["break_even"] = [break_even(*row) for row in zip(table.cost, left, strict=True)]
+    table["break_even"] = list(map(break_even, table.cost, left))
     table["assumed_lift"] = each.lift
     table["brought"] = each.lift * left
     table["gain"] = table.brought - table.cost

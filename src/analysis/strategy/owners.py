@@ -1,12 +1,11 @@
-"""How account owners, or teams, fare: what they look after, what they did, and whether more of
-their customers left than their risk foretold.
+"""How account owners fare: what they look after, what they did, and whether more of their customers
+left than their risk foretold.
 """
 
 import datetime as dt
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from ibis import _
 
@@ -15,8 +14,9 @@ from analysis.models import history
 from analysis.models.history import Records
 from analysis.report import privacy
 from analysis.report.text import N_
+from analysis.segments.segmentation import first_that_holds
 from analysis.strategy.complaints import closing_recorded
-from analysis.strategy.retention import nobody, retention
+from analysis.strategy.retention import NOBODY, retention
 
 if TYPE_CHECKING:  # it takes a second to import, which the page of the strategy would wait for
     from analysis.models.churn import Trial
@@ -39,29 +39,25 @@ def predicted(trial: "Trial") -> pd.DataFrame:
     return table[origin.active].reset_index(drop=True)
 
 
-# Who looks after whom
-def groups(records: Records, customer_ids: pd.Series, by: str = "owner") -> pd.Series:
-    """The owner of each customer, by customer_id, or the class of another column of the profiles;
-    as `nobody` where none is recorded. Empty where the profiles know none at all.
+def looking_after(records: Records, customer_ids: pd.Series) -> pd.Series:
+    """The owner of each customer, by customer_id, NOBODY where none is recorded; empty where the
+    profiles know none at all.
 
     Owners are named as privacy.shown_staff does, and numbered where two would have one name. E-mail
     addresses are the same whatever the case of their letters.
     """
-    people = records.profile_columns(by).set_index("customer_id")
-    said = people.get(by, pd.Series(dtype="str")).astype("str").str.strip()
+    people = records.profile_columns("owner").set_index("customer_id")
+    said = people.get("owner", pd.Series(dtype="str")).astype("str").str.strip()
     said = said.mask(said == "").dropna()
     if said.empty:
-        return pd.Series(dtype="str", name=by)
+        return said
     said = said.where(~said.str.contains("@"), said.str.lower())
-    if by == "owner":
-        names = pd.Series({name: privacy.shown_staff(name) for name in sorted(said.unique())})
-        number = (names.groupby(names).cumcount() + 1).astype("str")
-        said = said.map(names.where(~names.duplicated(keep=False), names + " " + number))
-    index = pd.Index(customer_ids, name="customer_id")
-    return said.reindex(index).fillna(nobody(by)).rename(by)
+    names = pd.Series({name: privacy.shown_staff(name) for name in sorted(said.unique())})
+    number = (names.groupby(names).cumcount() + 1).astype("str")
+    said = said.map(names.where(~names.duplicated(keep=False), names + " " + number))
+    return said.reindex(pd.Index(customer_ids, name="customer_id")).fillna(NOBODY)
 
 
-# The table
 def scorecard(
     records: Records,
     customers: pd.DataFrame,
@@ -72,34 +68,30 @@ def scorecard(
     days: int = 91,
     window_days: int = 365,
     due: pd.DataFrame | None = None,
-    by: str = "owner",
 ) -> pd.DataFrame:
-    """One row per owner (or class of another column `by` of the profiles), those with most revenue
-    first; empty where the profiles know none. Customers without are one row, `nobody`, the last.
-    `customers`, `matrix`, `churn`: the tables; `held` as from `predicted`; `due`: customer_id,
-    overdue_days, what (as in the table `care`, of which follow_up counts).
+    """The table `scorecard`: a row for each owner, those with most revenue first, customers without
+    (NOBODY) the last; no rows where the profiles know no owner.
 
-    Columns: `by` and those of the table `scorecard`. follow_ups are of the last `days` days,
-    new_customers of the last `window_days` (0: of all history), tickets and answers of a year. What
-    is not recorded is nan.
+    `customers`, `matrix`, `churn`: the tables; `held` as from `predicted`; `due`: the table `care`.
+    follow_ups are of the last `days` days, new_customers of the last `window_days` (0: of all
+    history), tickets and answers of a year. What is not recorded is nan.
     """
-    of = groups(records, matrix.customer_id, by)
+    of = looking_after(records, matrix.customer_id)
     parts = [
         _portfolio(customers, matrix, churn, of, as_of, window_days),
-        _activity(records, of, as_of, days),
-        _due(due, of),
+        _activity(records, of, as_of, days, due),
         retention(held, of),
     ]
-    table = pd.concat([part.rename_axis(by) for part in parts], axis=1)
+    table = pd.concat(parts, axis=1)
     # of nobody's a past customer who is unknown now
     table = table[table.customers.notna() & bool(len(of))]
     table = table.astype({"customers": "int64", "strategic": "int64", "new_customers": "int64"})
     table["beyond_chance"] = table.beyond_chance.eq(True)
     table["standing"] = standing(table)
-    order = table.assign(last=table.index == nobody(by), name=table.index).sort_values(
+    order = table.assign(last=table.index == NOBODY, name=table.index).sort_values(
         ["last", "revenue", "customers", "name"], ascending=[True, False, False, True]
     )
-    return table.loc[order.index].reset_index(names=by)
+    return table.loc[order.index].reset_index(names="owner")
 
 
 def _portfolio(
@@ -110,13 +102,11 @@ def _portfolio(
     as_of: dt.date,
     window_days: int,
 ) -> pd.DataFrame:
-    """Customers and their worth by group."""
+    """Customers and their worth by owner."""
     facts = matrix[["customer_id", "tier", "revenue"]].set_index("customer_id")
-    for frame, columns in (
-        (customers, ["orders", "first_order", "window_orders"]),
-        (churn, ["churn_risk", "expected_loss", "lost"]),
-    ):
-        facts = facts.join(frame.set_index("customer_id")[columns])
+    ordered = customers.set_index("customer_id")[["orders", "first_order", "window_orders"]]
+    leaving = churn.set_index("customer_id")[["churn_risk", "expected_loss", "lost"]]
+    facts = facts.join([ordered, leaving])
     since = pd.Timestamp(as_of) - pd.Timedelta(days=window_days)
     after = since if window_days else pd.Timestamp.min
     kept = facts.lost.eq(False)
@@ -134,11 +124,11 @@ def _portfolio(
     return counts.join([money, grouped[["orders_each", "mean_risk"]].mean()])
 
 
-def _activity(records: Records, of: pd.Series, as_of: dt.date, days: int) -> pd.DataFrame:
-    """follow_ups, open_tickets, answers, satisfaction by group; nan where there are no such
-    records.
-    """
-    columns = ["follow_ups", "open_tickets", "answers", "satisfaction"]
+def _activity(
+    records: Records, of: pd.Series, as_of: dt.date, days: int, due: pd.DataFrame | None
+) -> pd.DataFrame:
+    """What was done and is due, by owner; nan where there are no such records."""
+    columns = ["follow_ups", "open_tickets", "answers", "satisfaction", "follow_ups_due", "overdue"]
     table = pd.DataFrame(index=sorted(of.unique()), columns=columns, dtype=float)
     if records.interactions is not None:
         contacts = history.staff_contacts(records.interactions, as_of)
@@ -153,30 +143,24 @@ def _activity(records: Records, of: pd.Series, as_of: dt.date, days: int) -> pd.
         if "satisfaction" in said:
             answered = said.satisfaction.groupby(of)
             table["answers"], table["satisfaction"] = answered.count(), answered.mean()
-    return table
-
-
-def _due(due: pd.DataFrame | None, of: pd.Series) -> pd.DataFrame:
-    """follow_ups_due, overdue (of them) by group; nan where nobody says what is due."""
-    table = pd.DataFrame(index=sorted(of.unique()), columns=["follow_ups_due", "overdue"])
     if due is not None:
         visits = due[due.what == "follow_up"]
         mine = visits.customer_id.map(of)
-        table["follow_ups_due"] = mine.value_counts()
-        table["overdue"] = mine[visits.overdue_days > 0].value_counts()
-        table = table.fillna(0)
-    return table.astype(float)
+        for name, those in (("follow_ups_due", mine), ("overdue", mine[visits.overdue_days > 0])):
+            table[name] = those.value_counts().reindex(table.index, fill_value=0).astype(float)
+    return table
 
 
 def standing(table: pd.DataFrame) -> pd.Series:
     """more_left or fewer_left than the risks said, beyond chance; as_expected; unmeasured."""
-    chosen = [table.p.isna(), ~table.beyond_chance, table.ratio > 1]
-    tests = [test.to_numpy(bool) for test in chosen]
-    found = np.select(tests, ["unmeasured", "as_expected", "more_left"], "fewer_left")
-    return pd.Series(found, table.index, dtype="str")
+    tests = {
+        "unmeasured": table.p.isna(),
+        "as_expected": ~table.beyond_chance,
+        "more_left": table.ratio > 1,
+    }
+    return first_that_holds(tests, "fewer_left")
 
 
-# What the report says
 def findings(
     card: pd.DataFrame, held: pd.DataFrame, horizon_days: int
 ) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -214,7 +198,7 @@ def findings(
     yield text, common
     notable = known[known.beyond_chance].sort_values("p")
     furthest = notable if len(notable) else known.loc[[known.p.idxmin()]]
-    for row in furthest.rename(columns={card.columns[0]: "owner"}).to_dict("records"):
+    for row in furthest.to_dict("records"):
         yield _furthest(row), row | common
 
 

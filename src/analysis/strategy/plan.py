@@ -16,6 +16,7 @@ from analysis.report.privacy import shown_staff
 from analysis.report.text import N_, say
 from analysis.strategy.allocation import Limits
 from analysis.strategy.playbook import Playbook, rules_of
+from analysis.strategy.retention import NOBODY
 from analysis.strategy.trials import draw, draw_by_owner, seed_of, strata
 from analysis.strategy.written import in_language
 
@@ -24,7 +25,6 @@ STATUSES = ("planned", "held_back", "no_consent", "contacted_lately", "not_worth
 EFFECTS = ["effect", "effect_low", "effect_high"]
 DETAILS = ("company", "contact", "name", "title", "phone", "email")
 DELIVERS = "account_manager"  # the role whose actions account owners deliver themselves
-UNOWNED = "without_owner"  # a word: of customers whose profile names nobody who looks after them
 
 
 def effects(book: Playbook, measured: pd.DataFrame, settings: Dataset) -> pd.DataFrame:
@@ -85,7 +85,7 @@ def people(
     return rated.assign(
         order_value=order_value.fillna(order_value.median()),
         forecast=matrix.customer_id.map(value.expected_orders),
-        account_owner=known.owner.fillna(UNOWNED).to_numpy() if "owner" in known else UNOWNED,
+        account_owner=known.owner.fillna(NOBODY).to_numpy() if "owner" in known else NOBODY,
         rule=rules_of(rated, book),
         barred=np.select([refused, often], ["no_consent", "contacted_lately"], ""),
     )
@@ -191,7 +191,7 @@ def arms(people: pd.DataFrame, book: Playbook, seed: int) -> pd.Series:
     for rule in book.rules:
         mine, own = people[people.rule == rule.id], seed_of(rule.id, seed)
         if len(mine) and rule.owner == DELIVERS:
-            owners = mine.account_owner.where(mine.account_owner != UNOWNED)
+            owners = mine.account_owner.where(mine.account_owner != NOBODY)
             arm[mine.index] = draw_by_owner(mine, owners, rule.control, own)
         elif len(mine):
             arm[mine.index] = draw(mine, strata(mine), rule.control, own)
@@ -237,7 +237,7 @@ def by_owner(made: pd.DataFrame) -> pd.DataFrame:
     channel, customers, cost, expected_value, gain.
     """
     done = made[made.status == "planned"]
-    shown = {name: shown_staff(name) for name in done.account_owner.unique() if name != UNOWNED}
+    shown = {name: shown_staff(name) for name in done.account_owner.unique() if name != NOBODY}
     sums = (
         done.assign(account_owner=done.account_owner.replace(shown), customers=1)
         .groupby(["owner", "account_owner", "channel"], as_index=False)[

@@ -1,4 +1,4 @@
-"""Leavers against the risk that each customer had, by account owner or any other group.
+"""Leavers against the risk that each customer had, by account owner.
 
 Who has a difficult portfolio is not blamed for it, and small portfolios are not ranked by luck:
 intervals are exact, what a portfolio shows is drawn towards that of all, and what stands out must
@@ -10,9 +10,7 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from analysis.schema import UNKNOWN
-
-NOBODY = "without_owner"
+NOBODY = "without_owner"  # a word: of customers whose profile names nobody who looks after them
 EDGE = 1e-6  # no risk is nearer to 0 or 1
 ALARM = 0.05  # chance that anybody at all is said to differ where nobody does
 # More customers than EXACT, with a variance of leavers from SPREAD on, leave as a normal count.
@@ -20,79 +18,56 @@ EXACT, SPREAD = 1_000, 100
 TINY = 1e-300
 STEEP = 60.0  # log odds beyond which all leave, or none
 FINE = 1e-7  # log odds within which the ends of intervals are known
-RETENTION = [
-    "measured",
-    "actual",
-    "foretold_left",
-    "expected_left",
-    "ratio",
-    "low",
-    "high",
-    "shrunk",
-    "p",
-    "beyond_chance",
-]
+RETENTION = ["measured", "actual", "foretold_left", "expected_left", "ratio", "low", "high"]
+RETENTION += ["shrunk", "p", "beyond_chance"]
 
 
-def nobody(by: object) -> str:
-    """What customers without an owner, or without a class, are called."""
-    return NOBODY if by == "owner" else UNKNOWN
-
-
-def retention(held: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
-    """Leavers against the risk that was foretold, by group. `held`: customer_id, risk, left;
-    `groups` by customer_id (`nobody` for who is not in it).
+def retention(held: pd.DataFrame, owners: pd.Series) -> pd.DataFrame:
+    """Leavers against the risk that was foretold, by owner. `held`: customer_id, risk, left;
+    `owners` by customer_id (NOBODY for who is not in it).
 
     Given how many left in all: that the forecast of all went astray is no owner's doing. If all
-    owners are alike, a group's leavers then follow the Poisson-binomial distribution of its own
-    risks times that of the others' (with two groups of equal risks Fisher's). Columns: the group
+    owners are alike, an owner's leavers then follow the Poisson-binomial distribution of the own
+    risks times that of the others' (with two owners of equal risks Fisher's). Columns: the owner
     (index), measured (customers), actual (left), foretold_left (sum of risks), expected_left (given
     how many left in all; sums to them), ratio (actual over expected), low, high (95 % interval,
-    mid-P: for other odds of leaving than with the others), p (two-sided, mid-P), shrunk (see
-    `shrunk`), beyond_chance (`standing_out`). nan of a group with nobody to compare it with, or
-    where nobody or everybody left.
+    mid-P: for other odds of leaving than with the others), p (two-sided, mid-P), shrunk,
+    beyond_chance (`standing_out`). nan of an owner with nobody to compare with, or where nobody or
+    everybody left.
     """
     known = held.dropna(subset=["risk", "left"])
-    of = known.customer_id.map(groups).astype(object).fillna(nobody(groups.name)).to_numpy()
+    of = known.customer_id.map(owners).astype(object).fillna(NOBODY).to_numpy()
     chance, gone = np.clip(known.risk.to_numpy(float), EDGE, 1 - EDGE), known.left.to_numpy(bool)
-    table = pd.DataFrame.from_dict(
-        _measured(chance, gone, of), "index", columns=[*RETENTION, "variance"]
-    )
+    found, columns = _measured(chance, gone, of), [*RETENTION, "variance"]
+    table = pd.DataFrame.from_dict(found, "index", columns=columns).rename_axis("owner")
     table["foretold_left"] = pd.Series(chance).groupby(of).sum()
     table["shrunk"] = shrunk(table)
     table["beyond_chance"] = table.index.isin(standing_out(table.p, chance, gone, of))
-    table = table.rename_axis(groups.name or "owner")[RETENTION]
-    return table.astype({"measured": "int64", "actual": "int64"})
+    return table[RETENTION].astype({"measured": "int64", "actual": "int64"})
 
 
 def _measured(chance: np.ndarray, gone: np.ndarray, of: np.ndarray) -> dict[str, dict[str, float]]:
-    """The figures of each group, the log odds of the risks moved by as much for all that they
+    """The figures of each owner, the log odds of the risks moved by as much for all that they
     foretell as many leavers as there were.
     """
     if 0 < gone.sum() < len(gone):
         odds = logit(chance)
         by = brentq(lambda by: expit(odds + by).sum() - gone.sum(), -STEEP, STEEP)
         chance = expit(odds + by)
-    return {name: _of_group(chance, gone, of == name) for name in sorted(set(of))}
+    return {name: _of_owner(chance, gone, of == name) for name in sorted(set(of))}
 
 
-def _of_group(chance: np.ndarray, gone: np.ndarray, mine: np.ndarray) -> dict[str, float]:
+def _of_owner(chance: np.ndarray, gone: np.ndarray, mine: np.ndarray) -> dict[str, float]:
     counts, logs = among(chance[mine], chance[~mine], int(gone.sum()))
     actual, (expected, variance) = int(gone[mine].sum()), moments(counts, logs)
     found = {"measured": int(mine.sum()), "actual": actual, "expected_left": expected}
     if len(counts) < 2:
         return found
-    low, high = (
-        moments(counts, logs + tilt * counts)[0] / expected for tilt in tilts(counts, logs, actual)
-    )
+    ends = (moments(counts, logs + tilt * counts)[0] for tilt in tilts(counts, logs, actual))
+    found |= {name: end / expected for name, end in zip(("low", "high"), ends, strict=True)}
     below = _below(counts, logs, actual)
-    return found | {
-        "ratio": actual / expected,
-        "low": low,
-        "high": high,
-        "p": min(1.0, 2 * min(below, 1 - below)),
-        "variance": variance / expected**2,
-    }
+    found |= {"ratio": actual / expected, "variance": variance / expected**2}
+    return found | {"p": min(1.0, 2 * min(below, 1 - below))}
 
 
 # How many leave. Not scipy's poisson_binom: its probabilities vanish below 1e-308, and are tilted
@@ -173,9 +148,9 @@ def tilts(counts: np.ndarray, logs: np.ndarray, actual: int) -> tuple[float, flo
     return low, STEEP if actual == counts[-1] else end(0.025)
 
 
-# Among all groups
+# Among all owners
 def shrunk(table: pd.DataFrame) -> pd.Series:
-    """The ratio of each group drawn towards 1, the more the less its own says (empirical Bayes).
+    """Each ratio drawn towards 1, the more the less its own customers say (empirical Bayes).
 
     Prior: true ratios lie normally around 1, with the variance that is left of the observed ones
     when chance is taken away (DerSimonian & Laird 1986, around the known mean 1); without any all
@@ -190,7 +165,7 @@ def shrunk(table: pd.DataFrame) -> pd.Series:
 
 
 def standing_out(p: pd.Series, chance: np.ndarray, gone: np.ndarray, of: np.ndarray) -> list[str]:
-    """The groups that differ beyond chance, step by step (Holm 1979): any false alarm at all has a
+    """The owners who differ beyond chance, step by step (Holm 1979): any false alarm at all has a
     probability of ALARM.
 
     Who is found is taken out before the others are tested again, so that nobody stands out only
