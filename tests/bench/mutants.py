@@ -13,13 +13,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from queue import Queue
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "analysis"
 LEFT_OUT = ("samples", "report/charts")
 SECONDS = 600  # after which a fault counts as caught: it never ends
 PAIRS = (
@@ -69,11 +71,10 @@ def change(node: ast.AST) -> tuple[ast.AST, str] | None:
     return None
 
 
-def faults(root: Path) -> Iterator[Fault]:
+def faults() -> Iterator[Fault]:
     """All that could be made."""
-    package = root / "src" / "analysis"
-    for path in sorted(package.rglob("*.py")):
-        file = path.relative_to(package).as_posix()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        file = path.relative_to(PACKAGE).as_posix()
         if file.startswith(LEFT_OUT) or path.name == "__init__.py":
             continue
         for number, node in enumerate(ast.walk(ast.parse(path.read_text("utf-8")))):
@@ -95,29 +96,47 @@ def faulty(source: str, number: int) -> str:
     return ast.unparse(ast.fix_missing_locations(Put().visit(tree)))
 
 
-def tests_of(file: str, root: Path) -> Path:
-    """The tests that mirror a module, else those of its room, else those beside the rooms."""
-    path = root / "tests" / file
-    mirror = path.with_name(f"test_{path.name}")
-    return mirror if mirror.is_file() else path.parent
+@cache
+def imported(path: Path) -> set[str]:
+    """What a file imports, by dotted name: of `from a import b` both a and a.b."""
+    tree = ast.walk(ast.parse(path.read_text("utf-8")))
+    lines = [(str(n.module), n.names) for n in tree if isinstance(n, ast.ImportFrom)]
+    return {name for a, names in lines for name in (a, *(f"{a}.{b.name}" for b in names))}
+
+
+@cache
+def tests_of(file: str) -> frozenset[Path]:
+    """The tests that mirror a module. Of one without: those of its room that import it, with those
+    of the modules that do; where nothing does, all of the room.
+    """
+    module = Path(file).parent if file.endswith("__init__.py") else Path(file).with_suffix("")
+    mirror = ROOT / "tests" / module.with_name(f"test_{module.name}.py")
+    if mirror.is_file():
+        return frozenset([mirror])
+    name, room = ".".join(("analysis", *module.parts)), "".join(module.parts[:-1][:1])
+    tests = frozenset((ROOT / "tests" / room).glob("test_*.py"))
+    users = (p for p in (PACKAGE / room).rglob("*.py") if name in imported(p))
+    of_users = (tests_of(p.relative_to(PACKAGE).as_posix()) for p in users)
+    return frozenset(p for p in tests if name in imported(p)).union(*of_users) or tests
+
+
+def run(tests: Iterable[Path], tree: Path, seconds: float | None = None) -> int:
+    """Pytest's answer in a copied tree, ended by the first test that fails; small files first."""
+    call = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    environment = os.environ | {"PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1"}
+    files = sorted(tests, key=lambda path: (path.stat().st_size, path))
+    call += [str(path.relative_to(ROOT)) for path in files]
+    done = subprocess.run(call, cwd=tree, env=environment, capture_output=True, timeout=seconds)
+    return done.returncode
 
 
 def is_caught(fault: Fault, tree: Path) -> bool:
     """Whether the tests of the module fail with the fault in the copied tree."""
     path = tree / "src" / "analysis" / fault.file
     source = path.read_text("utf-8")
-    call = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-    environment = os.environ | {"PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1"}
     try:
         path.write_text(faulty(source, fault.number), "utf-8")
-        done = subprocess.run(
-            [*call, str(tests_of(fault.file, tree))],
-            cwd=tree,
-            env=environment,
-            capture_output=True,
-            timeout=SECONDS,
-        )
-        return done.returncode != 0
+        return run(tests_of(fault.file), tree, SECONDS) != 0
     except subprocess.TimeoutExpired:
         return True
     finally:
@@ -130,13 +149,15 @@ def main() -> None:
     for name, default in (("seed", 1), ("count", 150), ("jobs", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)
     asked = parser.parse_args()
-    every = list(faults(ROOT))
+    every = list(faults())
     drawn = random.Random(asked.seed).sample(every, min(asked.count, len(every)))
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(asked.jobs) as pool:
         trees: Queue[Path] = Queue()
         for number in range(asked.jobs):
             skipped = shutil.ignore_patterns(".git", ".venv", "processed", "__pycache__")
             trees.put(Path(shutil.copytree(ROOT, Path(folder) / str(number), ignore=skipped)))
+        if run(set().union(*(tests_of(fault.file) for fault in drawn)), trees.queue[0]):
+            raise SystemExit("Tests fail without any fault.")
 
         def tried(fault: Fault) -> bool:
             tree = trees.get()
