@@ -106,33 +106,6 @@ def test_owners_were_drawn_where_ten_have_several_customers_each_in_one_arm():
     assert campaigns.drawn_by(people[["arm"]]) is None
 
 
-def test_what_was_frozen_when_it_was_planned_counts(ledger):
-    """Two layers with unequal shares: without them, the layer that orders more makes an effect."""
-    ids = [f"{n:03}" for n in range(200)]
-    rows = [
-        ("A", c, DAY, "control" if n % 100 < (80 if n < 100 else 20) else "treat")
-        for n, c in enumerate(ids)
-    ]
-    log = [LONG_AGO, *[(c, on(2), "1") for c in ids[100:] + ids[:100:5]]]
-    records = Records(ledger(log), campaigns=log_of(rows))
-    frozen = pd.DataFrame(
-        {
-            "campaign_id": "A",
-            "customer_id": ids,
-            "forecast": 0.0,
-            "stratum": np.repeat(["low", "high"], 100),
-        }
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(effects, "REDRAWS", 79)
-        bare, known = (
-            campaigns.measured(records, AS_OF, SETTINGS, 1.0, design).loc[0]
-            for design in (None, frozen)
-        )
-    assert bare.orders_effect == pytest.approx(0.48)
-    assert known.orders_effect == pytest.approx(0, abs=1e-6)
-
-
 @pytest.fixture(scope="module")
 def crm(crm_demo):
     """What is measured of the invented company, and its truth by campaign."""

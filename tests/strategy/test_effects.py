@@ -17,13 +17,10 @@ def people(y, treated, **columns):
     )
 
 
-def drawn(random, n, share, layers=None):
-    """Arms by lot, of which `share` is control within each layer."""
-    layers = np.zeros(n, int) if layers is None else layers
+def drawn(random, n, share):
+    """Arms by lot, of which `share` is control."""
     treated = np.ones(n, bool)
-    for layer in np.unique(layers):
-        inside = np.flatnonzero(layers == layer)
-        treated[random.permutation(inside)[: round(share * len(inside))]] = False
+    treated[random.permutation(n)[: round(share * n)]] = False
     return treated
 
 
@@ -60,7 +57,7 @@ def test_redrawn_arms_are_all_arms_there_are():
     possible = np.array(
         [stats.ttest_ind(left[arm], left[~arm], equal_var=False).statistic for arm in arms]
     )
-    found = effects.redrawn(left, treat, np.empty((6, 0)), np.zeros(6, int), seed=0)
+    found = effects.redrawn(left, treat, np.empty((6, 0)), seed=0)
     assert len(found) == effects.REDRAWS
     assert {*found.round(6)} == {*possible.round(6)}
     often, expected = (
@@ -69,34 +66,19 @@ def test_redrawn_arms_are_all_arms_there_are():
     assert (often / expected).between(0.7, 1.4).all()
 
 
-def test_arms_are_redrawn_within_their_strata():
-    """One of two is treated in each pair, and pairs lie far apart: the difference is never that
-    between pairs.
-    """
-    left, layers = np.array([-0.5, 0.5, -1, 1, -2, 2]), np.array([0, 0, 1, 1, 2, 2])
-    found = effects.redrawn(left, np.array([1.0, 0, 0, 1, 1, 0]), np.empty((6, 0)), layers, 0)
-    sums = {round(sum(signs), 6) for signs in itertools.product((-1, 1), (-2, 2), (-4, 4))}
-    assert len({*found.round(6)}) == len(sums)
-
-
 @pytest.mark.slow
 def test_campaigns_that_do_nothing_give_one_false_alarm_in_twenty(monkeypatch):
-    """Though nine in ten spend nothing, spend is heavy-tailed, three of twenty are held back and
-    strata are of 20 customers.
-    """
-    size, layers, share = 160, 8, 0.15
+    """Though nine in ten spend nothing, spend is heavy-tailed, three of twenty are held back."""
+    size, share = 160, 0.15
     monkeypatch.setattr(
         effects, "REDRAWS", 39
     )  # the fewest that can be beyond one in twenty; more make the test no truer
     random, alarms, draws = np.random.default_rng(11), 0, 2000
     level = np.sort(random.lognormal(0, 1, size))
-    layer = np.arange(size) * layers // size
     for seed in range(draws):
         x, y = seldom(random, size, level), seldom(random, size, level)
         known = effects.covariate_columns(pd.DataFrame({"x": x}), ["x"])
-        told = effects.contrast(
-            y, drawn(random, size, share, layer).astype(float), known, layer, seed=seed
-        )
+        told = effects.contrast(y, drawn(random, size, share).astype(float), known, seed=seed)
         alarms += told["p"] <= 0.05
         assert (told["p"] <= 0.05) == (told["low"] > 0 or told["high"] < 0)
     assert 0.04 <= alarms / draws <= 0.06
@@ -124,7 +106,7 @@ def test_planted_effects_lie_within_their_intervals_nineteen_times_in_twenty(few
             seldom(random, 400, level) + own * treated,
             effects.covariate_columns(pd.DataFrame({"x": np.log(level)}), ["x"]),
         )
-        told = effects.contrast(y, treated.astype(float), known, np.zeros(400, int), seed=seed)
+        told = effects.contrast(y, treated.astype(float), known, seed=seed)
         held += told["low"] <= own.mean() <= told["high"]
     assert stats.binomtest(held, draws, 0.95).pvalue > 0.01
 
@@ -142,25 +124,6 @@ def test_cuped_takes_away_the_share_of_variance_that_the_past_explains(few_redra
         said.append(1 - (told["error"] / bare["error"]) ** 2)
     assert np.mean(said) == pytest.approx(rho**2, abs=0.02)
     assert np.var(adjusted) / np.var(plain) == pytest.approx(1 - rho**2, abs=0.12)
-
-
-def test_strata_with_unequal_shares_do_not_make_an_effect():
-    """Large customers are hardly ever held back: the bare difference is theirs, and not the
-    campaign's.
-    """
-    random = np.random.default_rng(2)
-    layer = np.repeat([0, 1], 300)
-    treated = random.random(600) < np.where(layer == 1, 0.9, 0.5)
-    y = 10 * layer + 1.0 * treated + random.normal(size=600)
-    told = effects.effect(people(y, treated, layer=layer.astype(str)), "y", [], "layer")
-    assert told["low"] < 1 < told["high"]
-    assert effects.effect(people(y, treated), "y", [])["low"] > 2
-
-
-def test_a_stratum_of_one_arm_tells_nothing():
-    frame = people([5, 6, 1, 2, 900], [1, 1, 0, 0, 1], layer=["a"] * 4 + ["b"])
-    told = effects.effect(frame, "y", [], "layer")
-    assert (told["effect"], told["treated"]) == (pytest.approx(4), 2)
 
 
 @pytest.mark.slow
@@ -188,12 +151,11 @@ def test_the_order_of_rows_and_customers_of_no_arm_do_not_matter():
         seldom(random, 200),
         drawn(random, 200, 0.3),
         x=random.normal(size=200),
-        layer=["a", "b"] * 100,
     )
-    told = effects.effect(frame, "y", ["x"], "layer", seed=1)
-    more = people([1e6], [1], x=0.0, layer="a").assign(arm="exempt", customer_id="z")
+    told = effects.effect(frame, "y", ["x"], seed=1)
+    more = people([1e6], [1], x=0.0).assign(arm="exempt", customer_id="z")
     again = effects.effect(
-        pd.concat([frame, more]).sample(frac=1, random_state=3), "y", ["x"], "layer", seed=1
+        pd.concat([frame, more]).sample(frac=1, random_state=3), "y", ["x"], seed=1
     )
     assert again == pytest.approx(told)
 
@@ -301,26 +263,22 @@ def test_imbalance_by_hand():
     distance = moved**2 / ((x - 3) ** 2).sum() / treated.var(ddof=1)
     found = effects.imbalance(people(x, treated, x=x), ["x"])
     assert found == pytest.approx(stats.chi2.sf(distance, 1))
-    pairs = people(x, treated, x=x, layer=[*"aabbcc"])
-    distance = (0.5 + 0.5 - 2) ** 2 / ((0.5 + 0.5 + 8) * 0.5)
-    assert effects.imbalance(pairs, ["x"], "layer") == pytest.approx(stats.chi2.sf(distance, 1))
     assert np.isnan(effects.imbalance(people([1.0], [1], x=1.0), ["x"]))
 
 
 @pytest.mark.slow
 def test_lots_are_called_broken_one_time_in_twenty_and_choice_nearly_always():
     random, alarms = np.random.default_rng(10), np.zeros(2)
-    layer = np.repeat(np.arange(4), 50)
     for _ in range(200):
-        x, z = random.lognormal(size=(2, 200)) + layer
+        x, z = random.lognormal(size=(2, 200))
         lot, choice = (
-            drawn(random, 200, 0.3, layer),
+            drawn(random, 200, 0.3),
             random.random(200) < np.where(x > np.median(x), 0.8, 0.5),
         )
-        frame = people(x, lot, x=x, z=z, layer=layer.astype(str))
+        frame = people(x, lot, x=x, z=z)
         chosen = frame.assign(arm=np.where(choice, "treat", "control"))
         alarms += [
-            effects.imbalance(frame, ["x", "z"], "layer") < 0.05,
+            effects.imbalance(frame, ["x", "z"]) < 0.05,
             effects.imbalance(chosen, ["x", "z"]) < 0.05,
         ]
     assert stats.binomtest(int(alarms[0]), 200, 0.05).pvalue > 0.01

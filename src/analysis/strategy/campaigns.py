@@ -24,30 +24,21 @@ from analysis.strategy.campaign_members import (
     with_untreated,
 )
 from analysis.strategy.effects import MIN_ARM, effect, holm, imbalance
+from analysis.strategy.trials import FEWEST_OWNERS
 
-FEWEST_OWNERS = 10  # of several customers each, all in one arm: then it was owners who were drawn
 FOUND = 2.8  # standard errors that an effect must have to be found in four cases of five
 OUTCOME = "orders"  # the verdict goes by it: it varies less than money, and is fixed before looking
 FEW_ORDERS = 5  # order days of the year before, from which a customer orders often
 COLUMNS = list(TABLES["campaign_effects"].columns)
 
 
-def measured(
-    records: Records,
-    as_of: dt.date,
-    settings: Dataset,
-    margin: float,
-    design: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def measured(records: Records, as_of: dt.date, settings: Dataset, margin: float) -> pd.DataFrame:
     """The table `campaign_effects`; no rows without campaigns. `margin`: the share of revenue that
-    stays; `design`: the table trial_design of earlier plans, whose strata and forecasts then count.
+    stays.
     """
     if records.campaigns is None or (people := members(records.campaigns, as_of)).empty:
         return pd.DataFrame(columns=COLUMNS)
     everybody = people.merge(records.profile_columns("owner"), "left", "customer_id")
-    if design is not None:
-        frozen = design[["campaign_id", "customer_id", "stratum", "forecast"]]
-        everybody = everybody.merge(frozen, "left", ["campaign_id", "customer_id"])
     everybody = with_untreated(everybody, records.transactions, as_of, settings.seed)
     everybody["campaigns_before"] = reached_by_others(everybody, people, -YEAR, 0)
     days = windows(people, settings)
@@ -89,14 +80,12 @@ def _judged(
     if min(treated, control if held_back else (known.arm == "control").sum()) < MIN_ARM:
         return row | {"proof": "too_small", "verdict": "not_proven"}
     if held_back:
-        strata = "stratum" if "stratum" in drawn and drawn.stratum.notna().any() else None
-        cluster, covariates = drawn_by(drawn), (*COVARIATES[:4], "forecast", *COVARIATES[4:])
+        cluster = drawn_by(drawn)
         orders, money = (
-            effect(drawn, outcome, covariates, strata, cluster, seed)
-            for outcome in (OUTCOME, "money")
+            effect(drawn, outcome, COVARIATES, cluster, seed) for outcome in (OUTCOME, "money")
         )
         row["proof"] = "random"
-        row["imbalance"] = np.nan if cluster else imbalance(drawn, COVARIATES, strata)
+        row["imbalance"] = np.nan if cluster else imbalance(drawn)
     else:
         covariates = (*COVARIATES, "campaigns_before")
         orders, money = (
@@ -112,7 +101,7 @@ def _judged(
 
 
 def drawn_by(drawn: pd.DataFrame) -> str | None:
-    """The column owner where owners were drawn: all their customers share an arm."""
+    """The column owner where owners were drawn: those of several customers have all in one arm."""
     if "owner" not in drawn:
         return None
     by_owner = drawn.groupby("owner").arm

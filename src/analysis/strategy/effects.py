@@ -45,20 +45,16 @@ def _known(frame: pd.DataFrame, covariates: Sequence[str]) -> list[str]:
     return [name for name in covariates if name in frame and frame[name].notna().any()]
 
 
-def with_both_arms(frame: pd.DataFrame, strata: str | None = None) -> pd.DataFrame:
-    """The rows of an arm, in strata of both arms, in the same order whatever that of the frame."""
-    rows = frame[frame.arm.isin(ARMS)]
-    if strata is not None:
-        rows = rows.assign(**{strata: rows[strata].fillna("–")})
-        rows = rows[rows.groupby(strata).arm.transform("nunique") == 2]
-    return rows.sort_values("customer_id", ignore_index=True)
+def in_arms(frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """The rows of an arm, in the same order whatever that of the frame, and who is treated (1)."""
+    rows = frame[frame.arm.isin(ARMS)].sort_values("customer_id", ignore_index=True)
+    return rows, (rows.arm == "treat").to_numpy(float)
 
 
 def effect(
     frame: pd.DataFrame,
     outcome: str,
     covariates: Sequence[str] = COVARIATES,
-    strata: str | None = None,
     cluster: str | None = None,
     seed: int = 0,
     level: float = 0.95,
@@ -68,14 +64,12 @@ def effect(
     told.
 
     `frame`: a customer a row, arm (treat or control), the outcome, covariates from before;
-    `strata`, `cluster`: columns. The difference of the arms, adjusted by covariates interacted with
-    the arm (Lin 2013; with the outcome's own past it is CUPED, Deng et al. 2013) and by stratum.
-    With unequal shares, strata weigh by how surely they tell. How large a t chance brings is told
-    by drawing the arms anew within strata (Wu & Ding 2021): Student's t gives three times too many
+    `cluster`: a column. The difference of the arms, adjusted by covariates interacted with the arm
+    (Lin 2013; with the outcome's own past it is CUPED, Deng et al. 2013). How large a t chance
+    brings is told by drawing the arms anew (Wu & Ding 2021): Student's t gives three times too many
     false alarms where a tenth is held back and most spend nothing. By cluster it is CR2's t.
     """
-    rows = with_both_arms(frame[frame[outcome].notna()], strata)
-    treat = (rows.arm == "treat").to_numpy(float)
+    rows, treat = in_arms(frame[frame[outcome].notna()])
     counts = {"treated": int(treat.sum()), "control": int(len(treat) - treat.sum())}
     units, clusters = min(counts.values()), None
     if units < 2:
@@ -84,35 +78,29 @@ def effect(
         alone = "–" + pd.Series(rows.index.astype("str"))  # who has none is a cluster of one
         clusters = pd.factorize(rows[cluster].fillna(alone))[0]
         units = min(len(np.unique(clusters[treat == arm])) for arm in (0, 1))
-    layers = (
-        np.zeros(len(rows), int) if strata is None else pd.factorize(rows[strata], sort=True)[0]
-    )
     known = covariate_columns(rows, covariates, units // PER_COVARIATE)
     y = rows[outcome].to_numpy(float)
-    return contrast(y, treat, known, layers, clusters, seed, level) | counts
+    return contrast(y, treat, known, clusters, seed, level) | counts
 
 
 def contrast(
     y: np.ndarray,
     treat: np.ndarray,
     known: np.ndarray,
-    layers: np.ndarray,
     clusters: np.ndarray | None = None,
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, float]:
-    """The same of arrays: outcome, arm (1 treated), columns as from covariate_columns, and the
-    numbers (from 0) of strata that hold both arms. Keys: effect, error, low, high, p.
+    """The same of arrays: outcome, arm (1 treated), columns as from covariate_columns. Keys:
+    effect, error, low, high, p.
     """
-    strata = np.eye(layers.max() + 1)[layers]
-    columns = independent(np.hstack([strata, treat[:, None], known, known * treat[:, None]]))
-    place = strata.shape[1]
+    columns = independent(_interacted(treat, known))
     if clusters is not None:
-        return cr2(y, columns, place, clusters).told(level)
-    value, error = hc2(y, columns, place)
+        return cr2(y, columns, 1, clusters).told(level)
+    value, error = hc2(y, columns, 1)
     if len(y) <= columns.shape[1] or not error > 0:
         return UNTOLD
-    chance = redrawn(y, treat, known, layers, seed)
+    chance = redrawn(y, treat, known, seed)
     # Where redraws are too few for a level, the outermost ones are stretched as a normal's tail.
     wanted = (1 - level) / 2 * (len(chance) + 1)
     tail = max(int(wanted + 1e-9), 1)
@@ -128,20 +116,19 @@ def contrast(
     }
 
 
-def redrawn(
-    y: np.ndarray, treat: np.ndarray, known: np.ndarray, layers: np.ndarray, seed: int
-) -> np.ndarray:
-    """The t of the same regression in many drawings of the arms within strata, ascending: REDRAWS,
-    of many customers as many as WORK allows, but LEAST_REDRAWS.
+def _interacted(treat: np.ndarray, known: np.ndarray) -> np.ndarray:
+    return np.column_stack([np.ones(len(treat)), treat, known, known * treat[:, None]])
+
+
+def redrawn(y: np.ndarray, treat: np.ndarray, known: np.ndarray, seed: int) -> np.ndarray:
+    """The t of the same regression in many drawings of the arms, ascending: REDRAWS, of many
+    customers as many as WORK allows, but LEAST_REDRAWS.
     """
-    order = np.argsort(layers, kind="stable")
-    y, arms, known, layers = y[order], treat[order], known[order], layers[order]
-    strata, random = np.eye(layers.max() + 1)[layers], np.random.default_rng(seed)
+    random = np.random.default_rng(seed)
     found = np.empty(int(np.clip(WORK // len(y), min(LEAST_REDRAWS, REDRAWS), REDRAWS)))
     for number in range(len(found)):
-        mixed = arms[np.argsort(layers + random.random(len(arms)))][:, None]
-        columns = np.hstack([strata, mixed, known, known * mixed])
-        value, error = hc2(y, columns, strata.shape[1])
+        mixed = treat[np.argsort(random.random(len(treat)))]
+        value, error = hc2(y, _interacted(mixed, known), 1)
         found[number] = value / error if error > 0 else 0.0
     return np.sort(found)
 
@@ -157,30 +144,26 @@ def holm(p: pd.Series) -> pd.Series:
 
 
 def uplift(
-    frame: pd.DataFrame,
-    outcome: str,
-    covariates: Sequence[str] = COVARIATES,
-    by: str = "segment",
-    seed: int = 0,
+    frame: pd.DataFrame, outcome: str, covariates: Sequence[str] = COVARIATES, seed: int = 0
 ) -> pd.DataFrame:
     """The effect in each segment, the largest first; nan where an arm has fewer than MIN_ARM
     customers.
 
-    Columns: `by`, treated, control, effect, low, high (all of them hold together with 95 %, Šidák
-    1967), error, p, p_holm. That segments are each beyond chance or not does not say that they
-    differ: see `differ`.
+    Columns: segment, treated, control, effect, low, high (all of them hold together with 95 %,
+    Šidák 1967), error, p, p_holm. That segments are each beyond chance or not does not say that
+    they differ: see `differ`.
     """
-    sizes = pd.crosstab(frame[by], frame.arm).reindex(columns=ARMS, fill_value=0)
+    sizes = pd.crosstab(frame.segment, frame.arm).reindex(columns=ARMS, fill_value=0)
     large = sizes.index[sizes.min(axis=1) >= MIN_ARM]
     level = 0.95 ** (1 / max(len(large), 1))
     found = {
-        name: effect(frame[frame[by] == name], outcome, covariates, seed=seed, level=level)
+        name: effect(frame[frame.segment == name], outcome, covariates, seed=seed, level=level)
         for name in large
     }
     effects = pd.DataFrame.from_dict(found, "index", columns=list(UNTOLD)).reindex(sizes.index)
     table = sizes.set_axis(["treated", "control"], axis=1).join(effects.astype(float))
-    table = table.assign(p_holm=holm(table.p)).rename_axis(by).reset_index()
-    return table.sort_values(["effect", by], ascending=[False, True], ignore_index=True)
+    table = table.assign(p_holm=holm(table.p)).reset_index()
+    return table.sort_values(["effect", "segment"], ascending=[False, True], ignore_index=True)
 
 
 def differ(segments: pd.DataFrame) -> float:
@@ -209,24 +192,16 @@ def balance(frame: pd.DataFrame, covariates: Sequence[str] = COVARIATES) -> pd.D
     return table.reset_index(names="covariate")
 
 
-def imbalance(
-    frame: pd.DataFrame, covariates: Sequence[str] = COVARIATES, strata: str | None = None
-) -> float:
+def imbalance(frame: pd.DataFrame, covariates: Sequence[str] = COVARIATES) -> float:
     """p of differences as large as these in all covariates together, had the arms been drawn by lot
-    within strata (Hansen & Bowers 2008). A tiny one says that they were not. nan without covariates
-    or with one arm.
+    (Hansen & Bowers 2008). A tiny one says that they were not. nan without covariates or with one
+    arm.
     """
-    rows = with_both_arms(frame, strata)
-    known, treat = covariate_columns(rows, covariates), (rows.arm == "treat").to_numpy(float)
+    rows, treat = in_arms(frame)
+    known = covariate_columns(rows, covariates)
     if not known.shape[1] or treat.std() == 0:
         return float("nan")
-    layers = pd.factorize(rows[strata])[0] if strata else np.zeros(len(rows), int)
-    moved, spread = np.zeros(known.shape[1]), np.zeros((known.shape[1], known.shape[1]))
-    for layer in np.unique(layers):
-        inside, arms = known[layers == layer], treat[layers == layer]
-        inside = inside - inside.mean(axis=0)
-        moved += inside.T @ arms
-        spread += inside.T @ inside * arms.var(ddof=1)
-    rank = np.linalg.matrix_rank(spread, hermitian=True)
+    moved = known.T @ treat
+    spread = known.T @ known * treat.var(ddof=1)
     distance = moved @ np.linalg.pinv(spread, hermitian=True) @ moved
-    return float(stats.chi2.sf(distance, rank)) if rank else float("nan")
+    return float(stats.chi2.sf(distance, np.linalg.matrix_rank(spread, hermitian=True)))

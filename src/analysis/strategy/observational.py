@@ -12,7 +12,7 @@ from statsmodels.genmod.generalized_linear_model import GLM
 from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
 from analysis.strategy.campaign_members import COVARIATES
-from analysis.strategy.effects import covariate_columns, with_both_arms
+from analysis.strategy.effects import covariate_columns, in_arms
 from analysis.strategy.regression import UNKNOWN, UNTOLD, Estimate
 
 LEAST_OVERLAP = 20.0  # effective customers in either arm; fewer have nothing in common to compare
@@ -47,8 +47,8 @@ def compared(
     might have been in either count most, and the means of the covariates become equal. The interval
     counts in that the weights were estimated.
     """
-    rows = with_both_arms(frame[frame[outcome].notna()])
-    treat, y = (rows.arm == "treat").to_numpy(float), rows[outcome].to_numpy(float)
+    rows, treat = in_arms(frame[frame[outcome].notna()])
+    y = rows[outcome].to_numpy(float)
     counts = {"treated": int(treat.sum()), "control": int(len(treat) - treat.sum())}
     if min(counts.values()) < LEAST_OVERLAP:
         return UNTOLD | {"effective": float("nan")} | counts
