@@ -1,7 +1,6 @@
 """Charts: a frame in, matplotlib axes out. Each is styled and worded where it is defined."""
 
 from analysis.report.charts import (  # noqa: F401, their charts are in CHARTS then
-    campaigns,
     churn,
     customer_care,
     data_quality,

@@ -5,7 +5,7 @@ import io
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import matplotlib
@@ -14,7 +14,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, DateFormatter
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from analysis.report.text import printable, say
@@ -118,34 +117,82 @@ def months(ax: Axes) -> None:
     ax.xaxis.set_major_formatter(DateFormatter("%Y-%m"))
 
 
-def heat(ax: Axes, table: pd.DataFrame, form: str = "int", words: bool = True) -> None:
-    """Cells shaded by their value, which stands in them; the grid of lines is off."""
-    values = table.to_numpy(float)
-    top = np.fmax.reduce(values, axis=None, initial=0) or 1.0
-    shades = np.sqrt(np.clip(values, 0, None) / top)
-    ax.imshow(shades, cmap="GnBu", vmin=0, vmax=1.25, aspect="auto", interpolation="nearest")
-    for (row, column), value in np.ndenumerate(values):
-        colour = "white" if value > 0.7 * top else INK
-        ax.text(column, row, say.form(form, value), ha="center", va="center", color=colour)
-    name = say.word if words else str
-    ax.set_xticks(range(table.shape[1]), [name(c) for c in table.columns])
-    ax.set_yticks(range(table.shape[0]), [name(r) for r in table.index])
+def shaded(
+    ax: Axes, shades: Any, rows: Iterable[str], columns: Iterable[str], **scale: Any
+) -> None:
+    """Cells with these shades (cmap, vmin, vmax as of imshow) and names; no grid of lines."""
+    ax.imshow(shades, aspect="auto", interpolation="nearest", **scale)
+    for axis, names in ((ax.xaxis, [*columns]), (ax.yaxis, [*rows])):
+        axis.set_ticks(range(len(names)), names)
     ax.grid(False)
 
 
-def bars(ax: Axes, heights: pd.Series, form: str = "int", colour: str = ACCENT) -> None:
+def heat(ax: Axes, table: pd.DataFrame, form: str = "int", words: bool = True) -> None:
+    """Cells shaded by their value, which stands in them."""
+    values, name = table.to_numpy(float), say.word if words else str
+    top = np.fmax.reduce(values, axis=None, initial=0) or 1.0
+    shades = np.sqrt(np.clip(values, 0, None) / top)
+    shaded(ax, shades, map(name, table.index), map(name, table), cmap="GnBu", vmin=0, vmax=1.25)
+    for (row, column), value in np.ndenumerate(values):
+        colour = "white" if value > 0.7 * top else INK
+        ax.text(column, row, say.form(form, value), ha="center", va="center", color=colour)
+
+
+def labelled(ax: Axes, names: Sequence[str]) -> np.ndarray:
+    """The places of horizontal bars with these labels, the first on top; lines run across only."""
+    places = np.arange(len(names))[::-1]
+    ax.set_yticks(places, names)
+    ax.grid(False, axis="y")
+    return places
+
+
+def beside(ax: Axes, x: float, y: float, text: str) -> None:
+    """A text to the right of a place."""
+    ax.annotate(text, (x, y), (3, 0), textcoords="offset points", va="center")
+
+
+def bars(ax: Axes, heights: pd.Series, form: str = "int") -> None:
     """Horizontal bars, the first on top, each with its number."""
-    places = np.arange(len(heights))[::-1]
-    ends = heights.fillna(0)
-    ax.barh(places, ends, color=colour)
-    beside: dict[str, Any] = {"xytext": (3, 0), "textcoords": "offset points", "va": "center"}
+    places, ends = labelled(ax, [say.word(name) for name in heights.index]), heights.fillna(0)
+    ax.barh(places, ends, color=ACCENT)
     for place, height, end in zip(places, heights, ends, strict=True):
-        ax.annotate(say.form(form, height), (end, place), **beside)
-    ax.set_yticks(places, [say.word(name) for name in heights.index])
+        beside(ax, end, place, say.form(form, height))
     ax.margins(x=0.16)
     ax.xaxis.set_major_locator(MaxNLocator(4))
-    ax.grid(False, axis="y")
     numbers(ax, form, "x")
+
+
+def shares_of_two(
+    ax: Axes, names: Sequence[str], customers: pd.Series, other: pd.Series, word: str
+) -> np.ndarray:
+    """A pair of bars for each group: its share of the customers, and of something else (`word`)."""
+    places = labelled(ax, names)
+    ax.barh(places + 0.2, customers / customers.sum(), 0.38, color=SOFT, label=say("customers"))
+    ax.barh(places - 0.2, other, 0.38, color=ACCENT, label=word)
+    percents(ax, "x")
+    legend_below(ax)
+    return places
+
+
+Kind = tuple[Any, str, str, str | None]  # which rows, colour, filling and name of their dots
+
+
+def dots(
+    ax: Axes, names: Sequence[str], middle: pd.Series, ends: pd.DataFrame, *kinds: Kind
+) -> np.ndarray:
+    """Dots with their intervals (`ends`: low, high), the first on top."""
+    places = labelled(ax, names)
+    ax.hlines(places, *ends.to_numpy(float).T, color=INK, lw=1)
+    for some, colour, filling, name in kinds:
+        if some.any():
+            ax.plot(middle[some], places[some], "o", ms=6, color=colour, mfc=filling, label=name)
+    ax.set_ylim(-0.6, max(len(names), 1) - 0.4)
+    return places
+
+
+def legend_below(ax: Axes, columns: int = 2) -> None:
+    """The legend under the picture, where it covers nothing."""
+    ax.figure.legend(ncols=columns, loc="outside lower center")
 
 
 def tall(ax: Axes, bars: int) -> None:
@@ -159,16 +206,3 @@ def own(name: str) -> str:
     if not name or widths[-1] <= LABEL_WIDTH:
         return name
     return f"{name[: int((widths < LABEL_WIDTH).sum())].rstrip()}…"
-
-
-def by_class(shares: pd.DataFrame, ax: Axes) -> None:
-    """Shares of each class (index) by another grouping; hatched where the count is not shown."""
-    hatched: dict[str, Any] = {"fill": False, "hatch": "////", "ec": GRID}
-    heat(ax, shares, "whole_percent")
-    for row, column in np.argwhere(shares.isna().to_numpy()):
-        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, lw=0, **hatched))
-    ax.set_yticks(range(len(shares)), [own(say.word(name)) for name in shares.index])
-    if shares.isna().any(axis=None):
-        label = say("not shown, because few persons stand there or near")
-        ax.figure.legend(handles=[Patch(label=label, **hatched)], loc="outside lower center")
-    tall(ax, len(shares) + 2)

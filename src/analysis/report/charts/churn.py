@@ -16,6 +16,7 @@ from analysis.report.charts.base import (
     WARN,
     bars,
     chart,
+    legend_below,
     numbers,
     percents,
     tall,
@@ -105,4 +106,4 @@ def survival_curves(ax: Axes, curves: pd.DataFrame, horizon_days: int = 0) -> No
     ax.set_ylim(0, 1.02)  # a curve at the top keeps its width
     percents(ax)
     numbers(ax, axis="x")
-    ax.figure.legend(ncols=2, loc="outside lower center")
+    legend_below(ax)

@@ -11,21 +11,20 @@ from analysis.report.charts.base import (
     INK,
     MOST_BARS,
     MOST_WEEKS,
-    SOFT,
     WARN,
     WHISKERS,
+    beside,
     chart,
+    dots,
+    labelled,
+    legend_below,
     months,
     numbers,
     own,
-    percents,
+    shares_of_two,
     tall,
 )
 from analysis.report.text import say
-
-
-def _beside(ax: Axes, x: float, y: float, text: str) -> None:
-    ax.annotate(text, (x, y), (4, 0), textcoords="offset points", va="center")
 
 
 @chart("Share of customers and of the cost by level", x="share")
@@ -33,20 +32,15 @@ def loyalty_levels(ax: Axes, levels: pd.DataFrame) -> None:
     """Share of customers and of the cost by level, the lowest at the bottom. Columns: level,
     customers, cost.
     """
-    places = np.arange(len(levels))
-    customers = levels.customers / levels.customers.sum()
+    levels = levels[::-1]
     costs = levels.cost / max(levels.cost.sum(), np.finfo(float).tiny)
-    ax.barh(places + 0.2, customers, 0.38, color=SOFT, label=say("customers"))
-    ax.barh(places - 0.2, costs, 0.38, color=ACCENT, label=say("cost"))
+    names = [own(say.word(name)) for name in levels.level]
+    places = shares_of_two(ax, names, levels.customers, costs, say("cost"))
     for place, share, cost in zip(places, costs, levels.cost, strict=True):
-        _beside(ax, share, place - 0.2, say.form("compact", cost))
-    ax.set_yticks(places, [own(say.word(name)) for name in levels.level])
+        beside(ax, share, place - 0.2, say.form("compact", cost))
     ax.margins(x=0.16)
     ax.xaxis.set_major_locator(MaxNLocator(5))
-    ax.grid(False, axis="y")
-    ax.figure.legend(ncols=2, loc="outside lower center")
     tall(ax, 2 * len(levels) + 3)
-    percents(ax, "x")
 
 
 @chart("What is due by week", x="week from", y="to do")
@@ -63,7 +57,7 @@ def care_load(ax: Axes, load: pd.DataFrame) -> None:
     ax.grid(False, axis="x")
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     numbers(ax)
-    ax.figure.legend(ncols=2, loc="outside lower center")
+    legend_below(ax)
 
 
 @chart("Net promoter score over time", y="points (-100 to 100)")
@@ -84,20 +78,19 @@ def satisfaction_by_tier(ax: Axes, table: pd.DataFrame) -> None:
     """Satisfaction by tier, with 95 % intervals, a dot for each kind. Columns: kind, tier, answers,
     score, low, high (points).
     """
-    tiers = list(dict.fromkeys(table.tier))[::-1]
+    tiers = list(dict.fromkeys(table.tier))
+    at = dict(zip(tiers, labelled(ax, [say.word(tier) for tier in tiers]), strict=True))
     kinds = table.groupby("kind", sort=False)
     for (kind, rows), colour, up in zip(kinds, (ACCENT, WARN), (0.15, -0.15), strict=False):
-        places = rows.tier.map(tiers.index) + up
+        places = rows.tier.map(at) + up
         ax.hlines(places, rows.low, rows.high, color=colour, lw=1)
         ax.plot(rows.score, places, "o", ms=6, color=colour, label=say.word(kind))
         for place, high, answers in zip(places, rows.high, rows.answers, strict=True):
             if answers:
-                _beside(ax, high, place, f"({say.form('int', answers)})")
-    ax.set_yticks(range(len(tiers)), [say.word(tier) for tier in tiers])
+                beside(ax, high, place, f"({say.form('int', answers)})")
     ax.set_ylim(-0.6, len(tiers) - 0.4)
     ax.margins(x=0.12)
-    ax.grid(False, axis="y")
-    ax.figure.legend(loc="outside lower center")
+    legend_below(ax, 1)
     tall(ax, 2 * len(tiers) + 4)
     numbers(ax, axis="x")
 
@@ -116,22 +109,20 @@ def owner_retention(ax: Axes, card: pd.DataFrame) -> None:
     shown = known.sort_values("shrunk", ascending=False, kind="stable")
     if len(shown) > MOST_BARS:
         shown = pd.concat([shown.head(MOST_BARS // 2), shown.tail(MOST_BARS // 2)])
-    places = np.arange(len(shown))[::-1]
-    right = WHISKERS * max([1.0, *shown.ratio])
+    right, notable = WHISKERS * max([1.0, *shown.ratio]), shown.beyond_chance.to_numpy(bool)
     ax.axvline(1, color=INK, lw=0.8, ls=":", label=say("as expected"))
-    ax.hlines(places, shown.low, shown.high.clip(upper=2 * right), color=INK, lw=1)
-    notable = shown.beyond_chance.to_numpy(bool)
-    for some, colour, word in ((~notable, ACCENT, "left_ratio"), (notable, WARN, "beyond_chance")):
-        if some.any():
-            ax.plot(shown.ratio[some], places[some], "o", ms=6, color=colour, label=say.word(word))
+    sizes = zip(shown.owner, shown.measured, strict=True)
+    places = dots(
+        ax,
+        [f"{own(say.word(name))} ({say.form('int', n)})" for name, n in sizes],
+        shown.ratio,
+        shown[["low", "high"]].clip(upper=2 * right),
+        (~notable, ACCENT, ACCENT, say.word("left_ratio")),
+        (notable, WARN, WARN, say.word("beyond_chance")),
+    )
     drawn = say("drawn towards that of all")
     ax.plot(shown.shrunk, places, "D", ms=4, color=INK, mfc="white", label=drawn)
-    names = [own(say.word(name)) for name in shown.owner]
-    sizes = [say.form("int", measured) for measured in shown.measured]
-    ax.set_yticks(places, [f"{name} ({n})" for name, n in zip(names, sizes, strict=True)])
     ax.set_xlim(0, min(right, 1.05 * max([1.5, *shown.high])))
-    ax.set_ylim(-0.6, max(len(shown), 1) - 0.4)
-    ax.grid(False, axis="y")
-    ax.figure.legend(ncols=2, loc="outside lower center")
+    legend_below(ax)
     tall(ax, len(shown) + 4)
     numbers(ax, "short", "x")

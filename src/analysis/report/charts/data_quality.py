@@ -11,6 +11,7 @@ from analysis.report.charts.base import (
     SOFT,
     WARN,
     chart,
+    legend_below,
     months,
     numbers,
     percents,
@@ -36,7 +37,7 @@ def outcomes(ax: Axes, account: pd.DataFrame) -> None:
     _named_bars(
         ax, [n if len(n) <= MOST_LETTERS else f"…{n[1 - MOST_LETTERS :]}" for n in shares.index]
     )
-    ax.figure.legend(ncols=3, loc="outside lower center")
+    legend_below(ax, 3)
 
 
 @chart("Columns with gaps", x="share of rows with a value")

@@ -18,45 +18,28 @@ from analysis.report.charts.base import (
     WHISKERS,
     bars,
     chart,
+    dots,
     heat,
+    labelled,
+    legend_below,
     numbers,
     own,
     percents,
+    shaded,
+    shares_of_two,
     tall,
 )
 from analysis.report.text import say
 from analysis.schema import SHOWN, UNKNOWN
 
 
-def labelled(ax: Axes, names: list[str]) -> np.ndarray:
-    """The places of horizontal bars with these labels, the first on top; lines run across only."""
-    places = np.arange(len(names))[::-1]
-    ax.set_yticks(places, names)
-    ax.grid(False, axis="y")
-    return places
-
-
-def legend_below(ax: Axes, columns: int = 2) -> None:
-    """The legend under the picture, where it covers nothing."""
-    ax.figure.legend(ncols=columns, loc="outside lower center")
-
-
-def shares_of_two(ax: Axes, groups: pd.DataFrame, names: list[str]) -> None:
-    """A pair of bars for each group: its share of the customers, and of the revenue."""
-    places = labelled(ax, names)
-    share = groups.customers / groups.customers.sum()
-    ax.barh(places + 0.2, share, 0.38, color=SOFT, label=say("customers"))
-    revenue = groups.revenue_share.astype(float).fillna(0)
-    ax.barh(places - 0.2, revenue, 0.38, color=ACCENT, label=say("revenue"))
-    percents(ax, "x")
-    tall(ax, int(1.6 * len(groups)))
-    legend_below(ax)
-
-
 @chart("Share of customers and of revenue")
 def segment_sizes(ax: Axes, groups: pd.DataFrame) -> None:
     """Shares by group. Index: group; columns: customers, revenue_share."""
-    shares_of_two(ax, groups, [say.word(name) for name in groups.index])
+    names = [say.word(name) for name in groups.index]
+    revenue = groups.revenue_share.astype(float).fillna(0)
+    shares_of_two(ax, names, groups.customers, revenue, say("revenue"))
+    tall(ax, int(1.6 * len(groups)))
 
 
 @chart(
@@ -148,22 +131,21 @@ def value_by_class(ax: Axes, by: pd.DataFrame) -> None:
     Columns: group, revenue, revenue_each, low, high, differs, customers.
     """
     sizes = zip(by.group, by.customers, strict=True)
-    places = labelled(ax, [f"{own(say.word(name))} ({say.form('int', n)})" for name, n in sizes])
-    right = WHISKERS * max(by.revenue_each.max(), 0) or 1.0
-    ax.hlines(places, by.low, by.high.clip(upper=2 * right), color=INK, lw=1)
-    known = by.group != UNKNOWN
-    for some, colour, label in (
-        (by.differs, WARN, say.word("differs")),
-        (known & ~by.differs, ACCENT, say.word("within_chance")),
-        (~known, SOFT, None),
-    ):
-        if some.any():
-            ax.plot(by.revenue_each[some], places[some], "o", ms=6, color=colour, label=label)
+    names = [f"{own(say.word(name))} ({say.form('int', n)})" for name, n in sizes]
+    right, known = WHISKERS * max(by.revenue_each.max(), 0) or 1.0, by.group != UNKNOWN
+    dots(
+        ax,
+        names,
+        by.revenue_each,
+        by[["low", "high"]].clip(upper=2 * right),
+        (by.differs, WARN, WARN, say.word("differs")),
+        (known & ~by.differs, ACCENT, ACCENT, say.word("within_chance")),
+        (~known, SOFT, SOFT, None),
+    )
     average = by.revenue[known].sum() / max(by.customers[known].sum(), 1)
     of_known = say("average of those whose class is known")
     ax.axvline(average, color=INK, lw=0.8, ls=":", label=of_known)
     ax.set_xlim(np.fmin(0, by.low.min()), right)
-    ax.set_ylim(-0.6, len(by) - 0.4)
     ax.xaxis.set_major_locator(MaxNLocator(4))
     legend_below(ax, 1)
     tall(ax, len(by) + 4)
@@ -182,7 +164,9 @@ def interest_sizes(ax: Axes, groups: pd.DataFrame) -> None:
     without = groups[groups.index == "no_interest"].rename(index=say.word)
     parts = [named.head(MOST_ITEMS), others.head(int(len(named) > MOST_ITEMS)), without]
     shown = pd.concat(parts)
-    shares_of_two(ax, shown, list(shown.index))
+    revenue = shown.revenue_share.astype(float).fillna(0)
+    shares_of_two(ax, list(shown.index), shown.customers, revenue, say("revenue"))
+    tall(ax, int(1.6 * len(shown)))
 
 
 @chart("Asked about and never bought", x="customers")
@@ -208,14 +192,13 @@ def cluster_features(ax: Axes, apart: pd.DataFrame, medians: pd.DataFrame) -> No
     """
     apart = apart.reindex(index=medians.index)
     values = apart.to_numpy(float)
-    ax.imshow(values, cmap="BrBG", vmin=-2, vmax=2, aspect="auto", interpolation="nearest")
+    columns = [textwrap.fill(say.heading(feature), 11) for feature in apart]
+    rows = [textwrap.fill(say.word(name), 18) for name in apart.index]
+    shaded(ax, values, rows, columns, cmap="BrBG", vmin=-2, vmax=2)
     forms = [SHOWN[feature][1].replace("money", "compact") for feature in apart]
     for (row, column), value in np.ndenumerate(values):
         text = say.form(forms[column], medians[apart.columns[column]].iloc[row])
         colour = "white" if abs(value) > 1.4 else INK
         ax.text(column, row, text, ha="center", va="center", color=colour)
-    ax.grid(False)
-    ax.set_xticks(range(apart.shape[1]), [textwrap.fill(say.heading(f), 11) for f in apart])
-    ax.set_yticks(range(len(apart)), [textwrap.fill(say.word(name), 18) for name in apart.index])
     ax.tick_params(length=0)
     tall(ax, 2 * len(apart))  # a name takes two lines or three

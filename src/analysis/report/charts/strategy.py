@@ -6,20 +6,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from analysis.report.charts.base import (
     ACCENT,
+    GRID,
     INK,
     LABEL_WIDTH,
+    MOST_BARS,
     SOFT,
     TIER_COLOURS,
     WARN,
     bars,
-    by_class,
     chart,
+    dots,
+    heat,
+    labelled,
+    legend_below,
     numbers,
+    own,
     percents,
+    shaded,
     tall,
 )
 from analysis.report.text import say
@@ -41,7 +49,7 @@ def matrix(ax: Axes, cells: pd.DataFrame) -> None:
     value = cells.assign(clv=cells.clv.fillna(0).clip(lower=0))
     grid = value.pivot(index="stage", columns="tier", values="clv").reindex(index=stages)[tiers]
     shade = np.sqrt(grid / max(grid.max(axis=None), np.finfo(float).tiny))
-    ax.imshow(shade, cmap="GnBu", vmin=0, vmax=1.7, aspect="auto", interpolation="nearest")
+    shaded(ax, shade, map(say.word, stages), map(say.word, tiers), cmap="GnBu", vmin=0, vmax=1.7)
     usual = (cells.risk * cells.customers).sum() / max(cells.customers[cells.risk.notna()].sum(), 1)
     style: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "center"}
     for cell in cells.itertuples():
@@ -53,10 +61,7 @@ def matrix(ax: Axes, cells: pd.DataFrame) -> None:
             style_of_risk = style | {"color": WARN if cell.risk > usual else INK}
             risk = say("risk {share:whole_percent}", share=cell.risk)
             ax.annotate(risk, place, (0, -9), **style_of_risk)
-    ax.set_xticks(range(len(tiers)), [say.word(tier) for tier in tiers])
-    ax.set_yticks(range(len(stages)), [say.word(stage) for stage in stages])
     ax.xaxis.tick_top()
-    ax.grid(False)
     ax.figure.set_figheight(1 + 0.55 * len(stages))  # type: ignore[union-attr]
 
 
@@ -66,19 +71,46 @@ def matrix(ax: Axes, cells: pd.DataFrame) -> None:
 )
 def hit_rates(ax: Axes, board: pd.DataFrame) -> None:
     """What is proposed here on top, then other rules. Columns: model, hit, low, high."""
-    places = np.arange(len(board))[::-1]
-    ax.barh(places, board.hit, 0.7, color=[ACCENT, *[SOFT] * (len(board) - 1)][: len(board)])
+    places = labelled(ax, [textwrap.fill(say.word(name), LABEL_WIDTH) for name in board.model])
+    ax.barh(places, board.hit, 0.7, color=[ACCENT, *[SOFT] * (len(board) - 1)])
     ax.hlines(places, board.low, board.high, color=INK, lw=1)
-    ax.set_yticks(places, [textwrap.fill(say.word(name), LABEL_WIDTH) for name in board.model])
     tall(ax, 2 * len(board))
-    ax.grid(False, axis="y")
     percents(ax, "x")
+
+
+@chart("What each campaign changed", x="extra orders per treated customer")
+def campaign_effects(ax: Axes, measured: pd.DataFrame) -> None:
+    """Extra orders per treated customer by campaign, the largest on top, with 95 % intervals:
+    filled where customers were held back by lot, hollow where none were. Columns: campaign_id,
+    proof, orders_effect, orders_low, orders_high.
+    """
+    known = measured[measured.orders_low.notna()].astype({"orders_effect": float})
+    shown = known.sort_values("orders_effect", ascending=False, kind="stable").head(MOST_BARS)
+    kinds = [
+        (shown.proof.eq(proof).to_numpy(), ACCENT, inside, say.word(proof))
+        for proof, inside in (("random", ACCENT), ("observational", "white"))
+    ]
+    ax.axvline(0, color=INK, lw=0.8)
+    names = [own(str(name)) for name in shown.campaign_id]
+    dots(ax, names, shown.orders_effect, shown[["orders_low", "orders_high"]], *kinds)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    if len(shown):
+        legend_below(ax)
+    tall(ax, len(shown) + 3)
+    numbers(ax, "short", "x")
 
 
 @chart("Risk of each class")
 def risk_by_class(ax: Axes, shares: pd.DataFrame) -> None:
-    """Share of each class (index) in each band of risk (columns); empty where it is not shown."""
-    by_class(shares, ax)
+    """Share of each class (index) in each band of risk (columns); hatched where it is not shown."""
+    hatched: dict[str, Any] = {"fill": False, "hatch": "////", "ec": GRID}
+    heat(ax, shares.rename(index=lambda name: own(say.word(name))), "whole_percent")
+    for row, column in np.argwhere(shares.isna().to_numpy()):
+        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, lw=0, **hatched))
+    if shares.isna().any(axis=None):
+        label = say("not shown, because few persons stand there or near")
+        ax.figure.legend(handles=[Patch(label=label, **hatched)], loc="outside lower center")
+    tall(ax, len(shares) + 2)
 
 
 @chart("Assumed gain of each action, cost deducted", x="assumed value less cost")
@@ -99,4 +131,4 @@ def budget_curve(ax: Axes, curve: pd.DataFrame, plans: pd.DataFrame) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(5))
     numbers(ax, "compact", "x")
     numbers(ax, "compact")
-    ax.figure.legend(ncols=3, loc="outside lower center")
+    legend_below(ax, 3)
