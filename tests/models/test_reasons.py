@@ -212,7 +212,7 @@ def said(*concepts, **facts):
 @pytest.mark.parametrize(
     ("concept", "facts", "words"),
     [
-        ("silence", {}, "usually orders every 30 days, last order 68 days ago"),
+        ("silence", {}, "days between orders, usually: 30; since the last: 68"),
         ("silence", {"frequency": 0, "usual_pause": NOTHING}, "has ordered once, 68 days ago"),
         ("pace", {}, "orders of the last 91 days: 2, of the 91 before: 5"),
         ("orders", {}, "12 order days in 400 days"),

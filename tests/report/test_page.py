@@ -166,6 +166,15 @@ def test_a_table_shows_its_first_rows_in_the_forms_of_the_schema():
     assert len(soup.find_all("td")) == 3 and soup.find("p") is None
 
 
+def test_the_ends_of_an_interval_are_written_as_what_they_are_of():
+    frame = pd.DataFrame({"revenue_each": [2000.0], "low": [1500.0], "high": [2500.0]})
+    frame = frame.assign(share=0.5)
+    _, soup = shown(lambda page: page.table(frame, "x", ["revenue_each", "low", "high"]))
+    assert [cell.get_text() for cell in soup.find_all("td")] == ["$2,000", "$1,500", "$2,500"]
+    _, soup = shown(lambda page: page.table(frame / 10_000, "x", ["share", "low"]))
+    assert soup.find_all("td")[1].get_text() == "15.0\N{NO-BREAK SPACE}%"
+
+
 def test_of_nothing_nothing_is_shown_or_it_is_said():
     _, soup = shown(lambda page: page.table(pd.DataFrame({"a": []}), "x", ["a"]))
     assert soup.get_text() == ""

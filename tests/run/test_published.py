@@ -93,6 +93,13 @@ def test_pages_stand_alone_and_have_their_pictures(inside: Path) -> None:
             assert link.startswith("data:image/png") or (page.parent / link).is_file(), link
 
 
+def test_numbers_are_written_for_people(inside: Path) -> None:
+    for page in (inside / "reports" / "shop").rglob("*.html"):
+        odd = r"\d\.\d{6,}|\d,\d{3}\.\d\s?%|\b(?:nan|NaT)\b"
+        cells = re.findall(r"<td[^>]*>([^<]*)</td>", page.read_text("utf-8"))
+        assert [cell for cell in cells if re.search(odd, cell)] == [], page
+
+
 def test_groupings_that_lack_a_column_are_named_with_it(inside: Path) -> None:
     page = text(inside / "reports" / "shop" / AS_OF / "02_segments.html")
     lacking = page[page.index("Groupings left out") :]

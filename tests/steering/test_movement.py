@@ -285,6 +285,6 @@ def test_what_moved_down_is_said_by_what_it_lost():
         " fewer orders (of customers: 2)."
     )
     text, values = movement.down_verdict(fallen.assign(loss=0.0), day)
-    assert "2 did so by fewer orders: others grew faster." in say(text, **values)
+    assert "bring no less than before: others grew faster." in say(text, **values)
     text, values = movement.down_verdict(fallen.head(0), day)
     assert say(text, **values) == "Nobody moved down a tier since Jan 31, 2025."

@@ -329,7 +329,7 @@ def verdict(test: Backtest) -> tuple[str, dict[str, object]]:
     return (
         N_(
             "Orders are forecast by: {model:word}. Of {candidates:int} models it is the simplest of"
-            " those that were as good as the best at {origins:int} earlier dates."
+            " those that were as good as the best (earlier dates: {origins:int})."
         )
         if len(test.choice)
         else N_(

@@ -243,7 +243,7 @@ def verdict(found: Trial) -> tuple[str, dict[str, object]]:
     if len(found.choice):
         return N_(
             "The risk is told by: {model:word}. Of {models:int} candidates it had the smallest"
-            " squared error on time it had not seen (earlier dates: {origins:int})."
+            " squared error on time it had not seen at earlier dates ({origins:int}), which chose."
         ), values
     return N_(
         "The log is too short to choose a model by time it had not seen; {model:word} is taken."

@@ -73,7 +73,7 @@ CONCEPTS = labelled(
             N_("how long the customer has been silent"),
             ("recency", "overdue", "expected", "orders_14", "orders_28"),
             unless_once(
-                N_("usually orders every {pause:int} days, last order {recency_days:int} days ago")
+                N_("days between orders, usually: {pause:int}; since the last: {recency_days:int}")
             ),
         ),
         "pace": Concept(

@@ -115,11 +115,12 @@ def warnings(table: pd.DataFrame) -> pd.DataFrame:
 def proof(trial: churn.Trial, days: int, settings: Dataset) -> dict[str, object]:
     """How warnings would have done at the measured origin.
 
-    Keys: origin, warned, left (share of them), low, high (its 95 % interval), said (their mean
-    risk), before (the same a period earlier); None and nan where there is none.
+    Keys: origin, warned, left (share of them), low, high (its 95 % interval), base (share of all
+    not lost that left), said (mean risk of the warned), before (the same a period earlier); None
+    and nan where there is none.
     """
     figures: dict[str, object] = {"origin": None, "warned": 0}
-    figures |= dict.fromkeys(("left", "low", "high", "said", "before"), float("nan"))
+    figures |= dict.fromkeys(("left", "low", "high", "base", "said", "before"), float("nan"))
     if (origin := trial.measured) is None or trial.past is None:
         return figures
     earlier = before(trial.past, origin.calibrated[trial.champion], origin.day, days)
@@ -135,6 +136,7 @@ def proof(trial: churn.Trial, days: int, settings: Dataset) -> dict[str, object]
         "left": left,
         "low": low,
         "high": high,
+        "base": float(origin.gone[origin.active].mean()),
         "said": float(risks.churn_risk),
         "before": float(risks.risk_before),
     }

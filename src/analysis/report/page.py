@@ -33,6 +33,7 @@ INDEX_CARDS = (
     "plan_cost",
     "plan_value",
 )
+BESIDE = "beside"  # the form of an interval's ends: that of the column before them
 MAX_TABLE_ROWS = 50  # of a table on a page; the files hold the rest
 
 
@@ -72,6 +73,7 @@ class Page:
         self.cards_shown: dict[str, tuple[str, str]] = {}
         self.pictures: dict[str, dict[str, str]] = {}
         self.terms: list[tuple[str, str]] = []
+        self.said_last = ""
 
     def cards(self, days: int | None = None, **figures: tuple[str, str, Any]) -> None:
         """Key figures as cards: name=(label, form, value); the label may say the {days:int}."""
@@ -94,14 +96,16 @@ class Page:
         if say.unknown(text, values):
             self.caveat("There is too little data to say more here.")
             return
-        said = say(text, many, **values)
+        self.said_last = said = say(text, many, **values)
         self.findings.append({"part": part, "text": said})
         _show(_fragment("finding", said), said)
 
     def caveat(self, text: str, many: str | None = None, /, **values: Any) -> None:
         """What to bear in mind."""
         said = say(text, many, **values)
-        _show(_fragment("caveat", said), said)
+        if said != self.said_last:  # once in a row
+            _show(_fragment("caveat", said), said)
+        self.said_last = said
 
     def explain(self, term: str, meaning: str) -> None:
         """Have the glossary explain a term."""
@@ -110,7 +114,7 @@ class Page:
     def figure(self, ax: "Axes", alt: str, part: str = "") -> None:
         """Axes as a picture, with what they show in words; the index shows it where `part` says."""
         if not ax.has_data():
-            self.caveat("There is too little data for a picture here.")
+            self.caveat("There is too little data to say more here.")
             return
         from analysis.report.charts import svg
 
@@ -135,7 +139,9 @@ class Page:
         shown = frame[[column for column in columns if column in frame]].head(rows)
         as_said = {**SHOWN, **(shown_as or {})}
         headings = [say(as_said[column][0]) for column in shown]
-        forms = [as_said[column][1] for column in shown]
+        forms: list[str] = []
+        for form in (as_said[column][1] for column in shown):
+            forms.append(forms[-1] if form == BESIDE else form)
         numeric = [
             is_numeric_dtype(shown[column]) or form in ("money", "exact")
             for column, form in zip(shown, forms, strict=True)

@@ -315,14 +315,15 @@ def verdict(by: pd.DataFrame) -> tuple[str, dict[str, object]]:
     large = known[known.customers >= HEADLINE]
     top = (large if len(large) else known).sort_values("revenue_each", kind="stable").iloc[-1]
     values = top[["attribute", "group", "revenue_each", "low", "high", "customers"]].to_dict()
-    values |= {"marked": int(by.differs.sum()), "groups": int(by.q.count())}
+    values |= {"marked": int(by.differs.sum()), "groups": int(by.q.count()), "least": HEADLINE}
     if not values["marked"]:
         return N_(
             "By {attribute:field}, revenue per customer differs by no more than chance."
         ), values
     return N_(
-        "By {attribute:field}, {group:word} brings most: {revenue_each:money} per customer in the"
-        " value window (95 % sure: {low:money} to {high:money}; customers: {customers:int})."
+        "By {attribute:field}, of classes with {least:int} customers or more, {group:word} brings"
+        " most: {revenue_each:money} per customer in the value window (95 % sure: {low:money} to"
+        " {high:money}; customers: {customers:int})."
         " Classes that differ from the others beyond chance: {marked:int} of {groups:int}."
     ), values
 

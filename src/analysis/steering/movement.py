@@ -109,8 +109,8 @@ def down_verdict(down: pd.DataFrame, before: dt.date) -> tuple[str, dict[str, ob
             " reason is: {why:word} (of customers: {count:int})."
         ), values
     return N_(
-        "Of those who moved down a tier, though they bring as much as before, {count:int} did so by"
-        " {why:word}: others grew faster."
+        "Those who moved down a tier since {before:date} bring no less than before: others grew"
+        " faster."
     ), values
 
 

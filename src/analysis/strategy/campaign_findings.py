@@ -88,8 +88,8 @@ def findings(table: pd.DataFrame) -> Said:
         stand = int(((random.p_holm <= ALARM) & (random.orders_effect > 0)).sum())
         yield (
             N_(
-                "With all {campaigns:int} campaigns with a control group looked at together,"
-                " those that still show more orders beyond chance (Holm) number {stand:int}."
+                "Of the {campaigns:int} campaigns with a control group, looked at together,"
+                " {stand:int} still show more orders beyond chance (Holm)."
             ),
             {"campaigns": len(random), "stand": stand},
         )
@@ -124,14 +124,13 @@ def caveats(table: pd.DataFrame, margin: float) -> Said:
     """What to bear in mind of these campaigns."""
     if table.empty:
         return
-    yield (
-        N_(
+    if table.profit.notna().any():
+        text = N_(
             "Profit is the money that the campaign brought times {margin:percent}, the share of"
             " revenue that is profit, less its cost. Money varies more than orders, so the"
             " verdict goes by orders."
-        ),
-        {"margin": margin},
-    )
+        )
+        yield text, {"margin": margin}
     if (table.proof == "observational").any():
         text = N_(
             "Without customers held back by lot, similar untreated customers stand for"

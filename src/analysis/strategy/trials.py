@@ -251,8 +251,8 @@ def telling(table: pd.DataFrame) -> list[tuple[str, dict[str, object]]]:
     said: list[tuple[str, dict[str, object]]] = []
     if len(enough):
         text = N_(
-            "{campaigns:int} planned campaigns are large enough to prove the effect hoped for;"
-            " {control:int} customers are held back by lot in them."
+            "Planned campaigns that are large enough to prove the smallest effect worth finding:"
+            " {campaigns:int}; {control:int} customers are held back by lot in them."
         )
         said.append((text, {"campaigns": len(enough), "control": int(enough.control.sum())}))
     for name in unknown.campaign_id:
@@ -263,10 +263,10 @@ def telling(table: pd.DataFrame) -> list[tuple[str, dict[str, object]]]:
         said.append((text, {"campaign": name}))
     for row in drawn[~drawn.enough & drawn.detectable_effect.notna()].to_dict("records"):
         text = N_(
-            "Campaign {campaign_id:word} is too small to prove what is hoped for: with"
-            " {customers:int} customers, {control:int} of them held back,"
-            " {detectable_effect:short} extra orders per customer would be found in four cases of"
-            " five, and {smallest_effect:short} are hoped for; that takes {needed:int} customers."
+            "Campaign {campaign_id:word} is too small to prove the smallest effect worth finding,"
+            " {smallest_effect:short} extra orders per customer: with {customers:int} customers,"
+            " {control:int} of them held back, {detectable_effect:short} would be found in four"
+            " cases of five; the smaller one takes {needed:int} customers."
         )
         said.append((text, {"customers": row["treated"] + row["control"]} | row))
     if len(exempt):

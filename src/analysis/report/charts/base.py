@@ -31,6 +31,7 @@ CARE_COLOURS = {
     "birthday": "#e9c46a",
     "anniversary": WARN,
 }
+ROUND = (1, 2, 5, 10)  # of which the steps along an axis are multiples
 INCHES = (5.6, 3.3)  # text of 9 points stays readable when a phone shows it 360 pixels wide
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -103,12 +104,16 @@ def svg(ax: Axes) -> str:
 
 
 def numbers(ax: Axes, form: str = "int", axis: str = "y") -> None:
-    written = FuncFormatter(lambda value, _: say.form(form, value))
-    getattr(ax, f"{axis}axis").set_major_formatter(written)
+    """Round numbers along an axis, so few that they do not touch; money in few letters."""
+    along, short = getattr(ax, f"{axis}axis"), "compact" if form == "money" else form
+    along.set_major_formatter(FuncFormatter(lambda value, _: say.form(short, value)))
+    along.set_major_locator(MaxNLocator(5, steps=ROUND, integer=form == "int"))
 
 
 def percents(ax: Axes, axis: str = "y") -> None:
-    getattr(ax, f"{axis}axis").set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+    along = getattr(ax, f"{axis}axis")
+    along.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=" %"))
+    along.set_major_locator(MaxNLocator(6, steps=ROUND))
 
 
 def months(ax: Axes) -> None:
@@ -158,7 +163,6 @@ def bars(ax: Axes, heights: pd.Series, form: str = "int") -> None:
     for place, height, end in zip(places, heights, ends, strict=True):
         beside(ax, end, place, say.form(form, height))
     ax.margins(x=0.16)
-    ax.xaxis.set_major_locator(MaxNLocator(4))
     numbers(ax, form, "x")
 
 

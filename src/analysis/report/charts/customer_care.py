@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from analysis.report.charts.base import (
     ACCENT,
@@ -39,7 +38,6 @@ def loyalty_levels(ax: Axes, levels: pd.DataFrame) -> None:
     for place, share, cost in zip(places, costs, levels.cost, strict=True):
         beside(ax, share, place - 0.2, say.form("compact", cost))
     ax.margins(x=0.16)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
     tall(ax, 2 * len(levels) + 3)
 
 
@@ -55,7 +53,6 @@ def care_load(ax: Axes, load: pd.DataFrame) -> None:
     every = int(np.ceil(len(weeks) / MOST_WEEKS))
     ax.set_xticks(places[::every], [f"{week:%m-%d}" for week in weeks.index[::every]])
     ax.grid(False, axis="x")
-    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     numbers(ax)
     legend_below(ax)
 

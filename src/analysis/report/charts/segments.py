@@ -5,7 +5,6 @@ import textwrap
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from analysis.report.charts.base import (
     ACCENT,
@@ -146,7 +145,6 @@ def value_by_class(ax: Axes, by: pd.DataFrame) -> None:
     of_known = say("average of those whose class is known")
     ax.axvline(average, color=INK, lw=0.8, ls=":", label=of_known)
     ax.set_xlim(np.fmin(0, by.low.min()), right)
-    ax.xaxis.set_major_locator(MaxNLocator(4))
     legend_below(ax, 1)
     tall(ax, len(by) + 4)
     numbers(ax, "money", "x")

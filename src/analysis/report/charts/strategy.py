@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import MaxNLocator
 
 from analysis.report.charts.base import (
     ACCENT,
@@ -93,7 +92,6 @@ def campaign_effects(ax: Axes, measured: pd.DataFrame) -> None:
     ax.axvline(0, color=INK, lw=0.8)
     names = [own(str(name)) for name in shown.campaign_id]
     dots(ax, names, shown.orders_effect, shown[["orders_low", "orders_high"]], *kinds)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
     if len(shown):
         legend_below(ax)
     tall(ax, len(shown) + 3)
@@ -128,7 +126,6 @@ def budget_curve(ax: Axes, curve: pd.DataFrame, plans: pd.DataFrame) -> None:
         if some.any():
             marked, label = plans[some], say.word(word)
             ax.plot(marked.budget, marked.profit, "o", ms=size, color=colour, label=label)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
     numbers(ax, "compact", "x")
     numbers(ax, "compact")
     legend_below(ax, 3)
