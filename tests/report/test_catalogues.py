@@ -6,6 +6,39 @@ from babel.messages.pofile import read_po
 
 from analysis.report import catalogues, text
 
+COMPLETE = ()  # languages of which no message may be missing
+
+
+def problems(messages, translated):
+    """What a translation lacks, has too much, or says with other values than the English text."""
+    asked, known = ({m.id: m for m in catalogue if m.id} for catalogue in (messages, translated))
+    said = {key for key, m in known.items() if not m.fuzzy and all(_forms(m.string))}
+    found = [f"missing: {key}" for key in asked.keys() - said]
+    found += [f"unused: {key}" for key in known.keys() - asked.keys()]
+    for key in asked.keys() & known.keys():
+        found += _ill_formed(known[key], translated.num_plurals)
+    return sorted(map(str, found))
+
+
+def _forms(said):
+    return tuple(said) if isinstance(said, list | tuple) else (said or "",)
+
+
+def _ill_formed(message, plurals):
+    ids, strings = _forms(message.id), [said for said in _forms(message.string) if said]
+    allowed = [text.values_in(one) for one in ids]
+    every, always = set().union(*allowed), set(allowed[0]).intersection(*allowed)
+    if strings and len(strings) != (plurals if len(ids) > 1 else 1):
+        yield f"{len(strings)} plurals instead of {plurals}: {ids[0]}"
+    for said in strings:
+        try:
+            used = text.values_in(said)
+        except ValueError:
+            used = {("braces", "")}
+        if not always <= used <= every:
+            odd = ", ".join(f"{{{name}:{form}}}" for name, form in used ^ every)
+            yield f"other values ({odd}): {ids[0]}"
+
 
 @pytest.fixture(scope="module")
 def messages():
@@ -51,7 +84,7 @@ def test_messages_are_collected_from_where_they_stand(tmp_path):
 
 def test_a_whole_translation_has_no_problems(messages):
     assert len(messages) > 500
-    assert catalogues.problems(messages, wrapped(messages)) == []
+    assert problems(messages, wrapped(messages)) == []
 
 
 def test_what_is_missing_unused_or_ill_formed_is_named():
@@ -59,8 +92,8 @@ def test_what_is_missing_unused_or_ill_formed_is_named():
     for one in ("Plain", "Of {n:int}", ("{n:int} file", "{n:int} files"), ("One", "{n:int} of us")):
         asked.add(one)
     whole = wrapped(asked)
-    assert catalogues.problems(asked, whole) == []
-    assert catalogues.problems(asked, wrapped(asked, "Plain")) == ["missing: Plain"]
+    assert problems(asked, whole) == []
+    assert problems(asked, wrapped(asked, "Plain")) == ["missing: Plain"]
     for key, said, found in (
         ("Plain", "", "missing: Plain"),
         ("New", "neu", "unused: New"),
@@ -73,7 +106,7 @@ def test_what_is_missing_unused_or_ill_formed_is_named():
         changed = copy.deepcopy(whole)
         changed.add(key, said)
         changed.get(key if isinstance(key, str) else key[0]).string = said
-        [problem] = catalogues.problems(asked, changed)
+        [problem] = problems(asked, changed)
         assert problem.startswith(found), problem
 
 
@@ -85,9 +118,9 @@ def test_english_sentences_name_their_values_in_known_forms(messages):
                 assert {form for _, form in text.values_in(one)} <= forms, one
 
 
-@pytest.mark.parametrize("language", catalogues.COMPLETE)
+@pytest.mark.parametrize("language", COMPLETE)
 def test_languages_declared_complete_are_complete(language, messages):
-    assert catalogues.problems(messages, text.catalogue(language)) == []
+    assert problems(messages, text.catalogue(language)) == []
 
 
 def test_a_catalogue_is_begun_and_refreshed_and_keeps_what_was_translated(tmp_path):

@@ -11,21 +11,18 @@ import argparse
 import ast
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import nbformat
-from babel.messages.catalog import Catalog, Message
+from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
 from jinja2 import Environment
 from jinja2.ext import extract_from_ast
 
 from analysis import schema
 from analysis.files import ROOT
-from analysis.report import text
 from analysis.report.page import is_for_analysts
 from analysis.report.text import LOCALE
 
-COMPLETE: tuple[str, ...] = ()  # languages of which a message that is missing fails the tests
 # Calls whose texts are messages: the first (and its plural, the second), the second, or every one.
 SENTENCES = ("say", "N_", "finding", "caveat", "translated")
 SECOND = ("figure", "table")
@@ -89,37 +86,6 @@ def _literals(nodes: Iterable[ast.expr]) -> list[str]:
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             found.append(node.value)
     return found
-
-
-def problems(messages: Catalog, translated: Catalog) -> list[str]:
-    """What a translation lacks, has too much, or says with other values than the English text."""
-    asked, known = ({m.id: m for m in catalogue if m.id} for catalogue in (messages, translated))
-    said = {key for key, m in known.items() if not m.fuzzy and all(_forms(m.string))}
-    found = [f"missing: {key}" for key in asked.keys() - said]
-    found += [f"unused: {key}" for key in known.keys() - asked.keys()]
-    for key in asked.keys() & known.keys():
-        found += _ill_formed(known[key], translated.num_plurals)
-    return sorted(map(str, found))
-
-
-def _forms(said: Any) -> tuple[str, ...]:
-    return tuple(said) if isinstance(said, list | tuple) else (said or "",)
-
-
-def _ill_formed(message: Message, plurals: int) -> Iterator[str]:
-    ids, strings = _forms(message.id), [said for said in _forms(message.string) if said]
-    allowed = [text.values_in(one) for one in ids]
-    every, always = set().union(*allowed), set(allowed[0]).intersection(*allowed)
-    if strings and len(strings) != (plurals if len(ids) > 1 else 1):
-        yield f"{len(strings)} plurals instead of {plurals}: {ids[0]}"
-    for said in strings:
-        try:
-            used = text.values_in(said)
-        except ValueError:
-            used = {("braces", "")}
-        if not always <= used <= every:
-            odd = ", ".join(f"{{{name}:{form}}}" for name, form in used ^ every)
-            yield f"other values ({odd}): {ids[0]}"
 
 
 def refresh(language: str, folder: Path = LOCALE, begin: bool = False) -> Path:
