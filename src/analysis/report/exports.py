@@ -1,17 +1,16 @@
 """Files for people and CRM systems: safe to open in a spreadsheet, ids as text."""
 
 import io
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
 
 from analysis.errors import InputError
-from analysis.report.text import printable
+from analysis.report.text import printable, say
 
 FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")  # a spreadsheet would run such a text
 
@@ -129,34 +128,26 @@ TAKEN = (*CLASSES, "churn_risk", "clv", "action", "due", "arm", "may_contact")
 WIDE = dict(zip('"|<>', "＂｜＜＞", strict=True))  # the same to a reader
 
 
-def crm_updates(word: Callable[[str], str], *tables: pd.DataFrame) -> pd.DataFrame:
-    """One row for each customer of the first table, with what is computed of them; nobody's name or
-    contact details.
+def crm_updates(*tables: pd.DataFrame) -> pd.DataFrame:
+    """One row for each customer of the first table, with what is computed of them (TAKEN, of
+    whichever table has it first); nobody's name or contact details.
 
-    `word` says a class in words. Columns: customer_id, may_contact (False where consent is
-    recorded, but not this customer's), and as far as the tables tell: rfm_segment, tier, stage,
-    risk_band, churn_percent (0 to 100), clv (money), action, due, held_back (by lot, to measure the
-    effect). Who is held back or may not be contacted gets the reason as action, and no due date.
+    Columns: customer_id, may_contact, rfm_segment, tier, stage, risk_band (in words), churn_percent
+    (0 to 100), clv (money), action, due, held_back (by lot, to measure the effect). Who is held
+    back or may not be contacted gets the reason as action, and no due date.
     """
     found = tables[0][["customer_id"]].sort_values("customer_id", ignore_index=True)
     for table in tables:
         new = [column for column in TAKEN if column in table and column not in found]
         found = found.merge(table[["customer_id", *new]], "left", "customer_id", validate="1:1")
-    for column in found.columns.intersection(CLASSES):
-        found[column] = found[column].astype(object).map(word, na_action="ignore")
-    if "churn_risk" in found:
-        found["churn_percent"] = (found.pop("churn_risk").astype(float) * 100).round(1)
-    if "clv" in found:
-        found["clv"] = found.clv.astype(float).round(2)
-    held_back = False
-    if "arm" in found:
-        held_back = found["held_back"] = found.pop("arm").eq("control").fillna(False).astype(bool)
-    found["may_contact"] = found.may_contact if "may_contact" in found else True
-    if "action" in found:
-        reason = found.action.astype(object).mask(held_back, word("held_back"))
-        found["action"] = reason.mask(~found.may_contact, word("no_consent"))
-    if "due" in found:
-        found["due"] = found.due.mask(held_back | ~found.may_contact)
+    for column in CLASSES:
+        found[column] = found[column].astype(object).map(say.word, na_action="ignore")
+    found["churn_percent"] = (found.pop("churn_risk").astype(float) * 100).round(1)
+    found["clv"] = found.clv.astype(float).round(2)
+    held_back = found["held_back"] = found.pop("arm").eq("control").fillna(False).astype(bool)
+    reason = found.action.astype(object).mask(held_back, say.word("held_back"))
+    found["action"] = reason.mask(~found.may_contact, say.word("no_consent"))
+    found["due"] = found.due.mask(held_back | ~found.may_contact)
     return found
 
 
@@ -168,14 +159,10 @@ def write_updates(updates: pd.DataFrame, crm: str, folder: Path) -> None:
     there.
     """
     wants = CRMS[crm]
-    fields = {column: field for column, field in wants.fields.items() if column in updates}
-    wanted = _neutral_frame(_as_wanted(updates[list(fields)], wants).rename(columns=fields))
-    starts = range(0, len(wanted), wants.max_rows)
-    parts = [
-        part
-        for first in starts
-        for part in _small_enough(wanted.iloc[first : first + wants.max_rows], wants)
-    ]
+    wanted = _as_wanted(updates[list(wants.fields)], wants).rename(columns=wants.fields)
+    whole, most = _neutral_frame(wanted), wants.max_rows
+    pieces = [whole.iloc[first : first + most] for first in range(0, len(whole), most)]
+    parts = [part for piece in pieces for part in _small_enough(piece, wants)]
     digits = len(str(len(parts)))
     for number, part in enumerate(parts, start=1):
         end = f"_{number:0{digits}d}" if len(parts) > 1 else ""
@@ -185,17 +172,13 @@ def write_updates(updates: pd.DataFrame, crm: str, folder: Path) -> None:
 def _as_wanted(updates: pd.DataFrame, wants: Crm) -> pd.DataFrame:
     """Check boxes in the CRM's words, texts without the characters it refuses; ids stay."""
     wide = str.maketrans({mark: WIDE[mark] for mark in wants.refused})
-    changed = updates.drop(columns="customer_id")
-    boxes = changed.select_dtypes(bool)
-    return updates.assign(
-        **{name: np.where(boxes[name], wants.no_yes[1], wants.no_yes[0]) for name in boxes},
-        **{
-            name: changed[name]
-            .astype(object)
-            .map(lambda text: str(text).translate(wide), na_action="ignore")
-            for name in _texts(changed)
-        },
+    changed = updates.assign(
+        held_back=updates.held_back.map(dict(zip((False, True), wants.no_yes, strict=True)))
     )
+    for name in _texts(updates.drop(columns=["customer_id", "held_back"])):
+        texts = updates[name].astype(object)
+        changed[name] = texts.map(lambda text: str(text).translate(wide), na_action="ignore")
+    return changed
 
 
 def _small_enough(rows: pd.DataFrame, wants: Crm) -> list[bytes]:

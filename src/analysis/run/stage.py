@@ -242,7 +242,7 @@ class Stage:
         allowed = found[0][["customer_id"]].assign(
             may_contact=may_contact(self.profiles(), found[0].customer_id)
         )
-        updates = exports.crm_updates(say.word, *found, allowed)
+        updates = exports.crm_updates(*found, allowed)
         for crm in exports.CRMS:
             exports.write_updates(updates, crm, self.folder / "pages")
         return updates
