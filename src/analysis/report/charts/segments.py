@@ -95,7 +95,7 @@ def habits(ax: Axes, classes: pd.DataFrame) -> None:
     ax.set_yticks(places, [own(say.word(group)) for group in classes.group])
     for place, name in zip(places[starts], classes.segmentation[starts], strict=True):
         ax.text(0, place + 1, say.word(name), weight="bold", va="center")
-    ax.set_ylim(places.min() - 0.7, -0.4)
+    ax.set_ylim(places.min() - 0.7, 0.2)
     tall(ax, len(classes) + 1.4 * starts.sum())
     percents(ax, "x")
 
