@@ -113,7 +113,7 @@ def test_what_is_open_is_what_was_open_and_came_less_what_was_closed(rows, as_of
     if len(table):
         assert len(table) == 12
         assert table.still_open.diff()[1:].tolist() == (table.opened - table.closed)[1:].tolist()
-        found = complaints.until_closed(log, as_of, 10_000)
+        found = complaints.until_closed(log, as_of)
         assert table.still_open.iloc[-1] == found["still_open"] + found["older"]
 
 
@@ -179,11 +179,14 @@ def test_comments_are_text_without_contacts_and_persons_and_not_long():
 
 def test_the_sentence_of_the_unhappy_counts_them():
     found = complaints.unhappy(company(), MATRIX, AS_OF)
-    text, values = complaints.unhappy_finding(found, 4, AS_OF, 30)
+    text, values = complaints.unhappy_finding(found, 4, AS_OF)
     assert say(text, **values) == (
-        "Of 4 strategic customers, 3 need a talk: 2 gave a bad score last in the 30 days to Jun 30,"
-        " 2024, the others have an open complaint or ticket. 2 of them had no contact in that time."
+        "Of 4 strategic customers, 3 need a talk: 2 gave a bad score last in the 365 days to Jun"
+        " 30, 2024, the others have an open complaint or ticket. 1 of them had no contact in that"
+        " time."
     )
+    later = (complaints.unhappy_finding(found, 4, ago(-n))[1]["silent"] for n in (324, 325))
+    assert [*later] == [1, 2]  # the contact of 40 days ago is then a year old
     assert complaints.unhappy_finding(found.head(0), 4, AS_OF)[0].startswith("None of")
 
 

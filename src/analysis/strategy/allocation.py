@@ -2,7 +2,7 @@
 capacities bring the most profit.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -85,25 +85,18 @@ def choose(options: pd.DataFrame, limits: Limits, exact_up_to: int = EXACT_OPTIO
     )
 
 
-def what_if(
-    options: pd.DataFrame, limits: Limits, factors: Sequence[float] = FACTORS
-) -> pd.DataFrame:
-    """Plans with other budgets: multiples of the budget, or of what a plan without one would spend.
+def what_if(options: pd.DataFrame, limits: Limits) -> pd.DataFrame:
+    """Plans with other budgets: FACTORS of the budget, or of what a plan without one would spend.
 
     Columns: factor, budget, profit, customers, price_of_budget, unmet.
     """
-    budget = _base_budget(options, limits)
-    plans = [choose(options, replace(limits, budget=factor * budget)) for factor in factors]
-    return pd.DataFrame(
-        {
-            "factor": factors,
-            "budget": [factor * budget for factor in factors],
-            "profit": [plan.profit for plan in plans],
-            "customers": [len(plan.chosen) for plan in plans],
-            "price_of_budget": [plan.price_of_budget for plan in plans],
-            "unmet": [plan.unmet for plan in plans],
-        }
-    )
+    rows, base = [], _base_budget(options, limits)
+    for factor in FACTORS:
+        plan = choose(options, replace(limits, budget=factor * base))
+        row = {"factor": factor, "budget": factor * base, "customers": len(plan.chosen)}
+        told = {name: getattr(plan, name) for name in ("profit", "price_of_budget", "unmet")}
+        rows.append(row | told)
+    return pd.DataFrame(rows)
 
 
 def _base_budget(options: pd.DataFrame, limits: Limits) -> float:
@@ -163,11 +156,8 @@ def verdict(plan: Plan, limits: Limits) -> tuple[str, dict[str, object]]:
 
 def half_and_double(plans: pd.DataFrame) -> dict[str, float]:
     """What half, the same and double the budget would bring, of plans as from what_if."""
-    profit = plans.set_index("factor").profit
-    return {
-        name: float(profit.get(factor, np.nan))
-        for name, factor in zip(("half", "same", "double"), FACTORS, strict=True)
-    }
+    profit = plans.set_index("factor").profit.reindex(FACTORS)
+    return dict(zip(("half", "same", "double"), profit.tolist(), strict=True))
 
 
 class _Given:
@@ -241,9 +231,6 @@ def _uses(options: pd.DataFrame, limits: Limits) -> np.ndarray:
     columns = list(dict.fromkeys(column for column, _ in limits.capacity))
     uses = np.full((len(options), len(columns)), none)
     for place, column in enumerate(columns):
-        named = enumerate(limits.capacity)
-        number = {value: n for n, (its_column, value) in named if its_column == column}
-        codes, values = pd.factorize(options[column])
-        known = [*(number.get(value, none) for value in values), none]  # the last: empty
-        uses[:, place] = np.array(known)[codes]
+        number = {value: n for n, (its, value) in enumerate(limits.capacity) if its == column}
+        uses[:, place] = options[column].astype(object).map(number).fillna(none)
     return uses

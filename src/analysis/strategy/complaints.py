@@ -35,8 +35,8 @@ def closing_recorded(feedback: Table, as_of: dt.date) -> bool:
     return bool(closed.notnull().any().fill_null(False).execute())
 
 
-def until_closed(feedback: Table, as_of: dt.date, days: int = YEAR) -> dict[str, float]:
-    """Complaints and tickets of the last `days` days until closed.
+def until_closed(feedback: Table, as_of: dt.date) -> dict[str, float]:
+    """Complaints and tickets of the last YEAR until closed.
 
     Keys: opened, closed (of those opened), still_open (at the end of `as_of`, of those), older
     (opened before and still open), median_days until closed with 95 % interval low, high (Kaplan &
@@ -45,7 +45,7 @@ def until_closed(feedback: Table, as_of: dt.date, days: int = YEAR) -> dict[str,
     opened are mistakes, and left out). Where no day of closing is recorded, all but opened are nan.
     """
     log = history.complaints(feedback, as_of)
-    recent = log.filter(_.day > as_of - dt.timedelta(days=days))
+    recent = log.filter(_.day > as_of - dt.timedelta(days=YEAR))
     opened = int(recent.count().execute())
     if not closing_recorded(feedback, as_of):
         names = ("closed", "still_open", "older", "median_days", "low", "high")
@@ -91,11 +91,9 @@ def by_month(feedback: Table, as_of: dt.date, months: int = 12) -> pd.DataFrame:
 
 
 # Customers who need a talk
-def unhappy(
-    records: Records, matrix: pd.DataFrame, as_of: dt.date, days: int = YEAR
-) -> pd.DataFrame:
-    """Strategic customers who are unhappy within the last `days` days: the last score is bad
-    (LIMITS), or a complaint or ticket is still open. Those with most revenue first.
+def unhappy(records: Records, matrix: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
+    """Strategic customers who are unhappy within the last YEAR: the last score is bad (LIMITS), or
+    a complaint or ticket is still open. Those with most revenue first.
 
     Columns: customer_id; kind, score (empty for a ticket) and day of the latest bad score, without
     one of the latest open ticket; open_tickets (empty where closing is not recorded); last_contact,
@@ -104,7 +102,7 @@ def unhappy(
     """
     if records.feedback is None:
         return pd.DataFrame(columns=UNHAPPY)
-    since, recorded = as_of - dt.timedelta(days=days), closing_recorded(records.feedback, as_of)
+    since, recorded = as_of - dt.timedelta(days=YEAR), closing_recorded(records.feedback, as_of)
     said = last_answers(records.feedback, [as_of, since])
     limit = said.kind.map({kind: bad for kind, (_, bad) in LIMITS.items()}).astype(float)
     bad = said[said.score <= limit].sort_values(["day", "kind"], ascending=False)
@@ -166,10 +164,10 @@ def _comments(
 
 
 # What the report says
-def finding(feedback: Table, as_of: dt.date, days: int = YEAR) -> tuple[str, dict[str, Any]]:
+def finding(feedback: Table, as_of: dt.date) -> tuple[str, dict[str, Any]]:
     """What is said of complaints: a sentence with its values."""
-    found = until_closed(feedback, as_of, days)
-    values = found | {"days": days, "as_of": as_of}
+    found = until_closed(feedback, as_of)
+    values = found | {"days": YEAR, "as_of": as_of}
     if not found["opened"]:
         return N_(
             "No complaint or ticket was opened in the {days:int} days to {as_of:date}."
@@ -193,18 +191,18 @@ def finding(feedback: Table, as_of: dt.date, days: int = YEAR) -> tuple[str, dic
 
 
 def unhappy_finding(
-    found: pd.DataFrame, customers: int, as_of: dt.date, days: int = YEAR
+    found: pd.DataFrame, customers: int, as_of: dt.date
 ) -> tuple[str, dict[str, Any]]:
     """What is said of `unhappy`, of so many customers of the tier: a sentence with its values;
-    `silent` had no contact within the `days` days, or none at all.
+    `silent` had no contact within the YEAR, or none at all.
     """
-    lately = pd.to_datetime(found.last_contact) > pd.Timestamp(as_of - dt.timedelta(days=days))
+    lately = pd.to_datetime(found.last_contact) > pd.Timestamp(as_of - dt.timedelta(days=YEAR))
     values = {
         "unhappy": len(found),
         "customers": customers,
         "scores": int(found.score.notna().sum()),
         "silent": int((~lately).sum()),
-        "days": days,
+        "days": YEAR,
         "as_of": as_of,
     }
     if len(found):

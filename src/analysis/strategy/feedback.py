@@ -23,7 +23,7 @@ from analysis.strategy.picture import TIERS
 # From which a score is good, and up to which it is bad: nps of Reichheld (2003), csat of 5.
 LIMITS = {"nps": (9, 6), "csat": (4, 2)}
 ENOUGH = 30  # answers of a period; of fewer an interval of nps is wider than 50 points
-YEAR = 365
+YEAR = 365  # days
 QUARTER = 3  # months
 FIGURES = ["answers", "score", "low", "high"]
 
@@ -64,15 +64,13 @@ def last_answers(feedback: Table, ends: Sequence[dt.date]) -> pd.DataFrame:
     return found.astype({"customer_id": "str", "kind": "str", "score": float})
 
 
-def by_tier(
-    feedback: Table, matrix: pd.DataFrame, as_of: dt.date, days: int = YEAR
-) -> pd.DataFrame:
-    """Satisfaction of the last `days` days by tier, for each kind that anybody answered.
+def by_tier(feedback: Table, matrix: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
+    """Satisfaction of the last YEAR by tier, for each kind that anybody answered.
 
     Columns: kind, tier (as in matrix; unknown of answers by others), customers (of the tier; empty
     for unknown), answers, response (share of them that answered), score (of `points`), low, high.
     """
-    said = last_answers(feedback, [as_of, as_of - dt.timedelta(days=days)])
+    said = last_answers(feedback, [as_of, as_of - dt.timedelta(days=YEAR)])
     tiers = matrix.set_index("customer_id").tier.astype(object)
     said["tier"] = said.customer_id.map(tiers).fillna(UNKNOWN)
     sizes = matrix.tier.value_counts()
@@ -134,34 +132,27 @@ def _periods(feedback: Table, ends: Sequence[dt.date], first: pd.Series) -> pd.D
     return pd.DataFrame(rows, columns=list(types)).astype(types)
 
 
-def trend(feedback: Table, as_of: dt.date, days: int = YEAR) -> dict[str, float]:
-    """The net promoter score of the last `days` days against that of as many days before.
+def trend(feedback: Table, as_of: dt.date) -> dict[str, float]:
+    """The net promoter score of the last YEAR against that of as many days before.
 
     Keys: score, before, difference, low, high: the interval of a difference that is made of those
     of both (Zou & Donner 2008). Customers who answered in both tend to stay as they were, so that
     it is rather too wide than too narrow.
     """
-    said = last_answers(feedback, [as_of - dt.timedelta(days=n * days) for n in range(3)])
+    said = last_answers(feedback, [as_of - dt.timedelta(days=n * YEAR) for n in range(3)])
     said = said[said.kind == "nps"]
     now, before = (points("nps", said.score[said.period == n]) for n in (0, 1))
     difference = now["score"] - before["score"]
     below = np.hypot(now["score"] - now["low"], before["high"] - before["score"])
     above = np.hypot(now["high"] - now["score"], before["score"] - before["low"])
-    return {
-        "score": now["score"],
-        "before": before["score"],
-        "difference": difference,
-        "low": float(difference - below),
-        "high": float(difference + above),
-    }
+    scores = {"score": now["score"], "before": before["score"], "difference": difference}
+    return scores | {"low": float(difference - below), "high": float(difference + above)}
 
 
-def findings(
-    feedback: Table, as_of: dt.date, days: int = YEAR
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def findings(feedback: Table, as_of: dt.date) -> Iterator[tuple[str, dict[str, Any]]]:
     """What is said of satisfaction: sentences with their values."""
-    said = last_answers(feedback, [as_of, as_of - dt.timedelta(days=days)])
-    common = {"days": days, "as_of": as_of}
+    said = last_answers(feedback, [as_of, as_of - dt.timedelta(days=YEAR)])
+    common = {"days": YEAR, "as_of": as_of}
     if said.empty:
         yield N_("No customer gave a score in the {days:int} days to {as_of:date}."), common
     if (said.kind == "nps").any():
@@ -171,7 +162,7 @@ def findings(
             " {score:int} points (95 % sure: {low:int} to {high:int})."
         )
         yield text, points("nps", said.score[said.kind == "nps"]) | common
-        moved = trend(feedback, as_of, days)
+        moved = trend(feedback, as_of)
         if not np.isnan(moved["difference"]):
             yield _moved(moved), moved | common
     if (said.kind == "csat").any():

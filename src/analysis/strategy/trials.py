@@ -12,6 +12,7 @@ from ibis import _
 from ibis.expr.types import Table
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scipy import stats
+from statsmodels.regression.linear_model import OLS
 
 from analysis.report.text import N_
 from analysis.schema import TABLES
@@ -64,18 +65,10 @@ def draw(chosen: pd.DataFrame, strata: pd.Series, control_share: float, seed: in
     """
     if not _possible(control_share) or len(chosen) < EXEMPT_BELOW:
         return _arms(chosen, "exempt")
-    rows = pd.DataFrame(
-        {
-            "customer_id": chosen.customer_id,
-            "stratum": strata,
-            "lot": lots(chosen.customer_id, seed),
-        }
-    )
+    rows = chosen[["customer_id"]].assign(stratum=strata, lot=lots(chosen.customer_id, seed))
     held = rows.stratum.map(_held(rows.stratum.value_counts(), control_share, seed))
-    place = (
-        rows.sort_values(["lot", "customer_id"]).groupby("stratum").cumcount().reindex(rows.index)
-    )
-    return _arms(chosen, np.where(place < held, "control", "treat"))
+    place = rows.sort_values(["lot", "customer_id"]).groupby("stratum").cumcount()
+    return _arms(chosen, np.where(place.reindex(rows.index) < held, "control", "treat"))
 
 
 def draw_by_owner(
@@ -88,17 +81,13 @@ def draw_by_owner(
     EXEMPT_BELOW customers who have one.
     """
     names = pd.Series(sorted(owners.dropna().unique()), dtype="str")
-    if (
-        not _possible(control_share)
-        or len(names) < FEWEST_OWNERS
-        or owners.notna().sum() < EXEMPT_BELOW
-    ):
+    few = len(names) < FEWEST_OWNERS or owners.notna().sum() < EXEMPT_BELOW
+    if not _possible(control_share) or few:
         return _arms(chosen, "exempt")
     count = int(np.clip(np.floor(control_share * len(names) + 0.5), 2, len(names) - 2))
     held = names.iloc[np.argsort(lots(names, seed), kind="stable")[:count]]
-    return _arms(
-        chosen, np.select([owners.isna(), owners.isin(held)], ["exempt", "control"], "treat")
-    )
+    arms = np.select([owners.isna(), owners.isin(held)], ["exempt", "control"], "treat")
+    return _arms(chosen, arms)
 
 
 def _possible(control_share: float) -> bool:
@@ -118,10 +107,8 @@ def _held(sizes: pd.Series, share: float, seed: int) -> pd.Series:
     """How many each stratum gives, by largest remainder, equal ones by lot."""
     total = int(np.clip(np.floor(sizes.sum() * share + 0.5), 1, sizes.sum() - 1))
     whole = np.floor(sizes * share + 1e-9).astype(int)
-    left = (sizes * share - whole).round(9)
-    order = pd.DataFrame(
-        {"left": left, "lot": lots(pd.Series(sizes.index, dtype="str"), seed)}, index=sizes.index
-    )
+    order = (sizes * share - whole).round(9).to_frame("left")
+    order["lot"] = lots(pd.Series(sizes.index, dtype="str"), seed)
     last = order.sort_values(["left", "lot"], ascending=False).index
     return whole.add(pd.Series(np.arange(len(last)) < total - whole.sum(), last).astype(int))
 
@@ -162,15 +149,9 @@ def yardstick(facts: pd.DataFrame, past: pd.DataFrame) -> dict[str, float]:
         return {"customers": len(alike)} | dict.fromkeys(("mean", "sd", "reduction"), float("nan"))
     y = alike.orders.to_numpy(float)
     before = np.column_stack([np.ones(len(y)), covariate_columns(alike, COVARIATES)])
-    left = y - before @ np.linalg.lstsq(before, y, rcond=None)[0]
-    variance, free = y.var(ddof=1), len(y) - before.shape[1]
-    explained = 1 - (left @ left) / free / variance if variance > 0 else 0.0
-    return {
-        "customers": len(alike),
-        "mean": float(y.mean()),
-        "sd": float(np.sqrt(variance)),
-        "reduction": float(np.clip(explained, 0, 1)),
-    }
+    explained = OLS(y, before).fit().rsquared_adj if y.std() > 0 else 0.0
+    found = {"mean": y.mean(), "sd": y.std(ddof=1), "reduction": np.clip(explained, 0, 1)}
+    return {"customers": len(alike)} | {name: float(value) for name, value in found.items()}
 
 
 def _members(chosen: pd.DataFrame, day: dt.date) -> pd.DataFrame:
@@ -226,22 +207,15 @@ def foretold(design: pd.DataFrame) -> pd.DataFrame:
     Columns: campaign_id, treated, control, exempt (customers), smallest_effect, detectable_effect
     (orders per customer), needed (customers in both arms for the smallest effect), enough.
     """
-    counts = design.assign(**{arm: design.arm == arm for arm in ("treat", "control", "exempt")})
-    table = counts.groupby("campaign_id", as_index=False).agg(
-        treated=("treat", "sum"),
-        control=("control", "sum"),
-        exempt=("exempt", "sum"),
-        smallest_effect=("smallest_effect", "first"),
-        detectable_effect=("detectable_effect", "first"),
+    arms = pd.crosstab(design.campaign_id, design.arm)
+    table = arms.reindex(columns=["treat", "control", "exempt"], fill_value=0)
+    table = table.rename_axis(columns=None).rename(columns={"treat": "treated"})
+    effects = design.groupby("campaign_id")[["smallest_effect", "detectable_effect"]].first()
+    ratio = effects.detectable_effect / effects.smallest_effect.where(effects.smallest_effect > 0)
+    table = table.join(effects).assign(
+        needed=np.ceil((table.treated + table.control) * ratio**2 - 1e-9), enough=ratio <= 1
     )
-    ratio = table.detectable_effect / table.smallest_effect.where(table.smallest_effect > 0)
-    table["needed"] = np.ceil((table.treated + table.control) * ratio**2 - 1e-9)
-    table["enough"] = ratio <= 1
-    return (
-        table.assign(ratio=ratio)
-        .sort_values(["ratio", "campaign_id"], ignore_index=True)
-        .drop(columns="ratio")
-    )
+    return table.loc[ratio.sort_values(kind="stable").index].reset_index()
 
 
 def telling(table: pd.DataFrame) -> list[tuple[str, dict[str, object]]]:

@@ -16,6 +16,7 @@ from analysis.models import early_warning, history
 from analysis.models.churn import Trial
 from analysis.report.text import N_, labelled
 from analysis.segments import interests
+from analysis.segments.segmentation import first_that_holds
 
 AWAY = ("silent", "lost")
 LAST_ITEMS = 3  # of the last order, those with most money
@@ -88,11 +89,9 @@ def expected_return(
     gains = pd.DataFrame(
         {name: chance * way.success * value - costs[name] for name, way in ways.items()}
     )
-    best = gains.fillna(-np.inf).to_numpy().argmax(axis=1)
-    way = pd.Series(np.array(list(ways))[best], known.index)
-    return pd.DataFrame(
-        {"way": way, "value": value, "cost": way.map(costs), "expected_return": gains.max(axis=1)}
-    )
+    way = gains.fillna(-np.inf).idxmax(axis=1)
+    worth = {"way": way, "value": value, "cost": way.map(costs)}
+    return pd.DataFrame(worth | {"expected_return": gains.max(axis=1)})
 
 
 def approach(known: pd.DataFrame, way: pd.Series) -> pd.Series:
@@ -106,8 +105,7 @@ def approach(known: pd.DataFrame, way: pd.Series) -> pd.Series:
         way == "call",
     ]
     *first, otherwise = APPROACHES
-    found = np.select([fit.to_numpy(bool) for fit in fits], first, default=otherwise)
-    return pd.Series(found, known.index, dtype="str")
+    return first_that_holds(dict(zip(first, fits, strict=True)), otherwise)
 
 
 def listed(
