@@ -170,12 +170,9 @@ def conform(
     """The contract's columns in its types and order, then any others; RunError where that cannot
     be. The contract is that of TABLES unless it is given.
     """
-    columns = (contract or TABLES[name]).columns
-    table = (
-        pa.Table.from_pandas(found, preserve_index=False)
-        if isinstance(found, pd.DataFrame)
-        else found
-    )
+    columns, table = (contract or TABLES[name]).columns, found
+    if isinstance(table, pd.DataFrame):
+        table = pa.Table.from_pandas(table, preserve_index=False)
     wanted = [c for c, spec in columns.items() if c in table.column_names or not spec.optional]
     if missing := [c for c in wanted if c not in table.column_names]:
         raise RunError(f"table {name}: no column {', '.join(missing)}")
@@ -183,18 +180,22 @@ def conform(
         typed = {c: table[c].cast(columns[c].type) for c in wanted}
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise RunError(f"table {name}: {error.args[-1]}") from None
-    more = (
-        [] if isinstance(found, pd.DataFrame) else [c for c in table.column_names if c not in typed]
-    )
-    return check(name, pa.table(typed | {c: table[c] for c in more}), contract)
+    if table is found:
+        typed |= {c: table[c] for c in table.column_names if c not in typed}
+    return check(name, pa.table(typed), contract)
 
 
 def check(name: str, table: pa.Table, contract: Contract | None = None) -> pa.Table:
     """The table itself if it keeps its contract; RunError says what, in how many rows, if not."""
     contract = contract or TABLES[name]
     check_schema(name, table.schema, contract)
-    if said := _empty_problem(contract, table) or _key_problem(contract, table):
-        raise RunError(f"table {name}: {said}")
+    needed = [c for c, spec in contract.columns.items() if not spec.empty]
+    counts = {c: table[c].null_count for c in needed if c in table.schema.names}
+    if empty := [f"{c} is empty in {n:,} of {len(table):,} rows" for c, n in counts.items() if n]:
+        raise RunError(f"table {name}: {', '.join(empty)}")
+    key = list(contract.key)
+    if repeated := len(table) - len(table.select(key).group_by(key).aggregate([])):
+        raise RunError(f"table {name}: {repeated:,} rows repeat the key {', '.join(key)}")
     return table
 
 
@@ -208,26 +209,6 @@ def check_schema(name: str, schema: pa.Schema, contract: Contract | None = None)
         f"{c} is {found[c]}, not {columns[c].type}" for c in found if found[c] != columns[c].type
     ]:
         raise RunError(f"table {name}: {'; '.join(wrong)}")
-
-
-def _empty_problem(contract: Contract, table: pa.Table) -> str:
-    counts = {
-        c: table[c].null_count
-        for c, spec in contract.columns.items()
-        if not spec.empty and c in table.column_names
-    }
-    return ", ".join(
-        f"{c} is empty in {count:,} of {len(table):,} rows" for c, count in counts.items() if count
-    )
-
-
-def _key_problem(contract: Contract, table: pa.Table) -> str:
-    distinct = len(table.select(contract.key).group_by(list(contract.key)).aggregate([]))
-    return (
-        f"{len(table) - distinct:,} rows repeat the key {', '.join(contract.key)}"
-        if distinct < len(table)
-        else ""
-    )
 
 
 def write(name: str, frame: pd.DataFrame, path: Path, contract: Contract | None = None) -> None:

@@ -41,11 +41,10 @@ def board(trial: churn.Trial, who: np.ndarray) -> pd.DataFrame:
     risks["P(alive)"] = 1 - alive(origin.held)[who]
     mine, rows = risks[trial.champion], {}
     for name, risk in risks.items():
-        told, apart = metrics.measure(risk, gone), metrics.auc_difference(mine, risk, gone)
+        told = metrics.measure(risk, gone)
         gap = metrics.brier_difference(risk, mine, gone)
         rows[name] = {
-            "auc": told["auc"], "champion's lead": apart["difference"],
-            "from": apart["low"], "to": apart["high"],
+            "auc": told["auc"], "from": told["auc_low"], "to": told["auc_high"],
             "brier": told["brier"], "worse by": gap["difference"],
             "slope": told["slope"],
             "slope_low": told["slope_low"], "slope_high": told["slope_high"],

@@ -62,8 +62,8 @@ def test_risks_are_never_certain():
     sure = people(400).assign(left=people(400).recency_days > 100)
     for name in CHURN_MODELS:
         risk = replace(Risk(fitted(name, sure)), slope=50.0).predict(features(sure))
-        assert risk.min() >= churn_models.EDGE
-        assert risk.max() <= 1 - churn_models.EDGE
+        assert risk.min() >= metrics.CERTAIN
+        assert risk.max() <= 1 - metrics.CERTAIN
 
 
 def test_scoring_in_pieces_is_scoring_at_once(monkeypatch):
@@ -133,5 +133,5 @@ def test_a_calibrated_risk_by_hand():
     risk = Risk(model, slope=2.0, shift=1.0)
     assert risk.log_odds(told)[:2] == pytest.approx([1, 1 + 2 * np.log(0.25)])
     assert risk.predict(told) == pytest.approx(
-        [1 / (1 + np.exp(-1)), 1 / (1 + 16 / np.e), churn_models.EDGE]
+        [1 / (1 + np.exp(-1)), 1 / (1 + 16 / np.e), metrics.CERTAIN]
     )

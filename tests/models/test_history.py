@@ -76,7 +76,7 @@ def bought(*lines, columns="day amount"):
 
 
 def at(records, as_of=AS_OF):
-    return history.at(records, as_of, TRAILING).set_index("customer_id")
+    return history.on_days(records, [as_of], TRAILING)[as_of].set_index("customer_id")
 
 
 ONE_ORDER = bought(("a", ago(10), 5))  # a log beside which other records are looked at
@@ -393,7 +393,7 @@ def test_a_flag_can_be_static_too():
 # Whatever there is
 def test_the_table_customers_stands_first_and_is_the_same():
     log = bought(("b", ago(200), 10), ("a", ago(100), 20), ("a", ago(20), 5), ("c", ago(3), -5))
-    found = history.at(Records(log), AS_OF, TRAILING, window_days=30)
+    found = history.on_days(Records(log), [AS_OF], TRAILING, window_days=30)[AS_OF]
     known = customers.at(log, AS_OF, 30, TRAILING)
     pd.testing.assert_frame_equal(found[known.columns.tolist()], known)
     assert {*found} - {*known} == PLAIN
@@ -662,7 +662,7 @@ def test_days_described_at_once_are_described_as_each_by_itself():
     found = history.on_days(records, days, [14])
     assert list(found) == days
     for each in days:
-        pd.testing.assert_frame_equal(found[each], history.at(records, each, [14]))
+        pd.testing.assert_frame_equal(found[each], history.on_days(records, [each], [14])[each])
     assert found[early].customer_id.tolist() == ["a"]
     assert found[early].contacts.tolist() == [1]  # by nobody known, as all were then
     assert found[day].contacts.tolist() == [1, 0]

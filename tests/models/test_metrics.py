@@ -43,7 +43,6 @@ def everything(risk, gone, other):
     values = np.round(other * 100)
     figures = [
         *metrics.measure(risk, gone).values(),
-        *metrics.auc_difference(risk, other, gone).values(),
         *metrics.brier_difference(risk, other, gone).values(),
         *metrics.precision_at(risk, gone, 1 + len(risk) // 3).values(),
         *metrics.deciles(risk, gone).to_numpy(float).ravel(),
@@ -88,20 +87,14 @@ def test_auc_by_hand():
 
 @given(CASES)
 def test_auc_is_that_of_all_pairs_and_its_interval_delongs(cases):
-    risk, gone, other = columns(cases)
+    risk, gone, _ = columns(cases)
     if min(gone.sum(), (~gone).sum()) < 2:
         return
-    mine, others = slow_auc(risk, gone), slow_auc(other, gone)
-    figures, difference = metrics.auc(risk, gone), metrics.auc_difference(risk, other, gone)
+    mine, figures = slow_auc(risk, gone), metrics.auc(risk, gone)
     error = np.sqrt(sum(np.var(v, ddof=1) / len(v) for v in mine))
     assert figures["auc"] == pytest.approx(roc_auc_score(gone, risk))
     assert figures["auc_low"] == pytest.approx(max(figures["auc"] - 1.96 * error, 0))
     assert figures["auc_high"] == pytest.approx(min(figures["auc"] + 1.96 * error, 1))
-    covariances = [np.cov(a, b) / len(a) for a, b in zip(mine, others, strict=True)]
-    variance = sum(c[0, 0] + c[1, 1] - 2 * c[0, 1] for c in covariances)
-    assert difference["difference"] == pytest.approx(mine[0].mean() - others[0].mean())
-    width = (difference["high"] - difference["low"]) / 2
-    assert width**2 == pytest.approx(1.96**2 * variance, abs=1e-12)
 
 
 @pytest.mark.slow
@@ -115,27 +108,12 @@ def test_the_auc_interval_holds_the_truth_95_times_in_100():
     assert 930 <= inside <= 967
 
 
-@pytest.mark.slow
-def test_the_interval_of_a_difference_holds_the_truth_95_times_in_100():
-    """Of two risks equally good and closely related."""
-    chance, n, inside, widths = np.random.default_rng(5), 100, 0, []
-    for _ in range(1000):
-        shared = np.append(chance.normal(1, 1, n), chance.normal(0, 1, n))
-        mine, others = (expit(shared + chance.normal(0, 0.5, 2 * n)) for _ in range(2))
-        found = metrics.auc_difference(mine, others, np.arange(2 * n) < n)
-        inside += found["low"] <= 0 <= found["high"]
-        widths.append(found["high"] - found["low"])
-    assert 930 <= inside <= 967
-    alone = metrics.auc(mine, np.arange(2 * n) < n)
-    assert np.mean(widths) < alone["auc_high"] - alone["auc_low"]
-
-
 @given(CASES)
 def test_a_risk_differs_from_itself_by_nothing(cases):
     risk, gone, _ = columns(cases)
-    for compare in (metrics.auc_difference, metrics.brier_difference):
-        found = [value for value in compare(risk, risk, gone).values() if not np.isnan(value)]
-        assert found == [0] * len(found)
+    found = metrics.brier_difference(risk, risk, gone).values()
+    known = [value for value in found if not np.isnan(value)]
+    assert known == [0] * len(known)
 
 
 # The best by risk
@@ -418,8 +396,7 @@ def test_of_no_customers_nothing_is_known():
     figures = metrics.measure(nobody, pd.Series(nothing))
     assert set(figures) == set(KEYS)
     assert np.isnan(list(figures.values())).all()
-    for compare in (metrics.auc_difference, metrics.brier_difference):
-        assert np.isnan(list(compare(nobody, nobody, nothing).values())).all()
+    assert np.isnan(list(metrics.brier_difference(nobody, nobody, nothing).values())).all()
     found = metrics.precision_at(nobody, nothing, 5)
     assert found.pop("count") == 0
     assert np.isnan(list(found.values())).all()
@@ -440,7 +417,6 @@ def test_of_one_class_there_is_no_ranking_and_no_regression(class_):
     unknown = {key for key, value in figures.items() if np.isnan(value)}
     assert unknown == {key for key in KEYS if key.startswith(("auc", "slope"))} | {"skill"}
     assert figures["brier"] == pytest.approx(np.mean((risk - class_) ** 2))
-    assert np.isnan(list(metrics.auc_difference(risk, risk, gone).values())).all()
     assert np.isnan(metrics.precision_at(risk, gone, 5)["recall"]) != class_
     assert metrics.deciles(risk, gone).caught.isna().all() != class_
 

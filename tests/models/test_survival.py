@@ -241,10 +241,3 @@ def test_pauses_are_counted_by_the_order_that_they_follow(ledger):
         ["fifth_on", 1, True, 1],
         ["fifth_on", 85, False, 1],
     ]
-
-
-def test_the_day_on_which_each_line_of_a_curve_reaches_a_half():
-    curve = survival.curves_of(of([2, 3, 9], [True, True, False], [20, 30, 50]))
-    assert survival.median(curve) == 3
-    assert survival.median(curve, "low") == 3
-    assert np.isnan(survival.median(curve, "high"))

@@ -48,6 +48,12 @@ class Column:
     cells: pa.ChunkedArray
     places: list[str]
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Column]") -> "Column":
+        """One column of several files' parts."""
+        cells = pa.chunked_array([chunk for part in parts for chunk in part.cells.chunks])
+        return cls(parts[0].name, cells, [place for part in parts for place in part.places])
+
     @property
     def texts(self) -> list[str]:
         """All cells."""
@@ -205,19 +211,20 @@ def options_of(table: str, look: Look) -> dict[str, Ranked]:
 
     A column goes to the meaning that ranks it best; besides that it may be the customer's id.
     """
-    found: list[tuple[str, Column, int]] = []
-    best: dict[Column, tuple[int, str]] = {}
-    for meaning, spec in RECORDS[table].columns.items():
-        for column in look.values():
-            place = rank(column.name, table, meaning)
-            if place is None or not _fits(spec.reads_as, meaning, place, column):
-                continue
-            found.append((meaning, column, place))
-            if meaning != "customer_id" and (column not in best or place < best[column][0]):
-                best[column] = (place, meaning)
+    places = {
+        (meaning, column): place
+        for meaning, spec in RECORDS[table].columns.items()
+        for column in look.values()
+        if (place := rank(column.name, table, meaning)) is not None
+        and _fits(spec.reads_as, meaning, place, column)
+    }
+    best: dict[Column, str] = {}
+    for meaning, column in sorted(places, key=lambda one: places[one]):
+        if meaning != "customer_id":
+            best.setdefault(column, meaning)
     options: dict[str, Ranked] = {}
-    for meaning, column, place in found:
-        if meaning == "customer_id" or best[column] == (place, meaning):
+    for (meaning, column), place in places.items():
+        if meaning in ("customer_id", best.get(column)):
             options.setdefault(meaning, []).append((place, column))
     return {m: sorted(some, key=lambda one: (one[1].sparse, one[0])) for m, some in options.items()}
 

@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,9 +72,14 @@ def _sqlite(path: Path) -> sqlite3.Connection:
 
 def sqlite_tables(path: Path) -> dict[str, list[list[str]]]:
     """The tables and views of an SQLite file, in the order of their names."""
+    with _as_said_by("SQLite", sqlite3.Error):
+        return _tables(_sqlite(path))
+
+
+def _tables(base: Any) -> dict[str, list[list[str]]]:
     ask = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
-    with _as_said_by("SQLite", sqlite3.Error), closing(_sqlite(path)) as base:
-        return {name: [] for (name,) in base.execute(ask)}
+    with closing(base):
+        return {name: [] for (name,) in base.execute(ask).fetchall()}
 
 
 def read_sqlite(piece: Piece) -> Rows:
@@ -88,13 +93,13 @@ def read_sqlite(piece: Piece) -> Rows:
             raise
     if found.description is None:  # a comment only
         raise InputError(ONE_SELECT)
-    return opened([column[0] for column in found.description], _sqlite_rows(found))
 
+    def rows() -> Iterator[Row]:
+        with _as_said_by("SQLite", sqlite3.Error):
+            for number, row in enumerate(found, start=1):
+                yield number, list(map(as_typed, row))
 
-def _sqlite_rows(found: sqlite3.Cursor) -> Iterator[Row]:
-    with _as_said_by("SQLite", sqlite3.Error):
-        for number, row in enumerate(found, start=1):
-            yield number, [as_typed(value) for value in row]
+    return opened([column[0] for column in found.description], rows())
 
 
 # --- DuckDB and Parquet
@@ -145,12 +150,8 @@ def duckdb_tables(path: Path) -> dict[str, list[list[str]]]:
     """The tables and views of a DuckDB file, in the order of their names."""
     import duckdb
 
-    ask = "SELECT table_name FROM information_schema.tables ORDER BY 1"
-    with (
-        _as_said_by("DuckDB", duckdb.Error),
-        closing(duckdb.connect(str(path), read_only=True)) as base,
-    ):
-        return {name: [] for (name,) in base.execute(ask).fetchall()}
+    with _as_said_by("DuckDB", duckdb.Error):
+        return _tables(duckdb.connect(str(path), read_only=True))
 
 
 def read_duckdb(piece: Piece) -> Rows:
@@ -203,7 +204,7 @@ def read_postgresql(piece: Piece) -> Rows:
     """A server's rows, which it writes itself as CSV; the connection reads only."""
     query = _select(piece)
     _check_select(query)
-    rows = csv_rows(whole_lines(_gathered(_copied(piece.file.connection, query))), ",", 1)
+    rows = csv_rows(whole_lines(_copied(piece.file.connection, query)), ",", 1)
 
     def batches(places: Sequence[int]) -> Iterator[pa.RecordBatch]:
         count = 0
@@ -237,6 +238,7 @@ def _check_select(query: str) -> None:
 
 
 def _copied(connection: str, query: str) -> Iterator[bytes]:
+    """What the server writes, its small chunks put together to blocks."""
     import psycopg
 
     with _as_said_by("PostgreSQL", psycopg.Error), psycopg.connect(connection) as base:
@@ -246,16 +248,11 @@ def _copied(connection: str, query: str) -> Iterator[bytes]:
             # The server itself prepares no more than one statement, and none that is not whole.
             cursor.execute(f"EXPLAIN SELECT FROM ({query}\n) AS asked".encode(), prepare=True)
             written = f"COPY ({query}\n) TO STDOUT WITH (FORMAT csv, HEADER, ENCODING 'UTF8')"
+            block = bytearray()
             with cursor.copy(written.encode()) as copied:
-                yield from map(bytes, copied)
-
-
-def _gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Small chunks put together to blocks."""
-    block = bytearray()
-    for chunk in chunks:
-        block += chunk
-        if len(block) >= BLOCK_BYTES:
+                for chunk in copied:
+                    block += chunk
+                    if len(block) >= BLOCK_BYTES:
+                        yield bytes(block)
+                        block.clear()
             yield bytes(block)
-            block.clear()
-    yield bytes(block)

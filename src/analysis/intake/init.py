@@ -189,34 +189,27 @@ def _grouped(found: list[Found]) -> list[Found]:
     for one in found:
         form = one.file.model_dump_json(exclude={"path"})
         groups.setdefault(f"{one.what.table} {form} {list(one.look)}", []).append(one)
-    return [_merged(group) if len(group) > 1 else group[0] for group in groups.values()]
-
-
-def _merged(group: list[Found]) -> Found:
-    look = {}
-    for name in group[0].look:
-        columns = [one.look[name] for one in group]
-        cells = pa.chunked_array([chunk for c in columns for chunk in c.cells.chunks])
-        look[name] = Column(name, cells, [place for c in columns for place in c.places])
-    paths = tuple(path for one in group for path in one.paths)
-    return replace(group[0], paths=paths, look=look, what=recognise(look))
+    for name, group in groups.items():
+        first, *more = group
+        if more:
+            paths = tuple(path for one in group for path in one.paths)
+            look = {c: Column.joined([one.look[c] for one in group]) for c in first.look}
+            groups[name] = [replace(first, paths=paths, look=look, what=recognise(look))]
+    return [one for (one,) in groups.values()]
 
 
 def _joined(found: list[Found]) -> list[Found]:
     """The customer column of the other tables is the one that holds the customers of the orders."""
     orders = [one for one in found if one.what.table == "transactions"]
     ids = frozenset(text for one in orders for text in one.values("customer_id") if text)
-    joined = []
-    for one in found:
-        if ids and one not in orders:
-            one = replace(one, what=recognise(one.look, ids))
-            column = one.what.meanings.get("customer_id")
-            if column and not ids.intersection(one.values("customer_id")):
-                one.what.notes.append(
-                    f"none of the customers seen in the orders was seen in {column}"
-                )
-        joined.append(one)
-    return joined
+    if not ids:
+        return found
+    others = [replace(o, what=recognise(o.look, ids)) for o in found if o not in orders]
+    for one in others:
+        column = one.what.meanings.get("customer_id")
+        if column and not ids.intersection(one.values("customer_id")):
+            one.what.notes.append(f"none of the customers seen in the orders was seen in {column}")
+    return orders + others
 
 
 # --- the company

@@ -171,10 +171,6 @@ def _csv_error(line: int, error: csv.Error) -> InputError:
     return InputError(f"line {line}: {error}; look for a quote that is not closed")
 
 
-class _Unclosed(Exception):
-    """A quote that is open at the end of a block; holds the line where its row begins."""
-
-
 @dataclass(frozen=True)
 class _Csv:
     """How blocks of CSV are read: the fields of a line, and the places of those wanted."""
@@ -189,13 +185,12 @@ class _Csv:
         for block in blocks:
             batch = self.parsed(block, line)
             while batch is None:
-                try:
-                    batch = self.parsed_exactly(block, line)
-                except _Unclosed as error:
+                batch, begins = self.parsed_exactly(block, line)
+                if batch is None:
                     if not (more := next(blocks, b"")):
                         raise InputError(
-                            f"line {error}: a quote that opens there is not closed; close it"
-                        ) from None
+                            f"line {begins}: a quote that opens there is not closed; close it"
+                        )
                     block += more
             if line == first:
                 _check_header(batch, self.width)
@@ -261,8 +256,10 @@ class _Csv:
         paired = len(opening) == len(closing)
         return bool(paired and edge[text[opening - 1]].all() and edge[text[closing + 1]].all())
 
-    def parsed_exactly(self, block: bytes, line: int) -> pa.RecordBatch:
-        """A block by Python's parser, which tells the line of each row."""
+    def parsed_exactly(self, block: bytes, line: int) -> tuple[pa.RecordBatch | None, int]:
+        """A block by Python's parser, which tells the line of each row; none where a quote is open
+        at its end, and the line where the last row begins.
+        """
         text = io.StringIO(block.decode(), newline="")
         reader = csv.reader(text, delimiter=self.separator, strict=True)
         rows, begins = [], line
@@ -273,9 +270,9 @@ class _Csv:
                 begins = line + reader.line_num
         except csv.Error as error:
             if "unexpected end" in str(error):
-                raise _Unclosed(begins) from None
+                return None, begins
             raise _csv_error(begins, error) from None
-        return batch_of_rows(rows, self.width, self.places)
+        return batch_of_rows(rows, self.width, self.places), begins
 
 
 def _check_header(batch: pa.RecordBatch, width: int) -> None:

@@ -122,7 +122,8 @@ def date_format(placed: Sequence[Placed], person: bool = False) -> Verdict | Non
     for text, found in read.items():
         reads.update(dict.fromkeys(found, counts[text]))
     ((form, most),) = reads.most_common(1)
-    rivals = {f for f in reads if order(f)[0] != order(form)[0] and _parts(f) == _parts(form)}
+    outline = {f: re.sub("%[A-Za-z]", "%", f) for f in reads}  # without what the parts are
+    rivals = {f for f in reads if order(f)[0] != order(form)[0] and outline[f] == outline[form]}
     seen = [(one, read[one[0]]) for one in placed if one[0] in read]
     proof = next((one for one, has in seen if form in has and not rivals & has.keys()), None)
     contrary = next((one for one, has in seen if form not in has and rivals & has.keys()), None)
@@ -149,11 +150,6 @@ def date_format(placed: Sequence[Placed], person: bool = False) -> Verdict | Non
     rest = f"{dated - most:,} of {dated:,} are written otherwise" if most < dated else ""
     known = "" if certain and not rivals else evidence
     return Verdict(form, "; ".join(filter(None, [known, rest])))
-
-
-def _parts(form: str) -> str:
-    """A format without what its parts are."""
-    return re.sub("%[A-Za-z]", "%", form)
 
 
 def _shown(placed: Placed, person: bool) -> str:

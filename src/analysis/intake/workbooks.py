@@ -19,9 +19,9 @@ REPEATED = re.compile(rb'number-(?:rows|columns)-repeated="(\d{4,})"[^>]*(?:valu
 PARTS = ("xl/worksheets/", "content.xml")  # of a packed workbook, that hold cells
 
 
-def sheets(path: Path, max_unpacked_mb: int = 4_000) -> dict[str, list[list[str]]]:
+def sheets(path: Path) -> dict[str, list[list[str]]]:
     """The first rows of each sheet that may hold cells, as texts, by its name."""
-    book = _workbook(path, max_unpacked_mb)
+    book = _workbook(path)
     return {
         name: [fields for _, fields in itertools.islice(_cells(book, name), HEAD_ROWS)]
         for name in _names(book)
@@ -61,7 +61,7 @@ def _as_workbook() -> Iterator[None]:
         raise InputError("not readable as a workbook (damaged); save it again as .xlsx") from None
 
 
-def _workbook(path: Path, max_unpacked_mb: int) -> Any:
+def _workbook(path: Path, max_unpacked_mb: int = 4_000) -> Any:
     """The workbook, unless a few bytes unfold into gigabytes, or a cell far away into a sheet of
     blanks.
     """

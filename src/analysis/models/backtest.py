@@ -109,14 +109,6 @@ class Origin:
         return found
 
 
-def gather(past: Past, as_of: dt.date) -> list[Origin]:
-    """The measured origin, then the choosing ones; each with the outcomes that models may learn
-    from there.
-    """
-    found = [Origin(day, past.at(day), past.lessons(day)) for day in past.days(as_of)]
-    return [origin for origin in found if len(origin.held) >= MIN_CUSTOMERS]
-
-
 @dataclass
 class Backtest:
     """Candidates at past origins: none where the log is too short. `wanted` is the model asked for,
@@ -241,7 +233,8 @@ def leaderboard(
 def run(transactions: Table, as_of: dt.date, horizon_days: int, wanted: str = "") -> Backtest:
     """All candidates at all origins the log has room for."""
     past = Past(transactions, horizon_days)
-    found = gather(past, as_of)
+    every = [Origin(day, past.at(day), past.lessons(day)) for day in past.days(as_of)]
+    found = [origin for origin in every if len(origin.held) >= MIN_CUSTOMERS]
     for origin in found:
         for name, make in clv.ORDER_MODELS.items():
             with suppress(NotEstimable):
@@ -311,13 +304,9 @@ def sureness(test: Backtest, forecasts: np.ndarray, expectation: pd.DataFrame) -
     expectation), astray (how far totals went astray at earlier origins, in logs).
     """
     total, sure = test.outcomes.total(forecasts), expectation.attrs["total"]
-    return {
-        "low": total["low"],
-        "high": total["high"],
-        "surely_low": sure["low"],
-        "surely_high": sure["high"],
-        "astray": test.outcomes.level_spread(),
-    }
+    ends = {"low": total["low"], "high": total["high"]}
+    ends |= {f"surely_{end}": value for end, value in sure.items()}
+    return ends | {"astray": test.outcomes.level_spread()}
 
 
 def verdict(test: Backtest) -> tuple[str, dict[str, object]]:

@@ -4,8 +4,8 @@ Each learns from churn_features and whether customers left. A model is a classif
 in the registry CHURN_MODELS, beside its name in words.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -22,11 +22,13 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 
 from analysis.models import metrics
 from analysis.models.churn_features import FLAT
+from analysis.models.metrics import CERTAIN
+from analysis.models.orders import Labelled
+from analysis.models.trees import BINS, SMALL_TREES
 from analysis.report.text import N_, labelled
 
 SLOPE_SPREAD = 0.1  # how far the slope of a model that learned well lies from 1, from date to date
 PIECE = 100_000  # customers scored at once, so that memory does not grow with them
-EDGE = 1e-6  # no risk is nearer to 0 or 1
 
 
 def curves() -> Pipeline:
@@ -66,34 +68,21 @@ def logistic() -> Pipeline:
     return make_pipeline(columns, regression())
 
 
-def boosted() -> HistGradientBoostingClassifier:
-    """Boosted trees, small and many, as for orders."""
-    return HistGradientBoostingClassifier(
-        max_iter=80, learning_rate=0.06, max_leaf_nodes=8, min_samples_leaf=40,
-        l2_regularization=5, max_bins=64, early_stopping=False, random_state=0,
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class ChurnModel:
-    """What a model is called, and how one that has learned nothing is made."""
-
-    label: str
-    make: Callable[[], ClassifierMixin]
-
-
 # The simplest first.
 CHURN_MODELS = labelled(
     {
-        "base_rate": ChurnModel(
-            N_("Average rate for all"), lambda: DummyClassifier(strategy="prior")
+        "base_rate": Labelled(
+            N_("Average rate for all"), partial(DummyClassifier, strategy="prior")
         ),
-        "recency_rule": ChurnModel(N_("Days since the last order alone"), lambda: rule("recency")),
-        "expected_rule": ChurnModel(
-            N_("Expected orders (probabilistic model) alone"), lambda: rule("expected")
+        "recency_rule": Labelled(N_("Days since the last order alone"), partial(rule, "recency")),
+        "expected_rule": Labelled(
+            N_("Expected orders (probabilistic model) alone"), partial(rule, "expected")
         ),
-        "logistic": ChurnModel(N_("Logistic regression"), logistic),
-        "trees": ChurnModel(N_("Boosted trees on all that is known"), boosted),
+        "logistic": Labelled(N_("Logistic regression"), logistic),
+        "trees": Labelled(
+            N_("Boosted trees on all that is known"),
+            partial(HistGradientBoostingClassifier, max_bins=BINS, **SMALL_TREES),
+        ),
     }
 )
 DEFAULT = "logistic"  # where the log is too short to choose
@@ -115,13 +104,13 @@ class Risk:
         return self.slope * log_odds(self.model, facts) + self.shift
 
     def predict(self, facts: pd.DataFrame) -> np.ndarray:
-        """The risk of each customer, within EDGE of 0 and 1."""
+        """The risk of each customer."""
         return bounded(self.log_odds(facts))
 
 
 def bounded(odds: np.ndarray) -> np.ndarray:
-    """The risk of these log odds, within EDGE of 0 and 1."""
-    return np.clip(expit(odds), EDGE, 1 - EDGE)
+    """The risk of these log odds, not nearer to 0 or 1 than CERTAIN."""
+    return np.clip(expit(odds), CERTAIN, 1 - CERTAIN)
 
 
 def log_odds(model: ClassifierMixin, facts: pd.DataFrame) -> np.ndarray:
@@ -129,7 +118,7 @@ def log_odds(model: ClassifierMixin, facts: pd.DataFrame) -> np.ndarray:
     found = [np.zeros(0)]
     for first in range(0, len(facts), PIECE):
         chance = model.predict_proba(facts.iloc[first : first + PIECE])[:, 1]
-        found.append(logit(np.clip(chance, EDGE, 1 - EDGE)))
+        found.append(logit(np.clip(chance, CERTAIN, 1 - CERTAIN)))
     return np.concatenate(found)
 
 

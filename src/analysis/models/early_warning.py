@@ -97,10 +97,8 @@ def scored(
     edges = limits(average_stake(table), settings)
     table["risk_band"] = band(risk, edges)
     rise = table.churn_risk - table.risk_before
-    crossed = pd.Series(False, table.index)
-    for edge in edges:
-        crossed |= (table.risk_before < edge) & (table.churn_risk >= edge)
-    table["warned"] = ~table.lost & ((crossed & (rise >= LEAST_RISE)) | (rise >= JUMP))
+    now, then = (np.searchsorted(edges, r, side="right") for r in (risk, table.risk_before))
+    table["warned"] = ~table.lost & (((now > then) & (rise >= LEAST_RISE)) | (rise >= JUMP))
     return table
 
 
@@ -128,17 +126,16 @@ def proof(trial: churn.Trial, days: int, settings: Dataset) -> dict[str, object]
     figures["origin"] = origin.day
     if not (count := int(table.warned.sum())):
         return figures
-    left = float(origin.gone[table.warned].mean())
+    left, warned = float(origin.gone[table.warned].mean()), table[table.warned]
     low, high = wilson(left, float(count))
-    risks = table[table.warned][["churn_risk", "risk_before"]].mean()
     return figures | {
         "warned": count,
         "left": left,
         "low": low,
         "high": high,
         "base": float(origin.gone[origin.active].mean()),
-        "said": float(risks.churn_risk),
-        "before": float(risks.risk_before),
+        "said": float(warned.churn_risk.mean()),
+        "before": float(warned.risk_before.mean()),
     }
 
 
@@ -160,12 +157,8 @@ def best(curve: pd.DataFrame) -> dict[str, float]:
     """The point of a profit curve at which the list should have ended by the risks: contacted,
     profit (with what came), and of calling everybody: customers, all.
     """
+    keys = ("contacted", "profit", "customers", "all")
     if curve.empty:
-        return dict.fromkeys(("contacted", "profit", "customers", "all"), float("nan"))
-    end, last = curve.loc[curve.expected.idxmax()], curve.iloc[-1]
-    return {
-        "contacted": end.contacted,
-        "profit": end.profit,
-        "customers": last.contacted,
-        "all": last.profit,
-    }
+        return dict.fromkeys(keys, float("nan"))
+    points = curve.loc[[curve.expected.idxmax(), curve.index[-1]], ["contacted", "profit"]]
+    return dict(zip(keys, points.to_numpy().ravel().tolist(), strict=True))

@@ -141,13 +141,6 @@ def answers(feedback: Table, as_of: dt.date) -> Table:
 
 
 # What models learn from
-def at(
-    records: Records, as_of: dt.date, trailing: Sequence[int], window_days: int = 0
-) -> pd.DataFrame:
-    """`on_days` of one day."""
-    return on_days(records, [as_of], trailing, window_days)[as_of]
-
-
 def on_days(
     records: Records, days: Sequence[dt.date], trailing: Sequence[int], window_days: int = 0
 ) -> dict[dt.date, pd.DataFrame]:

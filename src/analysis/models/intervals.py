@@ -67,8 +67,8 @@ class Outcomes:
 
     def _chance(self, forecasts: np.ndarray) -> float:
         """Variance that chance gives the log of a total."""
-        expected = forecasts.sum()
-        return float(self.variance[self._bin(forecasts)].sum() / expected**2) if expected else 0.0
+        total = forecasts.sum()
+        return float(self.variance[self._bin(forecasts)].sum() / total**2) if total else 0.0
 
     def _bin(self, forecasts: np.ndarray) -> np.ndarray:
         return np.searchsorted(self.edges, forecasts, side="left").clip(max=len(self.edges) - 1)

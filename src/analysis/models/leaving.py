@@ -79,7 +79,7 @@ class Past(origins.Past):
             self._next |= history.next_orders(self.transactions, some, self.horizon_days)
 
     def described(self, found: pd.DataFrame, day: dt.date) -> pd.DataFrame:
-        """Who has ordered by a day: the columns of history.at, `expected` orders within the
+        """Who has ordered by a day: the columns of history.on_days, `expected` orders within the
         horizon, and lifecycle's stage and pauses. With contracts those whose contract runs.
         """
         settings, found = self.settings, customers.buyers(found)
@@ -145,19 +145,12 @@ def contract_left(held: pd.DataFrame, day: dt.date, horizon_days: int) -> pd.Ser
 
 
 def expected_orders(known: pd.DataFrame, horizon_days: int, seed: int) -> np.ndarray:
-    """Orders expected within the horizon by the first of these models that can be estimated; fitted
-    to at most MOST_CUSTOMERS.
-    """
+    """Orders expected within the horizon, of a model fitted to at most MOST_CUSTOMERS."""
     if not len(known):
         return np.zeros(0)
     some = known[drawn(known.customer_id, seed, MOST_CUSTOMERS)]
-    for name in ("pareto_nbd", "mbg_nbd", "bg_nbd"):
-        try:
-            model = orders.BuyTillYouDie(orders.BTYD[name]).fit(some)
-        except orders.NotEstimable:
-            continue
-        return model.predict(known, horizon_days).to_numpy()
-    return orders.AverageRate().fit(some).predict(known, horizon_days).to_numpy()
+    model = orders.probabilistic(some, "pareto_nbd", "mbg_nbd", "bg_nbd")
+    return model.predict(known, horizon_days).to_numpy()
 
 
 def drawn(customer_ids: pd.Series, seed: int, most: int) -> np.ndarray:

@@ -69,33 +69,15 @@ def auc(risk: np.ndarray, gone: Outcomes) -> dict[str, float]:
     A perfect ranking has no spread to estimate an error from, so its interval is a point however
     few the customers.
     """
-    leavers, stayers = _placements(risk, _left(gone))
-    area = _mean(leavers)
-    low, high = np.clip(_around(area, np.sqrt(_variance(leavers) + _variance(stayers))), 0, 1)
+    left = _left(gone)
+    if left.all() or not left.any():
+        return dict.fromkeys(("auc", "auc_low", "auc_high"), float("nan"))
+    ranks = rankdata(risk)  # of leavers and stayers among all and among their own (Sun & Xu 2014)
+    below = (ranks[left] - rankdata(risk[left])) / (~left).sum()
+    above = 1 - (ranks[~left] - rankdata(risk[~left])) / left.sum()
+    area = _mean(below)
+    low, high = np.clip(_around(area, np.sqrt(_variance(below) + _variance(above))), 0, 1)
     return {"auc": area, "auc_low": float(low), "auc_high": float(high)}
-
-
-def auc_difference(risk: np.ndarray, other: np.ndarray, gone: Outcomes) -> dict[str, float]:
-    """AUC of `risk` less that of `other` for the same customers. Keys: difference, low, high
-    (paired, DeLong 1988).
-    """
-    mine, others = (_placements(which, _left(gone)) for which in (risk, other))
-    leavers, stayers = (a - b for a, b in zip(mine, others, strict=True))
-    difference = _mean(leavers)
-    low, high = _around(difference, np.sqrt(_variance(leavers) + _variance(stayers)))
-    return {"difference": difference, "low": low, "high": high}
-
-
-def _placements(risk: np.ndarray, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each leaver the share of stayers below, for each stayer the share of leavers above, equal
-    risks counting half; both empty with one class. By midranks (Sun & Xu 2014), in n log n.
-    """
-    if gone.all() or not gone.any():
-        return np.empty(0), np.empty(0)
-    ranks = rankdata(risk)
-    below = ranks[gone] - rankdata(risk[gone])
-    above = gone.sum() - (ranks[~gone] - rankdata(risk[~gone]))
-    return below / (~gone).sum(), above / gone.sum()
 
 
 def precision_at(risk: np.ndarray, gone: Outcomes, count: int) -> dict[str, float]:
@@ -107,25 +89,15 @@ def precision_at(risk: np.ndarray, gone: Outcomes, count: int) -> dict[str, floa
     that left).
     """
     left, count = _left(gone), min(max(count, 0), len(risk))
-    if not count:
-        return (
-            {"count": 0}
-            | dict.fromkeys(("precision", "low", "high", "recall"), float("nan"))
-            | {"base": _mean(left)}
-        )
-    border = -np.partition(-risk, count - 1)[count - 1]
-    above, at = left[risk > border], left[risk == border]
-    caught = float(above.sum() + (count - len(above)) * at.mean())
-    low, high = wilson(caught / count, count)
-    recall = caught / float(left.sum()) if left.any() else float("nan")
-    shares = {
-        "precision": caught / count,
-        "low": float(low),
-        "high": float(high),
-        "recall": recall,
-        "base": _mean(left),
-    }
-    return {"count": count} | shares
+    shares = dict.fromkeys(("precision", "low", "high", "recall"), float("nan"))
+    if count:
+        border = -np.partition(-risk, count - 1)[count - 1]
+        above, at = left[risk > border], left[risk == border]
+        caught = float(above.sum() + (count - len(above)) * at.mean())
+        low, high = wilson(caught / count, count)
+        shares |= {"precision": caught / count, "low": float(low), "high": float(high)}
+        shares |= {"recall": caught / float(left.sum())} if left.any() else {}
+    return {"count": count} | shares | {"base": _mean(left)}
 
 
 # Calibration
@@ -158,40 +130,36 @@ def calibration(risk: np.ndarray, gone: Outcomes) -> dict[str, float]:
     nan where risks are all equal or tell leavers from stayers without a fault.
     """
     left, logits = _left(gone), logit(np.clip(risk, CERTAIN, 1 - CERTAIN))
-    slope, error = _slope(logits, left) if _overlap(logits, left) else (float("nan"), float("nan"))
+    slope, error = _slope(logits, left)
     low, high = _around(slope, error)
     return {"slope": slope, "slope_low": low, "slope_high": high}
 
 
 def _slope(logits: np.ndarray, gone: np.ndarray) -> tuple[float, float]:
-    """With its standard error, beside an intercept of its own."""
+    """With its standard error, beside an intercept of its own. Unless some leaver is below some
+    stayer and the other way round, the likelihood has no maximum (Albert & Anderson 1984).
+    """
+    leavers, stayers = logits[gone], logits[~gone]
+    mixed = len(leavers) and len(stayers) and leavers.min() < stayers.max()
+    if not mixed or stayers.min() >= leavers.max():
+        return float("nan"), float("nan")
     # loaded only where a slope is asked for: each notebook waits for its imports
     from statsmodels.genmod.families import Binomial
     from statsmodels.genmod.generalized_linear_model import GLM
 
     distinct, place = np.unique(logits, return_inverse=True)
-    leavers, customers = np.bincount(place, gone), np.bincount(place)
+    left, customers = np.bincount(place, gone), np.bincount(place)
     # with mean 0 and variance 1 the fit neither knows nor fears the units of the logits
     centred = distinct - np.average(distinct, weights=customers)
     scale = np.sqrt(np.average(centred**2, weights=customers))
     columns = np.column_stack([centred / scale, np.ones(len(distinct))])
-    counts = np.column_stack([leavers, customers - leavers])
+    counts = np.column_stack([left, customers - left])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what does not converge is nan
         fit = GLM(counts, columns, family=Binomial()).fit(tol=1e-12)
     if not fit.converged:
         return float("nan"), float("nan")
     return float(fit.params[0] / scale), float(fit.bse[0] / scale)
-
-
-def _overlap(logits: np.ndarray, gone: np.ndarray) -> bool:
-    """Whether some leaver is below some stayer and the other way round; without, the likelihood of
-    the slope has no maximum (Albert & Anderson 1984).
-    """
-    if gone.all() or not gone.any():
-        return False
-    leavers, stayers = logits[gone], logits[~gone]
-    return bool(leavers.min() < stayers.max() and stayers.min() < leavers.max())
 
 
 def expected_calibration_error(risk: np.ndarray, gone: Outcomes) -> float:
@@ -215,7 +183,7 @@ def calibration_error_limit(
     if not len(risk):
         return float("nan")
     ordered, chance = -np.sort(-risk), np.random.default_rng(seed)
-    starts, shares = _sharing(ordered, BINS)
+    starts, shares = _sharing(ordered)
     expected = np.add.reduceat(ordered, starts)
     if len(risk) <= SIMULATED:  # one draw at a time, for little memory
         outcomes = (chance.random(len(ordered)) < ordered for _ in range(draws))
@@ -260,28 +228,28 @@ def _groups(risk: np.ndarray, gone: np.ndarray) -> pd.DataFrame:
     if not len(risk):
         return pd.DataFrame(columns=["customers", "risk", "gone"], dtype=float)
     order = np.argsort(-risk)
-    starts, shares = _sharing(risk[order], BINS)
+    starts, shares = _sharing(risk[order])
     totals = {
         name: np.add.reduceat(np.asarray(column[order], float), starts) @ shares
         for name, column in {"risk": risk, "gone": gone}.items()
     }
-    return pd.DataFrame({"customers": np.diff(_edges(len(risk), BINS))} | totals)
+    return pd.DataFrame({"customers": np.diff(_edges(len(risk)))} | totals)
 
 
-def _edges(customers: int, bins: int) -> np.ndarray:
+def _edges(customers: int) -> np.ndarray:
     """Where groups of equal count, as far as whole customers allow, begin and end."""
-    groups = min(bins, customers)
+    groups = min(BINS, customers)
     return np.arange(groups + 1) * customers // groups
 
 
-def _sharing(ordered: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
+def _sharing(ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How groups share customers, so that those of equal risk at a border are all treated alike.
 
     The sorted risks fall into runs: either in one group as a whole, or of equal risks over a
     border. Returned are where the runs start, and the share of each run (rows) in each group
     (columns), with which a total of the run is split.
     """
-    edges = _edges(len(ordered), bins)
+    edges = _edges(len(ordered))
     changes = np.concatenate([[0], np.flatnonzero(np.diff(ordered)) + 1, [len(ordered)]])
     before = changes[np.searchsorted(changes, edges, side="right") - 1]
     after = changes[np.searchsorted(changes, edges, side="left")]

@@ -8,6 +8,7 @@ customer_id. A model that cannot be estimated raises NotEstimable with the reaso
 import copy
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -148,14 +149,14 @@ class BuyTillYouDie:
 Probabilistic = BuyTillYouDie | AverageRate
 
 
-def probabilistic(customers: pd.DataFrame, name: str) -> Probabilistic:
-    """The buy-till-you-die model of that name, BG/NBD for any other, the average rate where it
-    cannot be estimated.
+def probabilistic(customers: pd.DataFrame, *names: str) -> Probabilistic:
+    """The first buy-till-you-die model of these names (BG/NBD for any other) that can be estimated,
+    else the average rate.
     """
-    try:
-        return BuyTillYouDie(BTYD.get(name, BTYD[DEFAULT])).fit(customers)
-    except NotEstimable:
-        return AverageRate().fit(customers)
+    for name in names:
+        with suppress(NotEstimable):
+            return BuyTillYouDie(BTYD.get(name, BTYD[DEFAULT])).fit(customers)
+    return AverageRate().fit(customers)
 
 
 def load(path: str | Path) -> BuyTillYouDie:

@@ -84,13 +84,6 @@ def _curve(counts: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def median(curve: pd.DataFrame, line: str = "not_yet") -> float:
-    """The day on which a line of one curve (not_yet, low or high) reaches a half; nan where it
-    never does.
-    """
-    return float(curve.days[curve[line] <= HALF].min())
-
-
 def summary(curves: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
     """One row per group of `curves`, in its order.
 
@@ -106,7 +99,8 @@ def summary(curves: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
         watched = last.days >= horizon_days or last.not_yet == 0
         then = curve[curve.days <= horizon_days].iloc[-1][shares] if watched else {}
         known = {"pauses": number, "censored": 1 - curve.ended.sum() / number}
-        rows.append({"group": name} | known | {"median_days": median(curve)} | dict(then))
+        known["median_days"] = curve.days[curve.not_yet <= HALF].min()
+        rows.append({"group": name} | known | dict(then))
     columns = ["group", "pauses", "censored", "median_days", *shares]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:], "float64"))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,10 @@ from analysis.models.orders import (
 MIN_LEARNED = 200  # outcomes of customers; below this trees learn noise
 MOST_LEARNED = 200_000  # outcomes; trees learn little from more
 BINS = 64  # of a feature, with about equal expected orders: finer ones teach trees nothing
+SMALL_TREES: dict[str, Any] = {  # and many
+    "max_iter": 80, "learning_rate": 0.06, "max_leaf_nodes": 8, "min_samples_leaf": 40,
+    "l2_regularization": 5, "early_stopping": False, "random_state": 0,
+}  # fmt: skip
 
 
 def features(customers: pd.DataFrame) -> pd.DataFrame:
@@ -142,10 +146,8 @@ class Trees:
             raise NotEstimable("no_common_base")
         self.bins_ = {name: ends for name, ends in bins.items() if self.told or name != "expected"}
         weight = histories.due if self.related else histories.customers
-        self.trees_ = HistGradientBoostingRegressor(
-            loss="poisson", max_iter=80, learning_rate=0.06, max_leaf_nodes=8, min_samples_leaf=40,
-            l2_regularization=5, max_bins=BINS, early_stopping=False, random_state=0,
-        ).fit(histories[list(self.bins_)], histories.came / weight, weight)  # fmt: skip
+        trees = HistGradientBoostingRegressor(loss="poisson", max_bins=BINS, **SMALL_TREES)
+        self.trees_ = trees.fit(histories[list(self.bins_)], histories.came / weight, weight)
         return self
 
     def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:

@@ -55,8 +55,8 @@ def parse(given: Iterable[str]) -> dict[str, dict[str, Any]]:
             )
         having = [s for s in STAGES if name in known[s] and stage in ("", s)]
         if not having:
-            names = {f"{s}.{n}" if dot else n for s in STAGES for n in known[s]}
-            names -= {f"{s}.{n}" if dot else n for s in STAGES for n in GIVEN_BY_THE_RUN}
+            free = [(s, n) for s in STAGES for n in known[s] if n not in GIVEN_BY_THE_RUN]
+            names = {f"{s}.{n}" if dot else n for s, n in free}
             raise InputError(f"no notebook has a parameter {full}; {did_you_mean(full, names)}")
         for s in having:
             chosen[s][name] = _typed(full, text, known[s][name].type)

@@ -179,7 +179,9 @@ def _execute(this: Run, redo: set[str], jobs: int) -> None:
 def _stage(this: Run, stage: str, redo: bool, kernels: "Kernels") -> None:
     """Take the stage's result if it is there, whole and unchanged, else make it."""
     name = f"{stage}-{this.fingerprints[stage]}"
-    there = [] if redo else [f for f in sorted(this.folder.glob(f"{name}-*")) if _is_whole(f)]
+    made = {f: runs.read_json(f / FACTS).get("files") for f in this.folder.glob(f"{name}-*")}
+    # by size and hash: whole and as it was made
+    there = [] if redo else [f for f in sorted(made) if made[f] and made[f] == _files(f)]
     if there:
         folder, line = there[-1], "unchanged"
     else:
@@ -188,12 +190,6 @@ def _stage(this: Run, stage: str, redo: bool, kernels: "Kernels") -> None:
     facts = {k: v for k, v in runs.read_json(folder / FACTS).items() if k != "files"}
     this.folders[stage], this.stages[stage] = folder, facts | {"reused": bool(there)}
     this.progress.done(stage, line)
-
-
-def _is_whole(folder: Path) -> bool:
-    """Whether all files of a stage are as they were made, by size and hash."""
-    made = runs.read_json(folder / FACTS).get("files", {})
-    return bool(made) and made == _files(folder)
 
 
 def _files(folder: Path) -> dict[str, Any]:
