@@ -389,6 +389,7 @@ def test_proof_by_hand(monkeypatch):
         "left": 0.75,
         "low": pytest.approx(interval.low, rel=1e-4),
         "high": pytest.approx(interval.high, rel=1e-4),
+        "base": 4 / 5,  # of a, b, c, d and f
         "said": pytest.approx((0.7 + 0.7 + 0.8 + 0.8) / 4),
         "before": pytest.approx((0.1 + 0.2 + 0.3 + 0.4) / 4),
     }
