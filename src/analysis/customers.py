@@ -30,8 +30,8 @@ RECENT_PAUSES = 3  # the last pauses of a customer, against all of them
 
 def is_return(lines: Table) -> BooleanValue:
     """Whether a line of the log takes something back."""
-    back = lines.amount.fill_null(0) < 0
-    return back | (lines.quantity.fill_null(0) < 0) if "quantity" in lines.columns else back
+    back = (lines.amount < 0).fill_null(False)
+    return back | (lines.quantity < 0).fill_null(False) if "quantity" in lines.columns else back
 
 
 def sales(transactions: Table, as_of: dt.date) -> Table:

@@ -266,7 +266,7 @@ def _explain(error: Any, content: dict[str, Any]) -> str:
         return f"{where}: {said}"
     if kind == "model_type":
         said = "holds no keys; write them below it, indented"
-    found = re.sub(r"://.*@|password.*", "…", repr(error["input"]), flags=re.I | re.S)
+    found = re.sub(r"://.*@|password.*", "…", repr(error["input"]), flags=re.I)
     return f"{where}: {said} (found {found if len(found) <= 80 else f'{found[:80]}…'})"
 
 

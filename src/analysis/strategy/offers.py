@@ -112,13 +112,11 @@ def proposals(
     )
     first = due(known).groupby("row").head(again)
     repeats = first.assign(kind="again", order=1, key=0.0, score=first.purchases.astype(float))
-    own = pd.concat([asked, repeats], ignore_index=True).sort_values("row", ignore_index=True)
+    own = pd.concat([asked, repeats], ignore_index=True)
     shares, everybody = _group_shares(known), learned(known, "most_bought")
     found = [_empty()]
     for block in _blocks(np.sort(rows), len(known.items)):
-        start, end = np.searchsorted(own.row, [block[0], block[-1] + 1])
-        mine = own[start:end]
-        mine = mine[mine.row.isin(block)]
+        mine = own[own.row.isin(block)]
         by_rule = ranked(known, rule, block[known.has_bought[block]]).assign(order=2)
         full = by_rule.row[by_rule.groupby("row").cumcount() == PLACES - 1]
         left = block[~np.isin(block, full)]

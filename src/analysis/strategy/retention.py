@@ -172,7 +172,7 @@ def standing_out(p: pd.Series, chance: np.ndarray, gone: np.ndarray, of: np.ndar
     beside somebody who does. Of the last two nobody can tell which of them differs: both do.
     """
     found: list[str] = []
-    while p.notna().any() and p.min() * len(p) < ALARM:
+    while p.min() * len(p) < ALARM:
         found += [p.idxmin()] if len(p) > 2 else list(p.index)
         rest = ~np.isin(of, found)
         again = _measured(chance[rest], gone[rest], of[rest])
