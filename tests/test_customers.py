@@ -194,6 +194,17 @@ def test_weeks_end_on_the_day_of_the_picture(ledger):
     assert weekly[["first", "repeat", "revenue"]].to_numpy().tolist() == [[1, 0, 5], [1, 1, 10]]
 
 
+def test_profit_is_of_customers_whose_costs_are_known_of_nine_tenths():
+    """a: 90 of 100 with costs of 50, and a return of 10 that cost 6; b: 89 of 100; c: none."""
+    days = [dt.date(2024, 3, n) for n in (1, 2, 3, 1, 2, 1)] + [dt.date(2024, 1, 1)]
+    log = {"customer_id": [*"aaabbca"], "day": pa.array(days, pa.date32())}
+    money, cost = [90, 10, -10, 89, 11, 5, 70], [50, None, -6, 1, None, None, 1]
+    both = {"amount": money, "cost": cost}
+    decimals = {name: pa.array(values, pa.decimal128(38, 12)) for name, values in both.items()}
+    people = customers.at(ibis.memtable(pa.table(log | decimals)), AS_OF, window_days=31)
+    assert people.window_profit.tolist() == pytest.approx([36, NOTHING, NOTHING], nan_ok=True)
+
+
 # Logs without money
 
 
@@ -293,15 +304,16 @@ def test_everybody_known_stands_there_once(ledger, log, names):
 
 
 def test_what_is_a_return_a_sale_and_an_order_day():
-    columns = {"customer_id": list("abcdef"), "day": pa.array([AS_OF] * 6, pa.date32())}
-    money = pa.array([5, 0, None, -1, 0, None], pa.decimal128(38, 12))
-    log = ibis.memtable(pa.table(columns | {"amount": money, "quantity": [1, 1, 1, 1, -1, -1]}))
-    assert sorted(customers.sales(log, AS_OF).customer_id.to_list()) == ["a", "b", "c"]
+    columns = {"customer_id": list("abcdefgh"), "day": pa.array([AS_OF] * 8, pa.date32())}
+    money = pa.array([5, 0, None, -1, 0, None, 5, 5], pa.decimal128(38, 12))
+    quantity = [1, 1, 1, 1, -1, -1, 0, None]
+    log = ibis.memtable(pa.table(columns | {"amount": money, "quantity": quantity}))
+    assert sorted(customers.sales(log, AS_OF).customer_id.to_list()) == [*"abcgh"]
     assert customers.sales(log, AS_OF - dt.timedelta(days=1)).count().execute() == 0
     people = customers.at(log, AS_OF)
-    assert people.orders.tolist() == [1, 1, 1, 0, 0, 0]
-    assert customers.has_ordered(people).tolist() == [True] * 3 + [False] * 3
-    assert customers.buyers(people).customer_id.tolist() == ["a", "b", "c"]
+    assert people.orders.tolist() == [1, 1, 1, 0, 0, 0, 1, 1]
+    assert customers.has_ordered(people).tolist() == [True] * 3 + [False] * 3 + [True] * 2
+    assert customers.buyers(people).customer_id.tolist() == [*"abcgh"]
 
 
 def test_pauses_by_hand(ledger):

@@ -461,6 +461,7 @@ def test_a_password_in_the_dataset_file_is_refused_and_not_repeated(fault):
         f"connection: ['{address}']",
         f"path: orders.csv\n    returns: {address}",
         "connection: [host=h password=hu?sh]",
+        "connection: [host=h PASSWORD=hu?sh]",
     ):
         assert "hu?sh" not in fault(SHOP.replace(PATH, line)), line
 

@@ -65,7 +65,9 @@ def test_messages_are_collected_from_where_they_stand(tmp_path):
         'page.table(frame, "caption", ["no"])\npage.cards(1, n=("Card", "int", 1))\n'
         '@chart("Title", x="x axis")\ndef c(): ...\n'
     )
-    (package / "t.html.j2").write_text('{{ say("Of {who}", who=1) }}{{ other("no") }}')
+    (package / "t.html.j2").write_text(
+        '{{ say("Of {who}", who=1) }}{{ other("no") }}{{ say(name) }}'
+    )
     (notebooks / "1.ipynb").write_text(
         '{"cells": [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": "## All\\nof'
         ' it"},{"cell_type": "markdown", "id": "c", "metadata": {"tags": ["analyst"]}, "source":'
@@ -73,7 +75,9 @@ def test_messages_are_collected_from_where_they_stand(tmp_path):
         ' "page.caveat(\\"careful\\")","outputs": [], "execution_count": null}],"metadata": {},'
         ' "nbformat": 4, "nbformat_minor": 5}'
     )
-    found = {m.id for m in catalogues.extracted(tmp_path) if m.id}
+    every = catalogues.extracted(tmp_path)
+    found = {m.id for m in every if m.id}
+    assert {m.id for m in every if ("src/analysis/t.html.j2", 0) in m.locations} == {"Of {who}"}
     assert found >= {
         ("one whole", "many"), "x", "y", ("f", "fs"), ("g", "gs"), "picture", "caption", "Card",
         "Title", "x axis", "Of {who}", "## All\nof it",

@@ -88,6 +88,7 @@ def test_long_words_are_cut_and_never_within_a_hidden_number():
     assert not re.search(r"\d", said)
     assert said.endswith("…")
     assert masked("a" * 200) == "a" * 200
+    assert masked("a" * 201) == "a" * 199 + "…"
 
 
 def test_the_persons_of_the_profile_are_hidden_in_whole_and_in_parts():

@@ -37,6 +37,18 @@ def test_cramers_v_is_bergsmas():
     assert cramers_v(*table_of(tea))[3] == pytest.approx(stats.fisher_exact(tea).pvalue, abs=0.04)
 
 
+def test_tables_are_drawn_where_cochrans_rule_fails():
+    """Of 2 x 5 cells two are expected to hold 4 and two 5: a fifth is below 5, which the rule still
+    bears. It does not where one is expected below 1; p is then a share of the tables drawn.
+    """
+    borne = np.array([[2, 4, 15, 13, 16], [6, 6, 11, 15, 12]])
+    expected = stats.chi2_contingency(borne, correction=False).pvalue
+    assert cramers_v(*table_of(borne))[3] == expected
+    rare = np.array([[1, 9, 15, 11, 14], [0, 8, 14, 16, 12]])
+    places = cramers_v(*table_of(rare))[3] * 2_000
+    assert places == pytest.approx(round(places), abs=1e-9)
+
+
 def test_epsilon_is_kelleys_and_of_two_classes_about_the_correlation_of_ranks():
     rng = np.random.default_rng(4)
     a = rng.integers(0, 3, 90)

@@ -78,9 +78,13 @@ def test_rare_words_stand_together_and_names_or_single_values_are_no_classes():
     assert len(found.cat.categories) == attributes.MOST_CLASSES
     assert (found == OTHER).sum() == 2 * 17
     names = [f"name {n}" for n in range(100)]
-    thirds = [f"town {n}" for n in range(100) for _ in range(3)]
-    for values in (names, ["one"] * 9, [None] * 9, ["a", "b", "c"], thirds, []):
+    towns = [[f"town {n}" for n in range(count) for _ in range(3)] for count in (24, 25, 69, 70)]
+    for values in (names, ["one"] * 9, [None] * 9, ["a", "b", "c"], towns[3], []):
         assert attributes.classify(series(values)) is None
+    classes = [attributes.classify(series(some)).cat.categories for some in towns[:3]]
+    assert [len(of) for of in classes] == [24] * 3  # 23 and the others hold a third of 69
+    assert [OTHER in of for of in classes] == [False, True, True]
+    assert list(attributes.classify(series([*"abab"])).cat.categories) == ["a", "b"]
     assert attributes.classify(None) is None
 
 

@@ -109,21 +109,23 @@ def test_lines_of_a_day_are_one_purchase_and_returns_none():
 # needs
 def test_needs_by_hand():
     """a asked for mugs on 3 days and bought tea only; its one look at coffee is a need of b, who
-    named money.
+    named money once in two of nine contacts.
 
-    c asked for mugs twice in nine contacts, less than a quarter; d bought mugs and sent them back;
-    e asked once; of what f asked about alike the latest is taken.
+    c asked for mugs twice in nine contacts, less than a quarter, and g twice in eight; d bought
+    mugs and sent them back; e asked once, for 0; of what f asked about alike the latest is taken.
     """
     returned = [("d", AS_OF, "mugs", 5), ("d", AS_OF, "mugs", -5)]
-    table = lines([*bought("a", tea=1), *bought("c", tea=1), *returned])
+    table = lines([*(row for who in "abcg" for row in bought(who, tea=1)), *returned])
     questions = [*asks("a", mugs=3, tea=5, coffee=1), *asks("c", mugs=2, tea=7), *asks("d", mugs=4)]
-    questions += [*asks("e", tea=1), ("b", AS_OF, "coffee", 100), *asks("a", mugs=3)]
+    questions += [("e", AS_OF, "tea", 0), *asks("g", mugs=2, tea=6), *asks("a", mugs=3)]
+    questions += [("b", AS_OF, "coffee", 100), ("b", AS_OF, "coffee", None)]
+    questions += asks("b", coffee=1, tea=7)
     questions += [*asks("f", tea=2), *(("f", dt.date(2024, 3, d), "mugs", None) for d in (2, 9))]
     made = interests.at(table, lines(questions), AS_OF).set_index("customer_id")
-    assert made.need.dropna().to_dict() == {"a": "mugs", "b": "coffee", "f": "mugs"}
-    assert made.need_contacts.dropna().to_dict() == {"a": 3, "b": 1, "f": 2}
+    assert made.need.dropna().to_dict() == {"a": "mugs", "b": "coffee", "f": "mugs", "g": "mugs"}
+    assert made.need_contacts.dropna().to_dict() == {"a": 3, "b": 2, "f": 2, "g": 2}
     assert made.last_asked["a"] == pd.Timestamp(2024, 3, 3)
-    assert made.index.tolist() == list("abcdef")
+    assert made.index.tolist() == list("abcdefg")
 
 
 def test_a_need_ends_with_the_purchase():

@@ -75,7 +75,9 @@ def test_all_who_repeat_alike_have_one_rhythm_and_without_repeats_the_pauses_sta
         alike = {"frequency": 4, "recency_days": 0, "age_days": 4 * pause}
         learned = rhythm(pd.DataFrame(alike, index=range(50)))
         assert learned.pause(0.5) == pytest.approx(pause * np.log(2), rel=0.05)
-    few = pd.DataFrame({"frequency": 0, "recency_days": [10.0, 20, 60], "age_days": 60.0})
+    nine, ten = (pd.DataFrame(alike, index=range(n)) for n in (9, 10))
+    assert rhythm(nine) == Rhythm(50.0, 50.0) != rhythm(ten)
+    few = pd.DataFrame({"frequency": 0, "recency_days": [10.0, 20, 60] * 4, "age_days": 60.0})
     assert rhythm(few).pause(0.5) == pytest.approx(30 * np.log(2), rel=0.05)
     assert rhythm(few.iloc[:0]) == Rhythm(50.0, 50.0)
 

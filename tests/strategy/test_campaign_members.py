@@ -42,10 +42,11 @@ def test_members_without_a_line_have_none_and_windows_not_over_or_before_the_log
             member("b", "a"),
             member("late", day=AS_OF - dt.timedelta(days=29)),
             member("early", day=on(-11)),
+            member("first", day=on(-10)),
         ]
     )
     found = campaign_members.outcomes(log, people, 30, AS_OF)
-    assert found.customer_id.tolist() == ["a", "b"]
+    assert found.customer_id.tolist() == ["a", "b", "first"]
     assert found[["orders", "money", "orders_year", "money_before"]].eq(0).all(None)
     assert (
         len(
@@ -141,10 +142,19 @@ def test_members_are_once_by_the_arm_drawn():
     found = campaign_members.members(log_of(rows), on(10)).set_index("customer_id")
     assert found.arm.to_dict() == {"held": "control", "twice": "treat", "unsaid": "treat"}
     assert found.day["twice"] == pd.Timestamp(DAY)
+    told = {"end": [on(9), on(5), *[None] * 6], "kind": [None, "mail", *[None] * 6]}
+    told |= {"channel": [None, "post", *[None] * 6], "cost": [1.5, 2.0, *[np.nan] * 6]}
+    types = {"end": "date", "kind": "string", "channel": "string", "cost": "float64"}
+    names = ["campaign_id", "customer_id", "day", "arm"]
+    schema = {name: "date" if name == "day" else "string" for name in names} | types
+    whole = ibis.memtable(pd.DataFrame(rows, columns=names).assign(**told), schema=schema)
+    found = campaign_members.members(whole, on(10)).set_index("customer_id")
+    last = found.loc["twice", ["end", "kind", "channel", "cost"]]
+    assert last.tolist() == [pd.Timestamp(on(9)), "mail", "post", 3.5]
 
 
 def test_the_window_is_up_to_the_end_and_no_longer_than_the_horizon():
-    ends = {"short": on(20), "long": on(200), "unsaid": None, "wrong": on(-3)}
+    ends = {"short": on(20), "long": on(200), "unsaid": None, "wrong": on(0), "next": on(1)}
     frame = pd.DataFrame(
         {
             "campaign_id": list(ends),
@@ -157,10 +167,11 @@ def test_the_window_is_up_to_the_end_and_no_longer_than_the_horizon():
         "long": SETTINGS.horizon_days,
         "unsaid": 45,
         "wrong": 45,
+        "next": 1,
     }
 
 
-def test_the_untreated_stand_beside_campaigns_that_held_nobody_back(ledger):
+def test_the_untreated_stand_beside_campaigns_that_held_nobody_back(ledger, monkeypatch):
     log = ledger([("new", on(0), "1"), *[(c, on(-1), "1") for c in "abcde"]])
     rows = pd.concat(
         [member("a", "b"), member("c", name="B"), member("d", name="B", arm="control")]
@@ -170,6 +181,10 @@ def test_the_untreated_stand_beside_campaigns_that_held_nobody_back(ledger):
     assert sorted(beside.customer_id) == ["c", "d", "e"]
     assert set(beside.campaign_id) == {"A"} and set(beside.arm) == {"control"}
     assert (beside.day == pd.Timestamp(DAY)).all() and len(found) == 4 + 3
+    monkeypatch.setattr(campaign_members, "MOST_COMPARED", 2)
+    drawn = [campaign_members.with_untreated(rows, log, AS_OF, seed) for seed in range(9)]
+    chosen = {frozenset(one.customer_id[one.compared.astype(bool)]) for one in drawn}
+    assert {len(some) for some in chosen} == {2} and len(chosen) > 1
 
 
 def test_other_campaigns_are_counted_from_the_first_day_to_before_the_last():

@@ -119,7 +119,11 @@ def test_what_is_open_is_what_was_open_and_came_less_what_was_closed(rows, as_of
 
 def test_months_of_complaints_by_hand():
     log = said(ticket("a", 0), ticket("b", 29, 0), ticket("c", 30, 25), ticket("d", 400, 10))
-    last = complaints.by_month(log, AS_OF).iloc[-2:]
+    log = log.union(said(ticket("e", 200, 150)))
+    table = complaints.by_month(log, AS_OF)
+    early = table.set_index("period_end").loc[["2023-12-31", "2024-01-31", "2024-02-29"]]
+    assert early.to_numpy().tolist() == [[1, 0, 2], [0, 0, 2], [0, 1, 1]]
+    last = table.iloc[-2:]
     assert last.period_end.tolist() == [pd.Timestamp("2024-05-31"), pd.Timestamp(AS_OF)]
     assert last[["opened", "closed", "still_open"]].to_numpy().tolist() == [[1, 0, 2], [2, 3, 1]]
 

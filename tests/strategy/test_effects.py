@@ -50,6 +50,54 @@ def test_lins_estimate_is_the_difference_of_two_regressions_at_the_common_mean()
     assert effects.effect(people(y, treated, x=x), "y", ["x"])["effect"] == pytest.approx(expected)
 
 
+def test_covariates_are_in_deviations_and_what_is_missing_is_told_apart():
+    found = effects.covariate_columns(pd.DataFrame({"x": [1, 3, np.nan], "y": 7.0}), ["x", "y"])
+    root = np.sqrt(1.5)
+    np.testing.assert_allclose(found, [[-root, -(0.5**0.5)], [root, -(0.5**0.5)], [0, 2**0.5]])
+
+
+@pytest.mark.parametrize(("control", "used"), [(20, ["x", "z"]), (19, ["x"])])
+def test_each_covariate_takes_ten_customers_of_the_smaller_arm(few_redraws, control, used):
+    random = np.random.default_rng(1)
+    known = dict(zip("xzw", random.normal(size=(3, 40)), strict=True))
+    y = sum(known.values()) + random.normal(size=40)
+    frame = people(y, np.arange(40) < 20, **known).head(20 + control)
+    told = effects.effect(frame, "y", used)
+    assert effects.effect(frame, "y", [*known]) == pytest.approx(told)
+
+
+def test_interval_and_p_by_hand(monkeypatch):
+    """Arms of mean 6 and 1 and variance 13 and 1: Welch's t is 5 / sqrt(14 / 3) = 2.31. Of 19
+    redrawn t from -2 to 4 by thirds, 13 are below it and 6 above. At 90 % one of the twenty places
+    is cut off at either end, at 80 % two, and at 95 % half of one: by the tail of a normal.
+    """
+    drawn_t = np.arange(-6, 13) / 3
+    monkeypatch.setattr(effects, "redrawn", lambda *_: drawn_t)
+    frame, error = people([3, 5, 10, 1, 2, 0], [1, 1, 1, 0, 0, 0]), np.sqrt(14 / 3)
+    further = stats.norm.isf(0.025) / stats.norm.isf(0.05)
+    for level, low, high in ((0.9, 4, 2), (0.8, 11 / 3, 5 / 3), (0.95, 4 * further, 2 * further)):
+        told = effects.effect(frame, "y", [], level=level)
+        assert (told["error"], told["p"]) == (pytest.approx(error), pytest.approx(2 * 7 / 20))
+        expected = (5 - low * error, 5 + high * error)
+        assert (told["low"], told["high"]) == pytest.approx(expected)
+
+
+def test_an_owners_customers_are_one_cluster_and_who_has_none_is_alone():
+    y, treated = np.array([3.0, 5, 10, 4, 1, 2, 0, 7, 3, 2]), np.repeat([1.0, 0], 5)
+    owner, columns = ["a", "a", "b", "b", None, "c", "c", "d", None, None], [np.ones(10), treated]
+    told = effects.effect(people(y, treated, owner=owner), "y", [], cluster="owner")
+    clusters = np.array([0, 0, 1, 1, 2, 3, 3, 4, 5, 6])
+    expected = cr2(y, np.column_stack(columns), 1, clusters).told()
+    assert told == pytest.approx(expected | {"treated": 5, "control": 5})
+
+
+def test_of_many_customers_the_arms_are_redrawn_less_often(monkeypatch):
+    left, treat = np.array([0.3, 1.1, -2.0, 0.9, 4.0, -1.2]), np.array([1.0, 1, 1, 0, 0, 0])
+    for work, times in ((3_000, 500), (6, effects.LEAST_REDRAWS)):
+        monkeypatch.setattr(effects, "WORK", work)
+        assert len(effects.redrawn(left, treat, np.empty((6, 0)), 0)) == times
+
+
 def test_redrawn_arms_are_all_arms_there_are():
     """Of six customers, three treated, there are 20 arms; their bare t are Welch's."""
     left, treat = np.array([0.3, 1.1, -2.0, 0.9, 4.0, -1.2]), np.array([1.0, 1, 1, 0, 0, 0])
@@ -239,11 +287,19 @@ def test_the_segment_that_differs_is_found():
     assert (table.low[0] > 0, table.control.sum()) == (True, 200)
 
 
-def test_small_segments_are_named_and_not_measured():
+def test_small_segments_are_named_and_not_measured(few_redraws):
+    """Thirty in either arm are enough; two intervals hold together where each holds a little more
+    often.
+    """
     random = np.random.default_rng(9)
-    frame = people(random.normal(size=130), [1, 0] * 65, segment=["a"] * 100 + ["b"] * 30)
-    table = effects.uplift(frame, "y", []).set_index("segment")
-    assert table.treated.tolist() == [50, 15]
+    segment = ["a"] * 100 + ["b"] * 59 + ["c"] * 60
+    frame = people(random.normal(size=219), [*([1, 0] * 79), 1, *([1, 0] * 30)], segment=segment)
+    both = effects.uplift(frame, "y", []).set_index("segment")
+    assert both.control.to_dict() == {"a": 50, "b": 29, "c": 30}
+    assert both.effect.notna().to_dict() == {"a": True, "b": False, "c": True}
+    alone = effects.effect(frame[frame.segment == "c"], "y", [], level=0.95**0.5)
+    assert both.loc["c", ["low", "high"]].tolist() == [alone["low"], alone["high"]]
+    table = effects.uplift(frame[frame.segment != "c"], "y", []).set_index("segment")
     assert np.isnan(table.loc["b", ["effect", "low", "p", "p_holm"]].astype(float)).all()
     assert table.p_holm["a"] == table.p["a"]
     assert np.isnan(effects.differ(table))

@@ -239,26 +239,26 @@ def test_a_period_without_answers_is_a_gap_and_response_is_of_those_who_had_orde
 
 
 def test_a_trend_is_made_of_both_intervals_and_said_as_what_it_is():
-    before = [(f"{n}", ago(500), "nps", 10 if n < 50 else 0) for n in range(100)]
+    before = [(f"{n}", ago(500), "nps", 10 if n < 60 else 0) for n in range(100)]
     log = said(*before, *[(f"{n}", ago(5), "nps", 10 if n < 90 else 0) for n in range(100)])
     found, now, then = (
         feedback.trend(log, AS_OF),
         feedback.points("nps", pd.Series([10] * 90 + [0] * 10)),
-        feedback.points("nps", pd.Series([10] * 50 + [0] * 50)),
+        feedback.points("nps", pd.Series([10] * 60 + [0] * 40)),
     )
-    assert (found["score"], found["before"], found["difference"]) == (80, 0, 80)
-    assert found["low"] == pytest.approx(80 - np.hypot(80 - now["low"], then["high"]))
-    assert found["high"] == pytest.approx(80 + np.hypot(now["high"] - 80, -then["low"]))
+    assert (found["score"], found["before"], found["difference"]) == (80, 20, pytest.approx(60))
+    assert found["low"] == pytest.approx(60 - np.hypot(80 - now["low"], then["high"] - 20))
+    assert found["high"] == pytest.approx(60 + np.hypot(now["high"] - 80, 20 - then["low"]))
     assert told(log)[0] == (
         "Of 100 customers who answered in the 365 days to Jun 30, 2024, 90 would recommend us and"
         f" 10 would not: a net promoter score of 80 points (95 % sure: {now['low']:.0f} to"
         f" {now['high']:.0f})."
     )
-    assert "it rose from 0 to 80 points, by 80" in told(log)[1]
+    assert "it rose from 20 to 80 points, by 60" in told(log)[1]
     swapped = said(
         *[(c, ago(505 - (AS_OF - day).days), kind, score) for c, day, kind, score in log_rows(log)]
     )
-    assert "it went from 80 to 0 points, by -80" in told(swapped)[1]
+    assert "it went from 80 to 20 points, by -60" in told(swapped)[1]
     same = said(*[(*row[:3], 10) for row in log_rows(log)])
     assert "(100 points) nothing is proven: the difference is 0" in told(same)[1]
 

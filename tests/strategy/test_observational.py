@@ -47,3 +47,31 @@ def test_without_anything_known_it_is_the_difference_of_means():
     np.testing.assert_allclose(told["error"] ** 2, 1 / 40 + 4 / 40)
     half = stats.t.ppf(0.975, 80) * told["error"]
     np.testing.assert_allclose([told["low"], told["high"]], [-2 - half, -2 + half])
+
+
+def test_the_error_is_the_jackknifes():
+    """The estimate anew without each twentieth of the customers. Effects differ from customer to
+    customer, so that it would be seen if the weights were taken as known.
+    """
+    frame = confounded(np.random.default_rng(3), 80, 0.5)
+    frame["y"] += frame.level**2 * (frame.arm == "treat")
+    parts = (frame.drop(index=frame.index[part::20]) for part in range(20))
+    without = [observational.compared(rest, "y", ["level"])["effect"] for rest in parts]
+    error = observational.compared(frame, "y", ["level"])["error"]
+    np.testing.assert_allclose(error, np.sqrt(19 * np.var(without)), rtol=0.15)
+
+
+def test_twenty_customers_in_either_arm_are_enough():
+    frame = people([1.0, 2, 3, 6] * 10, [1, 0] * 20)
+    told = observational.compared(frame, "y", [])
+    assert (told["effective"], told["effect"]) == (observational.LEAST_OVERLAP, -2)
+    fewer = observational.compared(frame.iloc[1:], "y", [])
+    assert (fewer["treated"], fewer["control"]) == (19, 20)
+    assert np.isnan([fewer["effective"], fewer["effect"]]).all()
+
+
+def test_effective_customers_by_hand():
+    """Kish: 2² / 2 = 2 of three; those who were nearly sure to be treated count less."""
+    assert observational._effective(np.array([1.0, 1.0, 0.0])) == 2
+    assert observational._effective(np.array([0.1, 0.1])) == 0.4
+    assert observational._effective(np.zeros(3)) == 0

@@ -258,6 +258,7 @@ def test_what_is_said_of_strategic_customers():
         "risky": 1,
     }
     assert picture.strategic(matrix) == pytest.approx(said)
+    assert [picture.strategic(one)["share"] for one in (matrix.head(1), matrix.tail(1))] == [1, 0]
 
 
 def test_every_reason_for_a_tier_is_counted():
