@@ -123,18 +123,24 @@ def test_value_by_hand_and_money_of_few_persons_is_not_shown_nor_left_over():
     assert (by.low <= by.revenue_each).all() and (by.revenue_each <= by.high).all()
     shown = attributes.value_by(known, people, persons=True)
     assert shown.group.tolist() == ["b", OTHER] and shown.customers.tolist() == [40, 10]
+    assert attributes.value_by(known.tail(5), people.tail(5), persons=True).customers.tolist() == [
+        5
+    ]
     nobody = attributes.value_by(known.head(4), people.head(4), persons=True)
     assert nobody.empty and set(nobody) == set(by)
 
 
 def test_money_that_is_one_persons_is_not_shown():
-    """a: six of whom one bought; b: six, of whom one brought 90 %; c: six alike."""
+    """a: six of whom one bought; b: six, of whom one brought 90 %; c: six alike. d: one brought
+    80 %, which is the most; e: five of six bought; f: four did.
+    """
     money = [987.65, 0, 0, 0, 0, 0, 900, 20, 20, 20, 20, 20, *[10.0] * 6]
-    known, people = buyers(np.repeat(["a", "b", "c"], 6), money)
+    money += [80, 4, 4, 4, 4, 4, 0, *[10] * 5, 0, 0, *[10] * 4]
+    known, people = buyers(np.repeat([*"abcdef"], 6), money)
     hidden = attributes.value_by(known, people, persons=True).set_index("group")
     columns = ["revenue", "revenue_share", "revenue_each", "low", "high"]
-    assert hidden.loc[["a", "b"], columns].isna().all(axis=None)
-    assert hidden.loc["c", columns[:3]].notna().all()
+    assert hidden.loc[["a", "b", "f"], columns].isna().all(axis=None)
+    assert hidden.loc[["c", "d", "e"], columns[:3]].notna().all(axis=None)
     assert attributes.value_by(known, people, persons=False).revenue.notna().all()
 
 
@@ -210,10 +216,10 @@ def test_value_depends_neither_on_the_order_of_rows_nor_on_the_currency(fewer_dr
 
 def test_sentences_speak_of_classes_of_thirty_and_more():
     counts = pd.DataFrame(
-        {"high": [2, 20, 10], "low": [0, 40, 90]}, index=["few", "many", "most"], dtype="Int64"
+        {"high": [28, 15, 10], "low": [1, 15, 90]}, index=["few", "many", "most"], dtype="Int64"
     )
     counts["customers"] = counts.sum(axis=1).astype("int64")
-    assert attributes.riskiest(counts) == {"group": "many", "share": 1 / 3, "all": 32 / 162}
+    assert attributes.riskiest(counts) == {"group": "many", "share": 1 / 2, "all": 53 / 159}
     assert np.isnan(attributes.riskiest(counts.assign(high=counts.high.mask([True] * 3)))["share"])
     by = pd.DataFrame({"group": ["a", "b", UNKNOWN], "customers": [29, 30, 99]})
     by = by.assign(attribute="x", revenue_each=[9.0, 5, 20], low=1.0, high=30.0)

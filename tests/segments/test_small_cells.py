@@ -90,6 +90,18 @@ def test_what_is_hidden_beside_a_small_count_is_cheap_and_no_zero():
     assert small_cells.suppressed(counts).astype(int).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
 
 
+def test_where_the_crossing_line_hides_something_already_a_larger_count_is_hidden():
+    """The 20 rather than the 9 below the 2, and the 50 of the first row rather than the 42 below
+    the 3.
+    """
+    counts = np.array([[2, 3, 50, 60], [20, 3, 3, 60], [9, 40, 50, 70], [45, 41, 42, 43]])
+    for table in (counts, counts.T):
+        hidden = small_cells.suppressed(table)
+        assert np.argwhere(hidden if table is counts else hidden.T).tolist() == [
+            [row, column] for row in (0, 1) for column in (0, 1, 2)
+        ]
+
+
 def test_classes_and_outcomes_keep_their_order_and_unknown_is_a_class():
     attribute = attributes.classify(series(["65+", "19-24", "25-34"] * 10)).iloc[:27]
     outcome = series(list(STAGES) * 5).astype(pd.CategoricalDtype(STAGES))

@@ -291,5 +291,7 @@ def test_every_plan_has_its_sentence(detectable, control, words):
             "detectable_effect": detectable,
         }
     )
+    twice = trials.foretold(frozen.assign(detectable_effect=1.0))
+    assert twice.needed.tolist() == [4 * (70 + control)] and not twice.enough.any()
     told = [Language("en")(text, **v) for text, v in trials.telling(trials.foretold(frozen))]
     assert [words in text and "–" not in text for text in told] == [True]
