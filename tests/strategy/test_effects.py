@@ -287,10 +287,11 @@ def test_the_segment_that_differs_is_found():
     assert (table.low[0] > 0, table.control.sum()) == (True, 200)
 
 
-def test_small_segments_are_named_and_not_measured(few_redraws):
+def test_small_segments_are_named_and_not_measured(monkeypatch):
     """Thirty in either arm are enough; two intervals hold together where each holds a little more
     often.
     """
+    monkeypatch.setattr(effects, "REDRAWS", 199)
     random = np.random.default_rng(9)
     segment = ["a"] * 100 + ["b"] * 59 + ["c"] * 60
     frame = people(random.normal(size=219), [*([1, 0] * 79), 1, *([1, 0] * 30)], segment=segment)

@@ -54,6 +54,7 @@ def _everywhere(root: Path) -> Iterator[Found]:
     for path in sorted(package.rglob("*.j2")):
         tree = Environment().parse(path.read_text("utf-8"))
         for _, _, said in extract_from_ast(tree, ("say",), babel_style=False):
+            assert isinstance(said, tuple)  # but in babel's style
             yield str(said[0]), "", path.relative_to(root).as_posix()
     shown = [heading for heading, _ in schema.SHOWN.values()]
     for one in [*shown, *schema.LABELS.values(), *schema.FIELDS.values()]:
