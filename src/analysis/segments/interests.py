@@ -111,15 +111,16 @@ def affinity(transactions: Table, as_of: dt.date) -> Table:
     )
 
 
-def asked(transactions: Table, interactions: Table, as_of: dt.date) -> Table:
-    """One row per customer and item asked about and never bought, an expression.
+def asked(transactions: Table, interactions: Table, as_of: dt.date, name: str = "") -> Table:
+    """One row per customer and item (of the column `name`, else as level says) asked about and
+    never bought, an expression.
 
     Columns: customer_id, item, contacts (days), last_asked, need: it was asked about on
     MIN_CONTACTS days that are MIN_SHARE of the customer's, or once with money named, as in an
     application. What was bought and returned, or returned without a sale in the log, was bought:
     the customer knows it.
     """
-    name = level(transactions, interactions)
+    name = name or level(transactions, interactions)
     past, lines = interactions.filter(_.day <= as_of), transactions.filter(_.day <= as_of)
     money = (past.amount > 0).fill_null(False) if "amount" in past.columns else ibis.literal(False)
     contacts = past.select("customer_id", "day", item=item_of(past, name), money=money)

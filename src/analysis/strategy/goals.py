@@ -13,11 +13,12 @@ from pydantic import Field
 from analysis.customers import buyers
 from analysis.errors import InputError, did_you_mean
 from analysis.intake.dataset import Dataset
+from analysis.intake.settings import Amount, Strict
 from analysis.report.text import N_, say
 from analysis.segments.lifecycle import ACTIVE
 from analysis.segments.summaries import known_sum
 from analysis.strategy.picture import Tier
-from analysis.strategy.written import Strict, Text, checked, content, in_language
+from analysis.strategy.written import Text, checked, content, in_language
 
 STANDINGS = ("reached", "open", "not_begun", "under_way", "missed")
 
@@ -28,7 +29,7 @@ class Goal(Strict):
     id: str
     measure: str  # of MEASURES
     tier: Tier | None = None
-    target: float = Field(allow_inf_nan=False)
+    target: float
     by: dt.date
     owner: str
     why: Text = ""
@@ -37,7 +38,7 @@ class Goal(Strict):
 class Means(Strict):
     """What a tier may take: money and customers called in one cycle."""
 
-    budget: float | None = Field(None, ge=0, allow_inf_nan=False)
+    budget: Amount | None = None
     calls: int | None = Field(None, ge=0)
 
 

@@ -23,8 +23,8 @@ FRESH_DAYS = 91
 CELLS = 8_000_000  # customers times items that are looked at together: 64 MB
 DIGITS = 9  # of a score; beyond them is rounding
 KINDS = ("new", "again", "asked", "popular")
-TABLE = dict.fromkeys(["customer_id", "item", "kind", "reason"], "str")
-TABLE |= {"rank": "int64", "score": "float64"}
+TABLE = {"customer_id": "str", "rank": "int64", "item": "str", "kind": "str", "reason": "str"}
+TABLE |= {"score": "float64"}
 # proposals by row and column, and what the reason says: by (item), pause, ago, contacts, group
 PLACED = {"row": int, "column": int, "rank": int, "kind": "str", "score": float, "by": int}
 PLACED |= dict.fromkeys(("pause", "ago", "contacts"), float) | {"group": "str"}
@@ -178,18 +178,13 @@ def recommend(
     """
     rows = known.customers.get_indexer(pd.Index(sorted(set(people)), dtype="str"))
     rows = rows[rows >= 0]
-    found = _empty()
-    if len(known.items) and len(rows):
-        found = proposals(known, learned(known, rule), rows)
-    table = {
-        "customer_id": known.customers[found.row].to_numpy(),
-        "rank": found["rank"].to_numpy(),
-        "item": known.items[found.column].to_numpy(),
-        "kind": found.kind.to_numpy(),
-        "reason": _phrases(found, known.items, names),
-        "score": found.score.to_numpy(),
-    }
-    return pd.DataFrame(table).astype(TABLE)
+    some = len(known.items) and len(rows)
+    found = proposals(known, learned(known, rule), rows) if some else _empty()
+    return found.assign(
+        customer_id=known.customers[found.row].to_numpy(),
+        item=known.items[found.column].to_numpy(),
+        reason=_phrases(found, known.items, names),
+    )[list(TABLE)].astype(TABLE)
 
 
 # How each kind is said.
@@ -220,10 +215,8 @@ def _phrases(found: pd.DataFrame, items: pd.Index, names: pd.Series | None) -> n
 
 def counts(table: pd.DataFrame) -> dict[str, int]:
     """Customers with a proposal (customers), and the proposals of each of KINDS."""
-    by_kind = table.kind.value_counts()
-    return {"customers": table.customer_id.nunique()} | {
-        kind: int(by_kind.get(kind, 0)) for kind in KINDS
-    }
+    by_kind = table.kind.value_counts().reindex(KINDS, fill_value=0)
+    return {"customers": table.customer_id.nunique(), **by_kind}
 
 
 def by_item(table: pd.DataFrame, names: pd.Series | None = None) -> pd.DataFrame:

@@ -3,24 +3,23 @@ of the matrix (tier x stage) hold. One rule for any date, from what was known th
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
 
+from analysis.intake.settings import Days, Share, Strict
 from analysis.schema import STAGES
 from analysis.segments.abc import TIE, held_above
 from analysis.segments.associations import associations
 from analysis.segments.summaries import known_sum
-from analysis.strategy.written import Strict, Text, in_language
+from analysis.strategy.written import Text, in_language
 
 Tier = Literal["strategic", "important", "ordinary", "potential"]
 Stage = Literal["prospect", "new", "repeat", "loyal", "silent", "lost"]
 Risk = Literal["high", "medium", "low", "unknown", "none"]
-Share = Annotated[float, Field(ge=0, le=1)]
 TIERS, RISKS = get_args(Tier), get_args(Risk)
 WITHIN = ("revenue_within", "profit_within", "future_within")
 
@@ -34,7 +33,7 @@ class TierCondition(Strict):
     revenue_within: Share | None = None  # in the value window
     profit_within: Share | None = None  # in the value window
     future_within: Share | None = None  # lifetime value
-    known_days: int = Field(0, ge=0)  # since the first order, at least
+    known_days: Days = 0  # since the first order, at least
 
     def holds(self, facts: pd.DataFrame) -> np.ndarray:
         """Whether each customer meets it."""

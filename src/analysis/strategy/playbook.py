@@ -8,9 +8,10 @@ from pydantic import Field, model_validator
 
 from analysis.errors import InputError, did_you_mean
 from analysis.intake.dataset import Dataset
+from analysis.intake.settings import Amount, Days, Share, Strict
 from analysis.schema import STAGES
 from analysis.strategy import picture
-from analysis.strategy.written import Strict, Text, checked, content
+from analysis.strategy.written import Text, checked, content
 
 FOLDER = Path(__file__).with_name("playbooks")
 
@@ -23,14 +24,12 @@ class Cell(Strict):
     risk: tuple[picture.Risk, ...] = ()
     rating: tuple[str, ...] = ()  # credit_rating of the profiles
 
-    def allows(self, cell: tuple[str, ...]) -> bool:
-        """Whether this tier, stage, risk and rating are allowed."""
-        return all(
-            not allowed or value in allowed for (_, allowed), value in zip(self, cell, strict=True)
-        )
-
-    def conditions(self) -> int:
-        return sum(bool(allowed) for _, allowed in self)
+    def named(self, cell: tuple[str, ...]) -> int:
+        """How many conditions name this tier, stage, risk and rating; -1 where one excludes it."""
+        asked = [
+            (allowed, value) for (_, allowed), value in zip(self, cell, strict=True) if allowed
+        ]
+        return len(asked) if all(value in allowed for allowed, value in asked) else -1
 
 
 class Rule(Strict):
@@ -42,14 +41,13 @@ class Rule(Strict):
     action: Text
     channel: str  # of schema.LABELS, or the company's own
     owner: str  # role that does it, likewise
-    days: int = Field(ge=0)  # by when, from the day of the picture
-    every_days: int = Field(0, ge=0)  # not again to the same customer before
-    cost: float | None = Field(None, ge=0, allow_inf_nan=False)  # money for each customer reached
-    # the same as a share of what an average order brings
-    share: float | None = Field(None, ge=0, allow_inf_nan=False)
-    effect: picture.Share  # extra orders for each customer reached, within horizon_days
+    days: Days  # by when, from the day of the picture
+    every_days: Days = 0  # not again to the same customer before
+    cost: Amount | None = None  # money for each customer reached
+    share: Amount | None = None  # the same as a share of what an average order brings
+    effect: Share  # extra orders for each customer reached, within horizon_days
     source: str = "assumption"  # of the effect
-    control: picture.Share
+    control: Share
     must: bool = False  # done whatever the budget
 
     @model_validator(mode="after")
@@ -96,16 +94,15 @@ class Playbook(Strict):
     def rule_for(self, tier: str, stage: str, risk: str, rating: str = "") -> Rule:
         """The rule that names most of the cell; InputError where none or two of them do."""
         cell = tier, stage, risk, rating
-        fitting = [rule for rule in self.rules if rule.when.allows(cell)]
-        if not fitting:
+        named = [rule.when.named(cell) for rule in self.rules]
+        if max(named) < 0:
             raise InputError(
                 f"playbook: no rule for {tier}, {stage}, {risk}; end with one whose `when` is empty"
             )
-        most = max(rule.when.conditions() for rule in fitting)
-        best = [rule for rule in fitting if rule.when.conditions() == most]
+        best = [rule for rule, count in zip(self.rules, named, strict=True) if count == max(named)]
         if len(best) > 1:
-            both, named = " and ".join(rule.id for rule in best), ", ".join(filter(None, cell))
-            raise InputError(f"playbook: rules {both} both fit {named}; let one name more")
+            both, place = " and ".join(rule.id for rule in best), ", ".join(filter(None, cell))
+            raise InputError(f"playbook: rules {both} both fit {place}; let one name more")
         return best[0]
 
 

@@ -145,9 +145,7 @@ def _asked(transactions: Table, interactions: Table | None, as_of: dt.date, item
     if interactions is None or not item or item not in interactions.columns:
         none = {"customer_id": "string", "item": "string", "contacts": "int64", "ago": "int64"}
         return ibis.memtable(pd.DataFrame(columns=list(none)), schema=none)
-    others = [name for name in interests.LEVELS if name != item]  # so that interests takes no other
-    sold, talk = (log.drop(*(set(others) & {*log.columns})) for log in (transactions, interactions))
-    needs = interests.asked(sold, talk, as_of).filter(_.need)
+    needs = interests.asked(transactions, interactions, as_of, item).filter(_.need)
     ago = ibis.literal(as_of).delta(needs.last_asked, unit="day")
     return needs.select("customer_id", "item", "contacts", ago=ago).cache()
 
@@ -175,14 +173,14 @@ def _goods(
     if products is None or item not in products.columns:
         return offered, durable
     goods = products.to_pandas().dropna(subset=item)
-    flags = pd.DataFrame(False, goods.index, ["gone", "lasting"])
-    if "available" in goods:
-        flags["gone"] = goods.available.eq(False).fillna(False).astype(bool)
-    if "category" in goods:
-        flags["gone"] |= goods.category.isin(list(never))
-    if "durable" in goods:
-        flags["lasting"] = goods.durable.eq(True).fillna(False).astype(bool)
-    all_of = flags.groupby(goods[item]).all().reindex(items, fill_value=False)
+    known = goods.reindex(columns=["available", "durable", "category"])
+    flags = pd.DataFrame(
+        {
+            "gone": known.available.eq(False).fillna(False) | known.category.isin(list(never)),
+            "lasting": known.durable.eq(True).fillna(False),
+        }
+    )
+    all_of = flags.astype(bool).groupby(goods[item]).all().reindex(items, fill_value=False)
     return offered & ~all_of.gone.to_numpy(bool), all_of.lasting.to_numpy(bool)
 
 

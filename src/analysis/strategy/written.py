@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, ValidationError
 
 from analysis.errors import InputError
+from analysis.intake.settings import Strict
 
 
 def _has_english(text: str | dict[str, str]) -> str | dict[str, str]:
@@ -16,12 +17,6 @@ def _has_english(text: str | dict[str, str]) -> str | dict[str, str]:
 
 
 Text = Annotated[str | dict[str, str], AfterValidator(_has_english)]
-
-
-class Strict(BaseModel):
-    """What a file may hold, and nothing else."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 Written = TypeVar("Written", bound=Strict)
