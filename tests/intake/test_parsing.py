@@ -54,9 +54,15 @@ WRITTEN = {
     "1e-12": "1e-12",
     "999999999999999.999999999999": "999999999999999.999999999999",
     "1,000,000,000,000,000": "1e15",
+    "₹1,23,456.00": "123456",
+    "-12,34,567": "-1234567",
+    "'-70.00": "-70",
+    "'5": "5",
+    "$ -": "0",
+    "USD–": "0",
 }
 NO_DECIMAL_POINT = (
-    "12,50|1,23,456|1234,567|0,123|01,234|12 50|12€50|12$50|12_50|1,234,5|1.234.567|1,234,"
+    "12,50|1,2,345|123,45,678|01,23,456|1234,567|0,123|01,234|12 50|12€50|12$50|12_50|1,234,5|1.234.567|1,234,"
 )
 NO_NUMBER = (
     "|-|.|()|$|USD|TBD|N/A|1/2|5 Mio|5 pcs|0x10|--5|5--|(-5)|((5))|(5|$$5|nan|0xxx|0 XXX|12 XTS"
@@ -113,7 +119,9 @@ def test_any_number_in_any_style_is_read_back_exactly(pointed, with_comma):
 PLAIN = re.compile(
     r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)[.]?", re.I
 )  # the engine passes over a last point
-GROUPED = re.compile(r"(?=.*\d)(\d*|[1-9]\d{0,2}((,\d{3})+|('\d{3})+|( \d{3})+))(\.\d+)?")
+GROUPED = re.compile(
+    r"(?=.*\d)(\d*|[1-9]\d{0,2}((,\d{3})+|('\d{3})+|( \d{3})+)|[1-9]\d?(,\d\d)+,\d{3})(\.\d+)?"
+)
 HEAD, TAIL = re.compile(r"(¥|€|USD)\s*"), re.compile(r"\s*(¥|€|USD)$")
 
 
@@ -123,6 +131,9 @@ def number_by_hand(text):
     """
     if plain := PLAIN.fullmatch(text):
         return Decimal(plain[1]).quantize(Decimal("1e-12"), ROUND_HALF_UP)
+    text = text.removeprefix("'")
+    if re.fullmatch(r"(¥|€|USD)\s*[-−]", text):
+        return Decimal(0)
     off, body = [], text
     while True:
         body, before = body.strip(), body

@@ -46,13 +46,19 @@ CURRENCY = "|".join(
 # What a number is: texts are bared of currency and grouping, and the minus comes to the front.
 # Patterns that the engine and Python read alike.
 NUMBER_STEPS = (
+    (r"^'", ""),  # by which spreadsheets mark a text
+    (rf"(?i)^({CURRENCY})\s*[-−–]$", "0"),  # as their accounting format writes it
     (rf"(?i)^([-−–+(]*)\s*({CURRENCY})\s*", r"\1"),
     (rf"(?i)\s*({CURRENCY})([-−–)]*)$", r"\2"),
     (r"^[-−–]?\s*[(]\s*([^-]*?)\s*[)]$", r"-\1"),
     (r"^([^-].*?)\s*[-−–]$", r"-\1"),
     (r"^[-−–]\s*", "-"),
 )
-NUMERAL = r"^[+-]?([1-9]\d{0,2}((,\d{3})+|(['’]\d{3})+|( \d{3})+)|\d*)(\.\d+)?$"
+NUMERAL = (
+    r"^[+-]?([1-9]\d{0,2}((,\d{3})+|(['’]\d{3})+|( \d{3})+)"
+    r"|[1-9]\d?(,\d\d)+,\d{3}"  # lakh and crore
+    r"|\d*)(\.\d+)?$"
+)
 GROUPING = "[,'’ ]"  # to be taken out of a numeral
 YES = ("true", "yes", "y", "1", "t", "x", "是", "有", "已")
 NO = ("false", "no", "n", "0", "f", "否", "无", "未")
@@ -139,7 +145,10 @@ def read_moment(text: StringValue, date_format: str, time_zone: str) -> Timestam
         seconds = text.try_cast("float64") / (1_000 if date_format == "epoch_ms" else 1)
         possible = ibis.ifelse(seconds.between(-1e11, 1e11), seconds, None)
         return timezone(zone, possible.floor().cast("int64").as_timestamp("s").cast(UTC))
-    if "%z" in date_format or "%Z" in date_format:
+    if "%Z" in date_format:  # PST, CST, CET: the clock there, as it stands
+        text, date_format = text.re_replace(" *[A-Za-z]+$", ""), date_format.replace("%Z", "")
+        return read_moment(text, date_format.rstrip(), time_zone)
+    if "%z" in date_format:
         return timezone(zone, try_strptime_zoned(text, date_format))
     return try_strptime(text, date_format)
 

@@ -37,13 +37,15 @@ DAYS = (
     (r"\d{1,2}([-/. ])[A-Za-z]{3,9}\1\d{4}", ("%d{0}%b{0}%Y", "%d{0}%B{0}%Y")),
     (r"\d{1,2}([-/. ])[A-Za-z]{3,9}\1\d{2}", ("%d{0}%b{0}%y", "%d{0}%B{0}%y")),
     (r"[A-Za-z]{3,9} \d{1,2}(, | )\d{4}", ("%b %d{0}%Y", "%B %d{0}%Y")),
+    (r"[A-Za-z]{3,9}([-/.])\d{1,2}\1\d{4}", ("%b{0}%d{0}%Y", "%B{0}%d{0}%Y")),
+    (r"[A-Za-z]{3,9}([-/.])\d{1,2}\1\d{2}", ("%b{0}%d{0}%y", "%B{0}%d{0}%y")),
 )
 CLOCK = re.compile(
     r"(?P<t>[T ]+)\d{1,2}:\d\d(?P<s>:\d\d)?(?P<f>\.\d{1,6})?(?P<p> ?[AaPp][Mm])?(?P<z>"
-    r" ?(?:Z|[+-]\d\d(?::?\d\d)?))?$"
+    r" ?(?:Z|[+-]\d\d(?::?\d\d)?))?(?P<n> [A-Z]{3,4})?$"
 )
-CLOCK_PARTS = {"s": ":%S", "f": ".%f", "p": "%p", "z": "%z"}
-ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?(Z|[+-]\d\d(:\d\d)?)?)?)?")
+CLOCK_PARTS = {"s": ":%S", "f": ".%f", "p": "%p", "z": "%z", "n": "%Z"}
+ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?(Z| UTC|[+-]\d\d(:\d\d)?)?)?)?")
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d\d?)?", re.A | re.I)
 GROUPED, DIGITS = re.compile(NUMERAL, re.A), re.compile(r"-?[\d.,]*", re.A)
 BARE = re.compile(r"[\d\s.,'’()+−–-]")  # of what is no currency
