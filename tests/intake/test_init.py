@@ -2,7 +2,6 @@ import csv
 import datetime as dt
 import gzip
 import io
-import itertools
 import re
 import sqlite3
 import string
@@ -111,13 +110,18 @@ def columns(content, name="transactions"):
 
 
 def questions(text):
-    """The questions of a dataset file by the key below each; every ? must have one."""
-    lines = text.splitlines()
-    found = {}
-    for above, line in itertools.pairwise(lines):
-        if line.rstrip().endswith('"?"') and not line.lstrip().startswith("#"):
-            assert above.lstrip().startswith("# QUESTION: "), line
-            found[line.strip().partition(":")[0]] = above.strip().removeprefix("# QUESTION: ")
+    """The questions of a dataset file, with their answers, by the key below each; every ? must have
+    one.
+    """
+    found, said = {}, []
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("# QUESTION: ") or (said and line.startswith("#   write ")):
+            said.append(line.removeprefix("# QUESTION: ").removeprefix("#   "))
+        elif not line.startswith("#"):
+            if line.endswith('"?"'):
+                assert said, line
+                found[line.partition(":")[0]] = "; ".join(said)
+            said = []
     return found
 
 
@@ -380,7 +384,7 @@ def test_cdnow_sample_has_no_header_and_two_ids(start):
     file, text, content, said = start(sample__txt=(LIFETIMES / "CDNOW_sample.txt").read_text())
     assert content["tables"]["transactions"]["header"] == 0
     assert columns(content) == {"customer_id": "?", "date": "3", "amount": "5", "quantity": "4"}
-    assert re.search(r"1 \(as 99999, .*; 2 \(as 9999,", questions(text)["customer_id"])
+    assert re.search(r"1 \(as 99999, .*for: 2 \(as 9999,", questions(text)["customer_id"])
     assert any(line.startswith("question: customer_id") for line in said)
     answered = re.sub(r'customer_id: "\?"', "customer_id: '2'", text)
     file.write_text(answered, "utf-8")
@@ -715,6 +719,32 @@ def test_returns_without_sales_are_asked_for(start):
         file.unlink()
 
 
+def test_questions_are_answered_by_their_numbers_and_answers_may_ask_more(tmp_path):
+    path = tmp_path / "orders.csv"
+    header = ["order no", "buyer id", "customer id", "day", "amount", "status"]
+    rows = [
+        [f"A{n}", f"B{n % 7}", f"C{n % 5}", f"0{n % 9 + 1}/02/2024", n, "ok"] for n in range(40)
+    ]
+    path.write_text(table(header, *rows, ["A99", "B1", "C1", "01/02/2024", 5, "refunded"]))
+    asked = []
+
+    def ask(question, answers):
+        asked.append((question, answers))
+        wanted = ("buyer id", "1 February 2024", "that sale itself")
+        return next(n for n, one in enumerate(answers) if one.startswith(wanted))
+
+    file, _ = onboarding.init([path], "", tmp_path / "data", ask)
+    assert [question.partition(": ")[2].split(",")[0] for question, _ in asked] == [
+        "which column is customer_id",
+        "day: which day is 01/02/2024 in line 2 of orders.csv? No other value tells",
+        "what is a row with refunded?",
+    ]
+    found = dataset.load(file).files("transactions")[0]
+    assert found.columns["customer_id"] == "buyer id"
+    assert found.format_of("date") == "%d/%m/%Y"
+    assert found.void_status == ["refunded"] and found.returns == Returns()
+
+
 def test_words_of_statuses():
     void = "交易关闭 已取消 cancelled Canceled unpaid 等待买家付款 作废 voided"
     returned = "已退款 退货 Returned refunded 退款成功"
@@ -842,14 +872,20 @@ def test_dates_that_may_be_two_are_asked_for():
     for texts in (["01/02/2024", "11/12/2024"], ["05/05/2024"], ["01-02-03"], ["01.02.24"]):
         found = value_formats.date_format(placed(texts))
         assert found.value == "?"
-        assert "%d" in found.question and "%m" in found.question
+        assert len(found.choices) > 1 and all(form for _, form in found.choices)
+        for said, form in found.choices:
+            assert dt.datetime.strptime(texts[0], form) == dt.datetime.strptime(said, "%d %B %Y")
     mixed = placed(["01/02/2024", "13/02/2024", *["03/04/2024"] * 50, "02/14/2024"])
     question = value_formats.date_format(mixed).question
     assert "13/02/2024 in line 3: the day comes first" in question
     assert "02/14/2024 in line 54: the month comes first" in question
     clocked = value_formats.date_format(placed(["2024/1/31", "2024/1/31 20:05"] * 5))
     assert clocked.value == "?"
-    assert "reads 5 of 10 dates" in clocked.question
+    assert "5 of 10 dates" in clocked.question and clocked.choices[0][1] == "%Y/%m/%d"
+    swapped = value_formats.date_format(placed(["13/02/2024", "14/02/2024", "2024-03-02"]))
+    assert "day and month exchanged" in swapped.question
+    honest = value_formats.date_format(placed(["13/02/2024", "14/02/2024", "2024-02-15"]))
+    assert "exchanged" not in honest.question and honest.value == "?"
     few = value_formats.date_format(placed(["31/01/2024"] * 99 + ["2024-01-31", "-", "", "N/A"]))
     assert few.value == "%d/%m/%Y"
     assert (

@@ -121,10 +121,22 @@ Look = dict[str, Column]
 Ranked = list[tuple[int, Column]]  # columns that may have a meaning, with the rank of their names
 
 
+class Choice(NamedTuple):
+    """A possible answer to a question: in words, and the keys with their values that it stands
+    for; none where the question's key is left out.
+    """
+
+    words: str
+    keys: dict[str, Any]
+
+
+NONE = Choice("none of these", {})
+
+
 class Entry(NamedTuple):
     """A line of the dataset file; one with a question is written as ?.
 
-    `doubt` is what of its comment is worth a second look.
+    `doubt` is what of its comment is worth a second look, `choices` are the answers there are.
     """
 
     key: str
@@ -132,6 +144,7 @@ class Entry(NamedTuple):
     comment: str = ""
     question: str = ""
     doubt: str = ""
+    choices: tuple[Choice, ...] = ()
 
 
 def _has_digit(text: str) -> bool:
@@ -288,7 +301,7 @@ def _by_name(table: str, meaning: str, found: Ranked) -> Entry:
     place, column = found[0]
     equal = [c for r, c in found if (r, c.sparse) == (place, column.sparse)]
     if any(c.values != column.values for c in equal):
-        return Entry(meaning, ASK, question=_which(table, meaning, equal))
+        return _which(table, meaning, equal, ASK)
     others = [c.name for _, c in found if c not in equal]
     doubtful = others and meaning in ("customer_id", "date", "amount")
     doubt = f"it could also be {', '.join(others)}" if doubtful else ""
@@ -312,8 +325,7 @@ def _by_values(
         doubt = f"by its values, {_contents(found[0], table, meaning)}"
         return Entry(meaning, found[0].name, doubt=doubt)
     if RECORDS[table].columns[meaning].needed or (found and meaning == "amount"):
-        question = _which(table, meaning, found or free)
-        return Entry(meaning, ASK if found else None, question=question)
+        return _which(table, meaning, found or free, ASK if found else None)
     return None
 
 
@@ -323,10 +335,16 @@ def _may_be_customers(column: Column, table: str) -> bool:
     return len(column.counts) > 1 and not column.sparse and not counts_rows
 
 
-def _which(table: str, meaning: str, columns: Sequence[Column]) -> str:
-    choices = "; ".join(f"{c.name} ({_contents(c, table, meaning)})" for c in columns)
+def _which(table: str, meaning: str, columns: Sequence[Column], value: str | None) -> Entry:
+    """The question which of some columns has a meaning; without a value where none seems to."""
+    choices = [
+        Choice(f"{c.name} ({_contents(c, table, meaning)})", {meaning: c.name}) for c in columns
+    ]
     words = RECORDS[table].columns[meaning].words
-    return f"which column is {meaning}, {words}: {choices or 'all have another meaning'}?"
+    question = f"which column is {meaning}, {words}?"
+    if not choices:
+        question += " All columns have another meaning"
+    return Entry(meaning, value, question=question, choices=(*choices, NONE))
 
 
 def _contents(column: Column, table: str, meaning: str) -> str:

@@ -245,9 +245,16 @@ def _leaves(content: Any, where: str = "") -> Iterator[tuple[str, Any]]:
 
 def _questions(text: str) -> Iterator[str]:
     """What `init` asks above each value that is still ?, in order; else a plain remedy."""
-    for above, line in itertools.pairwise(["", *text.splitlines()]):
-        if re.search(r":\s*[\"']\?[\"']", line):
-            yield (above.partition("QUESTION:")[2] or "Write the answer instead of ?").strip()
+    question, plain = "", "Write the answer instead of ?"
+    for line in text.splitlines():
+        if "# QUESTION:" in line:
+            question = line.partition("QUESTION:")[2].strip()
+        elif question and line.lstrip().startswith("#   write"):
+            question += f"; {line.strip(' #')}"
+        elif not line.lstrip().startswith("#"):
+            if re.search(r":\s*[\"']\?[\"']", line):
+                yield question or plain
+            question = ""
     yield from itertools.repeat("Write the answer instead of ?")
 
 

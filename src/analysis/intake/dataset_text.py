@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from analysis.intake.column_matching import Entry
+from analysis.intake.column_matching import Choice, Entry
 from analysis.intake.dataset import Dataset
 from analysis.intake.table_files import Returns, TableFile, Tables
 from analysis.intake.value_formats import ASK
@@ -55,11 +55,23 @@ def lines_of(entries: Iterable[Entry]) -> list[str]:
     for entry in entries:
         if entry.question:
             lines.append(comment(f"QUESTION: {entry.key}: {entry.question}"))
+            lines += [comment(f"  {_answer(entry, choice)}") for choice in entry.choices]
         asked = entry.question or entry.value == ASK
         remark = "; ".join(filter(None, (entry.comment, entry.doubt)))
         line = f"{flow(entry.key)}: {json.dumps(ASK) if asked else flow(entry.value)}"
         lines.append(f"{line}  {comment(remark)}" if remark else line)
     return lines
+
+
+def _answer(entry: Entry, choice: Choice) -> str:
+    """What to write for an answer, and what it says."""
+    others = {key: value for key, value in choice.keys.items() if key != entry.key}
+    if entry.key in choice.keys:
+        write = flow(choice.keys[entry.key])
+    else:
+        write = "nothing, and remove the line"
+    more = "".join(f", and {key}: {flow(value)}" for key, value in others.items())
+    return f"write {write}{more} for: {choice.words}"
 
 
 def key_line(model: type[BaseModel], name: str) -> str:

@@ -4,9 +4,10 @@ questions left open.
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +19,7 @@ from analysis.intake.dataset import NAME, Dataset
 from analysis.intake.dataset_text import comment, indented, key_line, lines_of, printable
 from analysis.intake.file_form import HANZI, form_of, parts_of
 from analysis.intake.parsing import SIGNS
-from analysis.intake.recognition import Recognition, recognise
+from analysis.intake.recognition import Recognition, answered, recognise
 from analysis.intake.rows import Piece
 from analysis.intake.table_files import TableFile
 from analysis.intake.value_formats import ASK
@@ -35,6 +36,8 @@ CODES = {code for codes in SIGNS.values() for code in codes}.union(
 # Keys that are written as comments, with their defaults
 KEYS = "title, language, currency, time_zone, horizon_days, margin, max_staleness_days"
 OPTIONAL = KEYS.split(", ")
+# Puts a question with its possible answers to somebody; returns the number of the one chosen
+Ask = Callable[[str, list[str]], int]
 FORM = ("format", "encoding", "separator", "sheet", "table")
 
 
@@ -47,6 +50,15 @@ class Found:
     asked: list[Entry]
     look: Look
     what: Recognition
+    ids: frozenset[str] = frozenset()  # of the customers of the orders
+
+    @property
+    def questions(self) -> list[tuple[str, Entry]]:
+        """The entries that may be answered from choices, with where they stand."""
+        places = {"form": self.asked, "columns": self.what.columns}
+        places |= {"date_format": self.what.date_format, "marks": self.what.marks}
+        every = [(place, entry) for place, some in places.items() for entry in some]
+        return [(place, entry) for place, entry in every if entry.question and entry.choices]
 
     def values(self, meaning: str) -> list[str]:
         """The values seen of one of our columns; none where it is not settled."""
@@ -65,9 +77,11 @@ class Found:
         return f"{names} ({self.part})" if self.part else names
 
 
-def init(paths: Sequence[Path], name: str, folder: Path) -> tuple[Path, list[str]]:
+def init(
+    paths: Sequence[Path], name: str, folder: Path, ask: Ask | None = None
+) -> tuple[Path, list[str]]:
     """Write folder/name.yml from a look at files; returns it, and what was found, noted and asked
-    as lines for the screen.
+    as lines for the screen. `ask` answers questions; without it they are written as ?.
 
     Without a name the first file's is taken. Raises InputError for a name that is no name,
     for a dataset file that is there already, and for a file that is no table.
@@ -84,7 +98,7 @@ def init(paths: Sequence[Path], name: str, folder: Path) -> tuple[Path, list[str
         raise InputError(
             f"{target} is there and is not overwritten; give another name with --name, or remove it"
         )
-    text, lines = describe(paths, folder)
+    text, lines = describe(paths, folder, ask)
     folder.mkdir(parents=True, exist_ok=True)
     with target.open("x", encoding="utf-8") as file:
         file.write(text)
@@ -96,7 +110,7 @@ def name_of(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", path.name.split(".")[0]).strip("_-") or "dataset"
 
 
-def describe(paths: Sequence[Path], folder: Path) -> tuple[str, list[str]]:
+def describe(paths: Sequence[Path], folder: Path, ask: Ask | None = None) -> tuple[str, list[str]]:
     """The text of a dataset file for some files, and what was found, noted and asked."""
     rows = min(MOST_ROWS, ALL_ROWS // len(paths))
     every = _joined(_grouped([one for path in dict.fromkeys(paths) for one in look_at(path, rows)]))
@@ -107,6 +121,8 @@ def describe(paths: Sequence[Path], folder: Path) -> tuple[str, list[str]]:
         for one in every
         if one not in found
     ]
+    if ask:
+        found = [_answered(one, ask, rows) for one in found]
     lines = _text(found, left_out, folder)
     said = [
         f"{one.name}: {one.what.table} with {', '.join(one.what.meanings) or 'no known column'}"
@@ -114,8 +130,9 @@ def describe(paths: Sequence[Path], folder: Path) -> tuple[str, list[str]]:
     ]
     said += left_out
     said += [f"note: {one.name}: {note}" for one in found for note in one.what.notes]
-    asked = [line.partition("# QUESTION: ")[2] for line in lines]
-    said += [f"question: {question}" for question in asked if question]
+    for line in map(str.strip, lines):
+        if line.startswith(("# QUESTION: ", "#   write ")):
+            said.append(line.replace("# QUESTION:", "question:").removeprefix("# "))
     return "\n".join(lines) + "\n", list(map(printable, said))
 
 
@@ -204,12 +221,28 @@ def _joined(found: list[Found]) -> list[Found]:
     ids = frozenset(text for one in orders for text in one.values("customer_id") if text)
     if not ids:
         return found
-    others = [replace(o, what=recognise(o.look, ids)) for o in found if o not in orders]
+    others = [replace(o, what=recognise(o.look, ids), ids=ids) for o in found if o not in orders]
     for one in others:
         column = one.what.meanings.get("customer_id")
         if column and not ids.intersection(one.values("customer_id")):
             one.what.notes.append(f"none of the customers seen in the orders was seen in {column}")
     return orders + others
+
+
+def _answered(one: Found, ask: Ask, rows: int) -> Found:
+    """The files with their questions answered; an answer may raise the next one."""
+    answers: dict[tuple[str, str], dict[str, Any]] = {}
+    while open_ := [(p, e) for p, e in one.questions if (p, e.key) not in answers]:
+        place, entry = open_[0]
+        number = ask(f"{one.name}: {entry.question}", [choice.words for choice in entry.choices])
+        answers[place, entry.key] = keys = entry.choices[number].keys
+        if place == "form":
+            file = one.file.model_copy(update=keys)
+            asked = answered(one.asked, "form", answers)
+            look = read(one.paths[0], file, rows) if len(one.paths) == 1 else one.look
+            one = replace(one, file=file, asked=asked, look=look)
+        one = replace(one, what=recognise(one.look, one.ids, answers))
+    return one
 
 
 # --- the company

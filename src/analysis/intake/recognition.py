@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from analysis.intake.column_matching import (
     SEVERAL,
+    Choice,
     Entry,
     Look,
     attributes_of,
@@ -17,7 +19,7 @@ from analysis.intake.column_matching import (
     says,
     table_of,
 )
-from analysis.intake.value_formats import ASK, MOST, date_format, decimal_mark, number
+from analysis.intake.value_formats import ASK, MOST, Verdict, date_format, decimal_mark, number
 from analysis.schema import RECORDS
 
 # What may name an order line, and the share of rows it must tell apart: two lines of an order may
@@ -26,6 +28,10 @@ ORDER_KEYS = ((["order_id"], 1.0), (["order_id", "product"], 0.98))
 FEEDBACK = ("csat", "nps", "complaint", "ticket")
 STATUSES = ("kept", "returned", "won", "void")  # what a status may say
 CENTS = Decimal("0.02")  # that rounding may part an amount from price times quantity
+
+
+# What was answered: by the list of entries and the key that a question stood for, its keys
+Answers = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -54,14 +60,18 @@ class Recognition:
         return "" if len(self.columns) + len(self.attributes) > 1 else "only one column is known"
 
 
-def recognise(look: Look, ids: frozenset[str] = frozenset()) -> Recognition:
+def recognise(
+    look: Look, ids: frozenset[str] = frozenset(), answers: Answers | None = None
+) -> Recognition:
     """What a file is. `ids` are the customers of the orders, by which other tables' customer column
-    is known.
+    is known; `answers` are what was said to questions of an earlier look.
     """
+    said = answers or {}
     table, sure, alike = table_of(look)
     orders = table == "transactions"
-    columns = columns_of(table, look, frozenset() if orders else ids)
+    columns = answered(columns_of(table, look, frozenset() if orders else ids), "columns", said)
     columns, notes = _money_once(columns, look) if orders else (columns, [])
+    columns = answered(columns, "columns", said)
     if alike:
         notes.insert(0, f"taken as {table}; it could also be {', '.join(alike)}")
     notes += [f"{entry.key}: {entry.value}; {entry.doubt}" for entry in columns if entry.doubt]
@@ -72,9 +82,24 @@ def recognise(look: Look, ids: frozenset[str] = frozenset()) -> Recognition:
         marks += _sale_marks(look, meanings)
     if table == "feedback" and "kind" not in meanings:
         marks.append(_kind_of_feedback(look))
+    dates = answered(dates, "date_format", said)
+    marks = answered(marks, "marks", said)
     used = {*meanings.values(), *(entry.value for entry in attributes)}
     unused = [name for name in look if name not in used]
     return Recognition(table, sure, columns, attributes, dates, marks, unused, notes)
+
+
+def answered(entries: list[Entry], place: str, answers: Answers) -> list[Entry]:
+    """The entries with what was answered in place of their questions; lists of one key are one."""
+    made: dict[str, Entry] = {}
+    for entry in entries:
+        keys = answers.get((place, entry.key)) if entry.question else None
+        found = [entry] if keys is None else [Entry(k, v, "as answered") for k, v in keys.items()]
+        for one in found:
+            if one.key in made and isinstance(one.value, list):
+                one = one._replace(value=[*made[one.key].value, *one.value])
+            made[one.key] = one
+    return list(made.values())
 
 
 def _written(
@@ -89,19 +114,23 @@ def _written(
         elif spec.reads_as in ("moment", "day"):
             found = date_format(column.seen, person=True) if spec.person else column.dates
             if found:
-                question = found.question and f"{name}: {found.question}"
-                dates.append(Entry(meaning, found.value, found.evidence, question))
+                dates.append(_entry(meaning, found, name))
     mark = decimal_mark(numbers)
-    return dates, [Entry("decimal", *mark)] if mark.value != "." else []
+    return dates, [_entry("decimal", mark)] if mark.value != "." else []
+
+
+def _entry(key: str, found: Verdict, column: str = "") -> Entry:
+    question = f"{column}: {found.question}" if column and found.question else found.question
+    choices = tuple(Choice(words, {key: value}) for words, value in found.choices)
+    return Entry(key, found.value, found.evidence, question, choices=choices)
 
 
 def _kind_of_feedback(look: Look) -> Entry:
     kinds = [kind for kind in FEEDBACK if any(says(name, kind) for name in look)]
     if len(kinds) == 1:
         return Entry("constants", {"kind": kinds[0]}, "by the columns' names")
-    first = (kinds or FEEDBACK)[0]
-    question = f"which of {', '.join(FEEDBACK)} are these? Write it as {{kind: {first}}}"
-    return Entry("constants", ASK, question=question)
+    choices = [Choice(kind, {"constants": {"kind": kind}}) for kind in kinds or FEEDBACK]
+    return Entry("constants", ASK, question="what are these?", choices=tuple(choices))
 
 
 # --- the money of a line
@@ -177,7 +206,12 @@ def _sale_marks(look: Look, meanings: Mapping[str, str]) -> list[Entry]:
     if len(returns) > 1:
         status, prefix = returns
         both = "; ".join(filter(None, (status.comment, prefix.comment)))
-        returns = [Entry("returns", status.value | prefix.value, both, status.question)]
+        choices = tuple(
+            Choice(words, keys | {"returns": keys.get("returns", {}) | prefix.value})
+            for words, keys in status.choices
+        )
+        value = status.value | prefix.value
+        returns = [Entry("returns", value, both, status.question, choices=choices)]
     return [*returns, *void, *(_order_key(look, meanings) if "order_id" in meanings else [])]
 
 
@@ -219,11 +253,16 @@ def _of_returned(texts: Mapping[str, list[str]], returned: list[str]) -> Entry:
     if back >= max(len(rows) / 2, 1):
         found = f"{back:,} of {len(rows):,} rows with {words} have their sale in another row"
         return Entry("returns", {"status": returned}, found)
-    question = (
-        f"is a row with {words} the money paid back for a sale in another row (write {{status:"
-        f" [{words}]}}), or that sale itself (write {{}}, and {words} under void_status)?"
+    choices = (
+        Choice("the money paid back for a sale in another row", {"returns": {"status": returned}}),
+        Choice("that sale itself, which came to nothing", {"void_status": returned}),
     )
-    return Entry("returns", {"status": returned}, question=question)
+    return Entry(
+        "returns",
+        {"status": returned},
+        question=f"what is a row with {words}?",
+        choices=choices,
+    )
 
 
 def _cancellations(order_ids: list[str]) -> list[Entry]:

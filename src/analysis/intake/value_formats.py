@@ -6,7 +6,7 @@ import datetime as dt
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
@@ -58,11 +58,14 @@ Placed = tuple[str, str]
 
 
 class Verdict(NamedTuple):
-    """What values say about how they are written; where they do not say it, a question."""
+    """What values say about how they are written; where they do not say it, a question and, each
+    with what it means, the values that may answer it.
+    """
 
     value: str
     evidence: str = ""
     question: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
 
 
 def mask(text: str) -> str:
@@ -130,23 +133,26 @@ def date_format(placed: Sequence[Placed], person: bool = False) -> Verdict | Non
     proof = next((one for one, has in seen if form in has and not rivals & has.keys()), None)
     contrary = next((one for one, has in seen if form not in has and rivals & has.keys()), None)
     evidence = f"{_shown(proof, person)}: {FIRST[order(form)[0]]}" if proof else ""
-    question = ""
+    kept = f"keep the {most:,} dates as {_shown(proof or seen[0][0], person)}, set the others apart"
     if contrary:
-        other = FIRST[order(next(f for f in rivals if f in read[contrary[0]]))[0]]
-        question = (
-            f"{evidence}, but {_shown(contrary, person)}: {other}; make them one in the file, then"
-            " write its format"
+        rival = next(f for f in rivals if f in read[contrary[0]])
+        other = FIRST[order(rival)[0]]
+        return Verdict(
+            ASK,
+            question=f"{evidence}, but {_shown(contrary, person)}: {other}; best export again",
+            choices=((FIRST[order(form)[0]], form), (other, rival)),
         )
-    elif rivals and not proof:
-        question = _either(seen, person)
-    elif most < MOST * dated:
+    if rivals and not proof:
+        return _either(seen, person)
+    if most < MOST * dated:
         odd = next(one for one, has in seen if form not in has)
-        question = (
-            f"{form} reads {most:,} of {dated:,} dates, but not {_shown(odd, person)}; make"
-            " them one in the file, or write the format whose dates are to be kept"
-        )
-    if question:
-        return Verdict(ASK, question=question)
+        question = f"{most:,} of {dated:,} dates are written as one, but not {_shown(odd, person)}"
+        if _are_swapped(form, read):
+            question += (
+                ". A spreadsheet has made dates of those it could, with day and month exchanged:"
+                " export again, and read the column in as text"
+            )
+        return Verdict(ASK, question=question, choices=((kept, form),))
     # A word for the month, or the year in front, needs no evidence.
     certain = order(form) == "ymd" or re.search("%[bB]", form)
     rest = f"{dated - most:,} of {dated:,} are written otherwise" if most < dated else ""
@@ -158,14 +164,22 @@ def _shown(placed: Placed, person: bool) -> str:
     return f"{mask(placed[0]) if person else placed[0]} in {placed[1]}"
 
 
-def _either(seen: Sequence[tuple[Placed, dict[str, dt.date]]], person: bool) -> str:
+def _either(seen: Sequence[tuple[Placed, dict[str, dt.date]]], person: bool) -> Verdict:
     """The question which of several formats a date is written in."""
     first, days = next((one for one in seen if len(set(one[1].values())) > 1), seen[0])
-    choices = [form if person else f"{form} ({day.day} {day:%B %Y})" for form, day in days.items()]
-    return (
-        f"{_shown(first, person)} may be {' or '.join(choices)}, and no other value decides; write"
-        " the format"
-    )
+    question = f"which day is {_shown(first, person)}? No other value tells"
+    said = {f: FIRST[order(f)[0]] if person else f"{d.day} {d:%B %Y}" for f, d in days.items()}
+    return Verdict(ASK, question=question, choices=tuple((said[f], f) for f in days))
+
+
+def _are_swapped(form: str, read: Mapping[str, dict[str, dt.date]]) -> bool:
+    """Whether texts in a form all have a day above 12, and real dates beside them none: those that
+    a spreadsheet could read with the month first became dates.
+    """
+    texts = [has[form] for has in read.values() if form in has]
+    dates = [has["iso"] for has in read.values() if form not in has and "iso" in has]
+    small = all(day.day <= 12 for day in dates)
+    return order(form) == "dmy" and bool(dates) and small and all(day.day > 12 for day in texts)
 
 
 def _numbered(counts: Counter[str]) -> Verdict | None:
@@ -215,16 +229,13 @@ def decimal_mark(columns: Iterable[Sequence[Placed]]) -> Verdict:
         kind = mark(text)
         if kind and kind not in found:
             found[kind] = f"{mask(text)} in {place}"
+    choices = (("1.5 is one and a half, 1,500 is many", "."), ("1,5 is one and a half", ","))
     if "." in found and "," in found:
         question = (
-            f"{found['.']} has a decimal point, {found[',']} a decimal comma; make them one in the"
-            " file, then write . or ,"
+            f"{found['.']} has a decimal point, {found[',']} a decimal comma; which is right?"
         )
-        return Verdict(ASK, question=question)
+        return Verdict(ASK, question=question, choices=choices)
     if list(found) == ["?"]:
-        question = (
-            f"the mark of {found['?']} may group thousands or begin decimals, and no other value"
-            " decides"
-        )
-        return Verdict(ASK, question=question)
+        question = f"how are numbers written, as {found['?']}? No other value tells"
+        return Verdict(ASK, question=question, choices=choices)
     return Verdict(",", f"{found[',']}: a decimal comma") if "," in found else Verdict(".")

@@ -88,7 +88,14 @@ def init(paths: tuple[Path, ...], name: str) -> None:
     from analysis import files
     from analysis.intake import init as onboarding
 
-    written, lines = onboarding.init(paths, name, files.home() / "data")
+    def ask(question: str, answers: list[str]) -> int:
+        click.echo(question)
+        for number, answer in enumerate(answers, start=1):
+            click.echo(f"  {number}. {answer}")
+        return int(click.prompt("Number", type=click.IntRange(1, len(answers)))) - 1
+
+    on_screen = sys.stdin.isatty() and sys.stdout.isatty()
+    written, lines = onboarding.init(paths, name, files.home() / "data", ask if on_screen else None)
     for line in lines:
         click.echo(line)
     click.echo(f"Written: {written}. Read it, then: customer-matrix check {written}")
