@@ -175,6 +175,10 @@ def customers(
         **{f"revenue_{name}": _.net.sum(where=_.day > ago) for name, ago in windows.items()},
     )
     facts = facts.mutate(repeat_valued=_.valued - (_.first_sales > 0).cast("int64"))
+    profit = {}
+    if costs:  # nothing where costs are not known of nearly all of the customer's sales
+        costed = facts.window_costed.cast("float64") >= COSTED * facts.window_sales.cast("float64")
+        profit["window_profit"] = ibis.ifelse(costed, facts.window_profit, None).cast("float64")
     today = ibis.literal(as_of)
     return facts.select(
         "customer_id",
@@ -190,7 +194,7 @@ def customers(
         repeat_valued=_.repeat_valued,
         window_orders=_.orders_window,
         window_revenue=_known(_.revenue_window.fill_null(0), _.net).cast("float64"),
-        **({"window_profit": _where_costed(facts)} if costs else {}),
+        **profit,
         **{f"orders_{n}": _[f"orders_{n}"] for n in trailing},
         **{
             f"revenue_{n}": _known(_[f"revenue_{n}"].fill_null(0), _.net).cast("float64")
@@ -202,12 +206,6 @@ def customers(
 def _known(money: Value, net: Value) -> Value:
     """The money, or nothing where the log has no amounts at all."""
     return ibis.ifelse(net.isnull(), None, money)
-
-
-def _where_costed(facts: Table) -> Value:
-    """Profit, or nothing where costs are not known of nearly all of the customer's sales."""
-    covered = facts.window_costed.cast("float64") >= COSTED * facts.window_sales.cast("float64")
-    return ibis.ifelse(covered, facts.window_profit, None).cast("float64")
 
 
 def _ago(as_of: dt.date, days: int) -> dt.date:

@@ -249,15 +249,11 @@ def _fits(reads_as: str, meaning: str, place: int, column: Column) -> bool:
         return column.share(_has_digit) >= MOST
     if meaning == "status" and len(column.counts) > STATUSES:
         return False
-    if meaning == "discount" and column.share(_is_rate) == 1:
-        return False
+    if meaning == "discount":  # a share is no money
+        numbers = [value_formats.number(text, mark(text) or ".") for text in column.counts]
+        if all(number is None or abs(number) <= 1 for number in numbers):
+            return False
     return column.reads_as(reads_as)
-
-
-def _is_rate(text: str) -> bool:
-    """Whether a discount is no money: a share, or no number at all."""
-    found = value_formats.number(text, mark(text) or ".")
-    return found is None or abs(found) <= 1
 
 
 # --- columns

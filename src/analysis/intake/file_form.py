@@ -34,7 +34,11 @@ def form_of(path: Path) -> tuple[TableFile, list[Entry]]:
     if begins.startswith(b"<"):
         raise InputError(f"{path}: a web page; open it in Excel and save it as .xlsx")
     if form == "excel":
-        _check_workbook(path, begins)
+        if path.suffix.lower() not in (*formats.FORMATS["excel"].endings, ".zip"):
+            ending = ".xlsx" if begins.startswith(b"PK") else ".xls"
+            raise InputError(f"{path}: a workbook; rename it to {ending}")
+        if zipfile.is_zipfile(path) and not BOOKS & {*zipfile.ZipFile(path).namelist()}:
+            raise InputError(f"{path}: a packed folder; unpack it and give the files in it")
     usual = TableFile.model_construct(path=[path.name], columns={})
     settings: dict[str, Any] = {} if usual.kind == form else {"format": form}
     asked: list[Entry] = []
@@ -75,14 +79,6 @@ def _first_bytes(path: Path) -> bytes:
     if not begins.strip():
         raise InputError(f"{path}: the file is empty; export it again")
     return begins
-
-
-def _check_workbook(path: Path, begins: bytes) -> None:
-    if path.suffix.lower() not in (*formats.FORMATS["excel"].endings, ".zip"):
-        ending = ".xlsx" if begins.startswith(b"PK") else ".xls"
-        raise InputError(f"{path}: a workbook; rename it to {ending}")
-    if zipfile.is_zipfile(path) and not BOOKS & {*zipfile.ZipFile(path).namelist()}:
-        raise InputError(f"{path}: a packed folder; unpack it and give the files in it")
 
 
 def _encoding(path: Path, begins: bytes) -> tuple[str, list[Entry]]:
@@ -136,10 +132,6 @@ def header_line(rows: Sequence[Sequence[str]]) -> int:
     line = next((n for n, filled in enumerate(full, start=1) if filled and filled >= enough), 1)
     first = rows[line - 1] if rows else ()
     data = any(days_in(c) or mark(c) is not None or EMAIL.fullmatch(c.strip()) for c in first)
-    return 0 if data and line == 1 and not any(map(_is_known, first)) else line
-
-
-def _is_known(name: str) -> bool:
-    """Whether some table has a meaning of this name."""
-    meanings = ((table, meaning) for table in RECORDS for meaning in RECORDS[table].columns)
-    return any(rank(name, *one) is not None for one in meanings)
+    meanings = [(table, meaning) for table in RECORDS for meaning in RECORDS[table].columns]
+    known = (rank(name, *one) is not None for name in first for one in meanings)
+    return 0 if data and line == 1 and not any(known) else line

@@ -58,12 +58,6 @@ def _no_password(address: str) -> str:
     return address
 
 
-def _known_format(name: str) -> str:
-    if name not in FORMATS:
-        raise ValueError(f"no format {name!r}; {did_you_mean(name, FORMATS)}")
-    return name
-
-
 def _several(found: Any) -> Any:
     return found if isinstance(found, list) else [found]
 
@@ -95,7 +89,7 @@ class TableFile(Strict):
     query: str = ""
     """of a database, instead of table: the SELECT to read; of a parquet file: it may also name
     those beside it"""
-    format: Annotated[str, AfterValidator(_known_format)] | None = Field(
+    format: str | None = Field(
         None, description=f"{', '.join(FORMATS)}; by default what the file's name ends with"
     )
     encoding: str = ""
@@ -135,6 +129,8 @@ class TableFile(Strict):
 
     def _place_faults(self) -> Iterator[str]:
         """What is wrong with where the records are and how they are kept."""
+        if self.format and self.format not in FORMATS:
+            yield f"format: no format {self.format!r}; {did_you_mean(self.format, FORMATS)}"
         places = self.path + self.sample
         if sum(map(bool, (self.path, self.sample, self.connection))) != 1 or "" in places:
             yield "write one of path, sample and connection"

@@ -235,7 +235,12 @@ class _Csv:
         at = np.delete(np.arange(total), [row.number - 1 for row in wrong])
         breaks = np.zeros(total, np.int64)  # inside the fields of each row
         if quoted and total != lines:
-            breaks[at] = sum(_breaks(column) for column in found.columns)
+            ends = {"\n": 1, "\r": 1, "\r\n": -1}
+            breaks[at] = sum(
+                sign * pc.count_substring(column, end).to_numpy()
+                for column in found.columns
+                for end, sign in ends.items()
+            )
         if total + breaks.sum() != lines:
             return None
         begins = line + np.arange(total) + np.cumsum(breaks) - breaks
@@ -294,9 +299,3 @@ def _check_header(batch: pa.RecordBatch, width: int) -> None:
 def _lines(block: bytes) -> int:
     """How many lines a block has, whichever system ended them."""
     return block.count(b"\n") + (block.count(b"\r") - block.count(b"\r\n") if b"\r" in block else 0)
-
-
-def _breaks(texts: pa.ChunkedArray) -> np.ndarray:
-    """How many lines end inside each of some texts."""
-    ends = [pc.count_substring(texts, end).to_numpy() for end in ("\n", "\r", "\r\n")]
-    return ends[0] + ends[1] - ends[2].astype(np.int64)

@@ -146,8 +146,6 @@ def contract_left(held: pd.DataFrame, day: dt.date, horizon_days: int) -> pd.Ser
 
 def expected_orders(known: pd.DataFrame, horizon_days: int, seed: int) -> np.ndarray:
     """Orders expected within the horizon, of a model fitted to at most MOST_CUSTOMERS."""
-    if not len(known):
-        return np.zeros(0)
     some = known[drawn(known.customer_id, seed, MOST_CUSTOMERS)]
     model = orders.probabilistic(some, "pareto_nbd", "mbg_nbd", "bg_nbd")
     return model.predict(known, horizon_days).to_numpy()

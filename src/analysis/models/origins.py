@@ -101,18 +101,15 @@ def choice(
     scores = {name: [score(loss.mean()) for loss in found] for name, found in losses.items()}
     table = pd.DataFrame.from_dict(scores, orient="index", columns=list(days), dtype=float)
     table["mean"] = table.mean(axis=1)
-    best = table["mean"].idxmin() if len(table) else ""
-    table["distance"] = [_distance(found, losses[best]) for found in losses.values()]
-    return table
-
-
-def _distance(losses: list[np.ndarray], best: list[np.ndarray]) -> float:
-    differences = [ours - theirs for ours, theirs in zip(losses, best, strict=True)]
-    mean = np.mean([each.mean() for each in differences])
-    error = np.sqrt(sum(each.var() / len(each) for each in differences)) / len(differences)
-    if error > 0:
-        return float(mean / error)
-    return float("inf") if mean > 0 else 0.0
+    best = losses[table["mean"].idxmin()] if len(table) else []
+    distances = []
+    for found in losses.values():
+        differences = [ours - theirs for ours, theirs in zip(found, best, strict=True)]
+        mean = np.mean([each.mean() for each in differences])
+        error = np.sqrt(sum(each.var() / len(each) for each in differences)) / len(differences)
+        certain = np.inf if mean > 0 else 0.0
+        distances.append(mean / error if error > 0 else certain)
+    return table.assign(distance=distances)
 
 
 def simplest(table: pd.DataFrame) -> str:

@@ -260,7 +260,8 @@ class Stage:
                 )
         self.page.save(self.folder / "page.json")
         (self.folder / FACTS).write_text(json.dumps({"rows": rows, "peak_mb": _peak_mb()}), "utf-8")
-        return {name: _plain(value) for name, value in (rows | summary).items()}
+        plain = {n: v.item() if hasattr(v, "item") else v for n, v in (rows | summary).items()}
+        return {n: float(f"{v:.4g}") if isinstance(v, float) else v for n, v in plain.items()}
 
 
 def _peak_mb() -> int:
@@ -273,11 +274,6 @@ def _peak_mb() -> int:
 
     unit = 1024**2 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
-
-
-def _plain(value: Any) -> Any:
-    value = value.item() if hasattr(value, "item") else value
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def open_stage(name: str, dataset: str, as_of: str = "", run: str = "", **knobs: Any) -> Stage:
