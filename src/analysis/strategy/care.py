@@ -107,10 +107,8 @@ def follow_ups(
     tiers = [tier for tier, wait in every.items() if wait]
     found = matrix.loc[matrix.tier.isin(tiers), ["customer_id", "tier"]]
     ordered = pd.to_datetime(customers.set_index("customer_id").last_order)
-    ordered, spoken = (
-        last.reindex(found.customer_id).set_axis(found.index) for last in (ordered, contact)
-    )
-    last = ordered.mask(ordered.isna() | (spoken > ordered), spoken)
+    both = [of.reindex(found.customer_id).set_axis(found.index) for of in (ordered, contact)]
+    last = pd.concat(both, axis=1).max(axis=1)
     found = found.assign(what="follow_up", last=last, wait=found.tier.map(every))
     found["due"] = last + pd.to_timedelta(found.wait.astype(float), unit="D")
     found["place"] = found.tier.map(tiers.index)
@@ -243,7 +241,7 @@ def figures(found: pd.DataFrame, as_of: dt.date, settings: Dataset) -> dict[str,
     without a day left), refused (customers).
     """
     open_ = found[~found.refused]
-    visits = open_[open_.what == "follow_up"]
+    visits, counts = open_[open_.what == "follow_up"], open_.what.value_counts()
     by_owner = visits.groupby("owner").size().sort_values(ascending=False, kind="stable")
     return {
         "end": ahead(as_of, settings)[-1],
@@ -252,9 +250,9 @@ def figures(found: pd.DataFrame, as_of: dt.date, settings: Dataset) -> dict[str,
         "longest": int(visits.overdue_days.max()) if len(visits) else 0,
         "owner": shown_staff(by_owner.index[0]) if len(visits) else "",
         "most": int(by_owner.iloc[0]) if len(visits) else 0,
-        "birthdays": int((open_.what == "birthday").sum()),
-        "anniversaries": int((open_.what == "anniversary").sum()),
-        "profiles": int((open_.what == "refresh").sum()),
+        "birthdays": counts.get("birthday", 0),
+        "anniversaries": counts.get("anniversary", 0),
+        "profiles": counts.get("refresh", 0),
         "no_room": int(open_.day.isna().sum()),
         "refused": found[found.refused].customer_id.nunique(),
     }
