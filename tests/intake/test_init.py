@@ -1073,3 +1073,29 @@ def test_the_reference_holds_every_key_and_is_yaml():
             ), name
     assert "function" not in text
     assert "class" not in text.replace("a class", "")
+
+
+def test_what_a_column_holds_is_true_of_nineteen_in_twenty_of_its_values():
+    """Four in five are enough of dates and addresses."""
+
+    def column(value, odd, count, of):
+        cells = [value] * count + [odd] * (of - count)
+        return column_matching.Column("x", pa.chunked_array([cells]), ["line 1"] * of)
+
+    for kind, value in (("number", "1.5"), ("flag", "yes")):
+        assert column(value, "maybe", 19, 20).reads_as(kind)
+        assert not column(value, "maybe", 18, 20).reads_as(kind)
+    for kind, value, odd, enough, of in (
+        ("count", "3", "x y", 19, 20),
+        ("id", "a7", "x y", 19, 20),
+        ("e-mail", "a@b.example", "x y", 8, 10),
+        ("telephone", "138 1234 5678", "x y", 8, 10),
+        ("date", "2024-01-31", "x7 y", 8, 10),
+    ):
+        assert column(value, odd, enough, of).kind == kind
+        assert column(value, odd, enough - 1, of).kind != kind
+
+
+def test_a_day_is_read_in_texts_of_forty_letters_and_no_longer_ones():
+    assert value_formats.days_in("2024-01-31".ljust(40))["iso"] == DAY
+    assert value_formats.days_in("2024-01-31".ljust(41)) == {}

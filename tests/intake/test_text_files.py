@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from analysis.errors import InputError
 from analysis.intake import readers, text_files
 from analysis.intake import rows as batches
-from analysis.intake.rows import Piece
+from analysis.intake.rows import MEGABYTE, Piece
 from analysis.intake.table_files import TableFile
 from tests.intake.reading import HEADER, ROW, lines, of
 
@@ -541,6 +541,10 @@ def test_packed_files_are_read_as_the_open_ones(read_all, encoding):
 
 
 def test_a_packed_file_that_unpacks_to_too_much_is_refused(read_all):
+    just = (HEADER + ROW * 60_000).encode()[: MEGABYTE - 1].rpartition(b"\n")[0] + b"\n"
+    just = just.replace(b",5.00\n", b",5.00" + b" " * (MEGABYTE - len(just)) + b"\n", 1)
+    assert len(just) == MEGABYTE
+    assert read_all({"path": "j.csv.gz", "max_unpacked_mb": 1}, {"j.csv.gz": gzip.compress(just)})
     packed = gzip.compress(HEADER.encode() + ROW.encode() * 100_000)
     with pytest.raises(
         InputError,

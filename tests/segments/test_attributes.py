@@ -26,7 +26,8 @@ def fewer_draws(monkeypatch):
 def test_numbers_and_ranges_have_a_place_and_nothing_else_has_one():
     places = {"120": 120, "-3": -3, "1,200.5": 1200.5, "50-99": 74.5, "50 – 99": 74.5}
     places |= {"15-24K": 19_500, "9K-1M": 504_500, "100-500万": 3_000_000, "1.5 – < 3": 2.25}
-    places |= {"$50K": 50_000, "５０－９９": 74.5}
+    places |= {"$50K": 50_000, "５０－９９": 74.5, "10-10K": 10_000, "5千": 5_000, "2万": 20_000}
+    places |= {"3m": 3_000_000, "1.5亿": 150_000_000}
     for text, place in places.items():
         assert attributes.number(text) == pytest.approx(place), text
     for text in ("0012", "12345678901", "Shop 5", "1 Adult No Kids", "AAA", "", "1.2.3", "1,20"):
@@ -170,6 +171,12 @@ def test_intervals_and_p_are_students_where_money_is_normal():
     welch = stats.ttest_ind(mine, money[:1_000], equal_var=False).pvalue
     assert b.p == pytest.approx(welch, abs=0.01)
     assert b.q == b.p and b.differs == (b.q < 0.05)
+
+
+def test_what_no_draw_reaches_has_the_smallest_p_there_is(fewer_draws):
+    money = np.random.default_rng(1).normal(0, 1, 330) + np.repeat([0, 100], [300, 30])
+    by = attributes.value_by(*buyers(["a"] * 300 + ["b"] * 30, money), persons=False)
+    assert by.p.tolist() == [2 / 1_001] * 2
 
 
 def test_classes_that_differ_by_chance_alone_are_seldom_marked_and_one_worth_more_is(fewer_draws):

@@ -70,10 +70,10 @@ def test_classes_by_revenue_and_by_profit_are_compared_by_hand():
     """Of 26 positive profit b holds 20 (77 %), with c 24 (92 %), with a all; d and e cost money, of
     f nothing is known.
     """
-    people = frame(window_revenue=[60.0, 25, 10, 5, -3, 0])
-    people["window_profit"] = [2.0, 20, 4, -5, -3, np.nan]
+    people = frame(window_revenue=[60.0, 25, 10, 1, -3, 0])
+    people["window_profit"] = [2.0, 20, 4, -1, -3, np.nan]
     segmented = registry.segment(people, [abc.abc, abc.abc_profit])
-    assert summaries.losses(people) == {"loss": 2, "lost": 8.0}
+    assert summaries.losses(people) == {"loss": 2, "lost": 4.0}
     apart = summaries.disagreements(people, segmented)
     assert apart.customer_id.to_dict() == dict(enumerate("dace"))
     assert apart.margin.iloc[:3].tolist() == pytest.approx([-1, 2 / 60, 0.4])

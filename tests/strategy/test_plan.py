@@ -266,6 +266,8 @@ def test_by_rule_says_what_each_action_comes_to_and_from_which_effect_it_pays():
     assert row.expected_value == pytest.approx(150)
     assert row.gain == pytest.approx(90)
     assert row.break_even == pytest.approx(0.04)
+    found, _, effect, these = made((rule("rest", cost=0.25),), *company(1, value=5.0))
+    assert plan.by_rule(found, these, effect).break_even["rest"] == pytest.approx(0.05)
 
 
 @settings(max_examples=40)
@@ -335,7 +337,7 @@ def test_contact_details_come_only_of_who_agreed_and_the_others_are_counted():
     matrix, clv, profiles = listed_company()
     found, *_ = made((rule("rest"),), matrix, clv, profiles)
     listed, barred = plan.contact_list(found, profiles)
-    assert listed.customer_id.tolist() == ["c00000", "c00001"]
+    assert listed.customer_id.to_dict() == {0: "c00000", 1: "c00001"}
     assert {"contact", "phone", "email"} <= {*listed}
     assert barred == 1
     withdrawn = profiles.assign(consent=[False, True, False])  # since the plan was made

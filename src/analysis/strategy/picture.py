@@ -172,7 +172,7 @@ def risk_goes_with(attribute: pd.Series | None, matrix: pd.DataFrame) -> bool:
     if attribute is None:
         return False
     risk = matrix.set_index("customer_id")[["churn_risk"]]
-    return bool(associations(attribute.to_frame("attribute"), risk).notable.any())
+    return bool(associations(attribute.to_frame("attribute"), risk).notable.item())
 
 
 def why(matrix: pd.DataFrame) -> pd.DataFrame:
