@@ -6,6 +6,7 @@ Bell & McCaffrey 2002): of two groups and nothing else these are Welch's.
 from typing import NamedTuple
 
 import numpy as np
+from numpy.linalg import matrix_rank
 from scipy import stats
 
 DEPENDENT = 1e-7  # of a column's length beside those before; less is rounding
@@ -40,14 +41,11 @@ UNTOLD = UNKNOWN.told()
 def independent(columns: np.ndarray) -> np.ndarray:
     """The columns that are no sum of multiples of those before them, in order."""
     kept: list[int] = []
-    basis = np.empty((len(columns), 0))
-    for place, column in enumerate(columns.T):
-        left = column - basis @ (basis.T @ column)
-        left -= basis @ (basis.T @ left)  # twice is enough (Kahan)
-        size = np.linalg.norm(left)
-        if size > DEPENDENT * max(np.linalg.norm(column), np.finfo(float).tiny):
-            kept.append(place)
-            basis = np.column_stack([basis, left / size])
+    lengths = np.linalg.norm(columns, axis=0)
+    triangle = np.linalg.qr(columns / np.where(lengths > 0, lengths, 1), mode="r")
+    for place in range(columns.shape[1]):
+        more = [*kept, place]
+        kept = more if matrix_rank(triangle[:, more], tol=DEPENDENT) == len(more) else kept
     return columns[:, kept]
 
 
