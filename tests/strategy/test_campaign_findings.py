@@ -62,7 +62,8 @@ def test_only_campaigns_that_stand_together_are_counted():
             table(campaign_id="Z", p_holm=0.01, orders_effect=-1.0),
         ]
     )
-    assert "With all 3 campaigns" in told(found) and "(Holm) number 1." in told(found)
+    assert "Of the 3 campaigns with a control group" in told(found)
+    assert "1 still show more orders beyond chance (Holm)." in told(found)
 
 
 def test_without_a_control_group_nothing_is_said_of_one():
