@@ -175,8 +175,11 @@ def test_what_cannot_be_estimated_says_why(world):
     for name in orders.BTYD:
         with pytest.raises(NotEstimable, match=r"^too_few_repeaters$"):
             clv.ORDER_MODELS[name]().fit(strangers, trees.Lessons())
-        with pytest.raises(NotEstimable, match=r"^not_identified$"):
-            clv.ORDER_MODELS[name]().fit(twins, trees.Lessons())
+        with pytest.raises(NotEstimable, match=r"^too_few_repeaters$"):
+            clv.ORDER_MODELS[name]().fit(twins.head(9), trees.Lessons())
+        for count in (10, 50):
+            with pytest.raises(NotEstimable, match=r"^not_identified$"):
+                clv.ORDER_MODELS[name]().fit(twins.head(count), trees.Lessons())
         assert isinstance(orders.probabilistic(twins, name), orders.AverageRate)
     for name in LEARNED:
         for past in (

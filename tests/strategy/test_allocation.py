@@ -594,6 +594,20 @@ def test_nothing_is_written_past_python_either():
     assert done.stdout == "and printing goes on\n"
 
 
+def test_a_sample_of_the_customers_has_its_share_of_the_limits(monkeypatch):
+    """Of four customers of two options each, three, with three quarters of money and places."""
+    monkeypatch.setattr(knapsack, "SAMPLE", 3)
+    options, who = np.arange(8.0), np.repeat(np.arange(4), 2)
+    whole = knapsack.Problem(
+        options, options + 1, np.zeros((8, 1), int), who, 12.0, np.array([8.0, np.inf])
+    )
+    few = whole.sample()
+    assert (few.customer.tolist(), few.limits.tolist()) == ([0, 0, 1, 1, 2, 2], [9, 6, np.inf])
+    assert (few.cost == few.value + 1).all() and set(few.value) < set(options)
+    monkeypatch.setattr(knapsack, "SAMPLE", 4)
+    assert whole.sample() is whole
+
+
 # Other budgets
 def test_half_and_double_the_budget_are_plans_of_their_own():
     options, capacity = crowd(200, 7), {("channel", "2"): 20}

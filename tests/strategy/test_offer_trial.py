@@ -1,4 +1,5 @@
 import datetime as dt
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -52,6 +53,17 @@ def test_hit_rates_of_the_most_bought_by_hand(few):
     assert (figures.low, figures.high) == pytest.approx(statistics.wilson(0.5, 4))
     assert found.board.model.to_dict() == {n: r.words for n, r in item_rules.RULES.items()}
     assert np.isnan(found.again) and found.again_count == 0
+
+
+def test_the_proof_of_what_was_due_again_is_its_share_with_wilsons_interval():
+    measured = SimpleNamespace(day=ORIGIN, again=0.25, again_count=8)
+    low, high = statistics.wilson(0.25, 8)
+    said = {"origin": ORIGIN, "count": 8, "share": 0.25, "low": low, "high": high}
+    assert offer_trial.again_proof(SimpleNamespace(measured=measured)) == said
+    measured.again_count = 0
+    for nothing in (measured, None):
+        told = offer_trial.again_proof(SimpleNamespace(measured=nothing))
+        assert (told["origin"], told["count"]) == (None, 0) and np.isnan(told["share"])
 
 
 def test_coverage_is_of_all_items():
