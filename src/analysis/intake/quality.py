@@ -3,6 +3,7 @@ there twice.
 """
 
 import datetime as dt
+import decimal
 from itertools import compress
 
 import ibis
@@ -19,6 +20,7 @@ from analysis.report.text import N_, say
 from analysis.schema import RECORDS
 
 JUMP = 3.5  # robust standard deviations: the usual cut for an outlier (Iglewicz and Hoaglin 1993)
+MONEY_DIGITS = 38  # of the sums of the engine; Python would round to 28
 STALE_SHARES = (30, 90, 180, 365)  # days since the last update that a data owner asks about
 WEEKS = 9  # around a day: their median is what its weekday usually has
 STANDS_FOR = {"unit_price": "amount", "profit": "cost", "opt_out": "consent"}  # does as well
@@ -71,7 +73,9 @@ def reconcile(judged: Table, kept: Table, apart: Table) -> dict[str, object]:
         (int(table.count().execute()), table.amount.fill_null(0).sum().fill_null(0).execute())
         for table in (judged, kept, lines)
     )
-    if read != tuple(a + b for a, b in zip(kept_, apart_, strict=True)):
+    with decimal.localcontext(prec=MONEY_DIGITS):
+        found = tuple(a + b for a, b in zip(kept_, apart_, strict=True))
+    if read != found:
         raise RunError(
             f"rows and money read {read} are not those kept {kept_} and set apart {apart_}"
         )
