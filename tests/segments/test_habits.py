@@ -66,20 +66,23 @@ def test_lines_of_one_order_are_one_and_returns_or_later_orders_none():
 
 def test_day_of_week_and_regularity_by_hand():
     """Several orders on a day are one order day, also without amounts. Pauses 7, 7, 7, 7: deviation
-    0; 1, 1, 1, 21: 8.66 over 6; 1, 6, 2, 10: 3.56 over 4.75; three pauses are too few.
+    0; 1, 1, 1, 21: 8.66 over 6; 1, 6, 2, 10: 3.56 over 4.75; three pauses are too few; 2, 6, 2, 6:
+    2 over 4, the half itself. A tenth at weekends is not yet less than a tenth.
     """
     days = {"a": [6, 7, 8, 9], "b": [6, 8, 9], "c": [1, 2, 3, 4, 5], "d": [6, 7], "e": [6, 6, 6, 1]}
+    days |= {"f": [*range(1, 6), *range(8, 12), 13], "g": [*range(1, 6), *range(8, 13), 13]}
     rows = [(who, day(n), None) for who, of in days.items() for n in of]
-    weekdays = ["weekend", "any_day", "workdays", "no_habit", "no_habit"]
+    weekdays = ["weekend", "any_day", "workdays", "no_habit", "no_habit", "any_day", "workdays"]
     assert list(found(habits.day_of_week, rows).values()) == weekdays
     days = {
         "a": [1, 8, 15, 22, 29],
         "b": [1, 2, 3, 4, 25],
         "c": [1, 2, 8, 10, 20],
         "d": [1, 8, 15, 22],
+        "e": [1, 3, 9, 11, 17],
     }
     rows = [(who, day(n), 5) for who, of in days.items() for n in of]
-    regular = ["regular", "in_bursts", "irregular", "no_habit"]
+    regular = ["regular", "in_bursts", "irregular", "no_habit", "irregular"]
     assert list(found(habits.regularity, rows).values()) == regular
     c = habits.habits(log(rows), AS_OF).iloc[2]
     assert (c.order_days, c.weekend_days, c.pauses, c.usual_pause) == (5, 1, 4, 4.75)
