@@ -47,9 +47,7 @@ def test_the_distribution_of_leavers_is_that_of_all_outcomes(risks):
     for outcome in itertools.product((0, 1), repeat=len(risks)):
         by_hand[sum(outcome)] += np.prod(np.where(outcome, risks, 1 - risks))
     assert np.exp(retention.leavers(risks, 9)) == pytest.approx(by_hand, rel=1e-9)
-    assert np.exp(retention.together(risks, 9)) == pytest.approx(by_hand, rel=1e-9)
-    for some in (retention.leavers, retention.together):
-        assert np.exp(some(risks, 1)) == pytest.approx(by_hand[:2], rel=1e-9)
+    assert np.exp(retention.leavers(risks, 1)) == pytest.approx(by_hand[:2], rel=1e-9)
 
 
 def test_the_distribution_of_many_leavers_is_scipys():
@@ -66,7 +64,7 @@ def test_that_of_very_many_is_near_the_exact_one():
     """Usual risks; few who leave; few who stay; some surely leave and others surely stay."""
     for shape in [(0.6, 1.0), (0.02, 5.0), (5.0, 0.02), (0.05, 0.05)]:
         risks = np.clip(np.random.default_rng(2).beta(*shape, retention.EXACT + 1), 1e-4, 1 - 1e-4)
-        near = retention.together(risks, len(risks))
+        near = retention.leavers(risks, len(risks))
         near = np.exp(near - near.max()) / np.exp(near - near.max()).sum()
         exact = poisson_binom(risks).pmf(np.arange(len(risks) + 1))
         assert np.abs(near.cumsum() - exact.cumsum()).max() < 0.01, shape

@@ -15,7 +15,6 @@ EDGE = 1e-6  # no risk is nearer to 0 or 1
 ALARM = 0.05  # chance that anybody at all is said to differ where nobody does
 # More customers than EXACT, with a variance of leavers from SPREAD on, leave as a normal count.
 EXACT, SPREAD = 1_000, 100
-TINY = 1e-300
 STEEP = 60.0  # log odds beyond which all leave, or none
 FINE = 1e-7  # log odds within which the ends of intervals are known
 RETENTION = ["measured", "actual", "foretold_left", "expected_left", "ratio", "low", "high"]
@@ -76,9 +75,9 @@ def leavers(risk: np.ndarray, most: int) -> np.ndarray:
     """Log probability (but for a constant) of each number of leavers up to `most`
     (Poisson-binomial).
     """
-    if _many(risk):
-        return _normal(risk, most)
     logs = np.full(min(len(risk), most) + 1, -np.inf)
+    if len(risk) > EXACT and (variance := (risk * (1 - risk)).sum()) >= SPREAD:
+        return -((np.arange(len(logs)) - risk.sum()) ** 2) / (2 * variance)
     logs[0] = 0
     for stays, goes in zip(np.log1p(-risk), np.log(risk), strict=True):
         logs[1:] = np.logaddexp(logs[1:] + stays, logs[:-1] + goes)
@@ -86,33 +85,12 @@ def leavers(risk: np.ndarray, most: int) -> np.ndarray:
     return logs
 
 
-def together(risk: np.ndarray, most: int) -> np.ndarray:
-    """The same of all others, whose risks are levelled and never tilted: sums of products are many
-    times faster than logarithms, and lose only what is less likely than TINY.
-    """
-    if _many(risk):
-        return _normal(risk, most)
-    chances = np.ones(1)
-    for one in risk:
-        chances = np.convolve(chances, (1 - one, one))[: most + 1]
-    return np.log(np.maximum(chances, TINY))
-
-
-def _many(risk: np.ndarray) -> bool:
-    return len(risk) > EXACT and float((risk * (1 - risk)).sum()) >= SPREAD
-
-
-def _normal(risk: np.ndarray, most: int) -> np.ndarray:
-    counts, variance = np.arange(min(len(risk), most) + 1), (risk * (1 - risk)).sum()
-    return -((counts - risk.sum()) ** 2) / (2 * variance)
-
-
 def among(mine: np.ndarray, others: np.ndarray, total: int) -> tuple[np.ndarray, np.ndarray]:
     """How many of `mine` may be among `total` leavers, and the log probability (but for a constant)
     if risks are true.
     """
     counts = np.arange(max(0, total - len(others)), min(len(mine), total) + 1)
-    return counts, leavers(mine, total)[counts] + together(others, total)[total - counts]
+    return counts, leavers(mine, total)[counts] + leavers(others, total)[total - counts]
 
 
 def _chances(logs: np.ndarray) -> np.ndarray:
