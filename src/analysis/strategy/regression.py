@@ -42,7 +42,7 @@ def independent(columns: np.ndarray) -> np.ndarray:
     """The columns that are no sum of multiples of those before them, in order."""
     kept: list[int] = []
     lengths = np.linalg.norm(columns, axis=0)
-    triangle = np.linalg.qr(columns / np.where(lengths > 0, lengths, 1), mode="r")
+    triangle = np.linalg.qr(columns / np.where(lengths > 0, lengths, 1)).R
     for place in range(columns.shape[1]):
         more = [*kept, place]
         kept = more if matrix_rank(triangle[:, more], tol=DEPENDENT) == len(more) else kept
