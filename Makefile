@@ -19,7 +19,7 @@ report: $(READY) ## build everything on the default data and print where the rep
 	$(BIN)/customer-matrix run data/cdnow.yml
 
 # The tests that start kernels wait much for them: they go beside the others, and more threads would only wait.
-RUNS := tests/run tests/segments tests/report notebooks
+RUNS := tests/run tests/models tests/report tests/steering notebooks
 test: export OMP_NUM_THREADS := 1
 test: $(READY) ## run all tests
 	@$(BIN)/python -m pytest -p no:cacheprovider $(RUNS) & runs=$$!; \

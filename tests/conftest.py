@@ -8,6 +8,7 @@ import json
 import os
 from decimal import Decimal
 from pathlib import Path
+from queue import Empty
 from types import SimpleNamespace
 
 import ibis
@@ -16,10 +17,13 @@ import pyarrow as pa
 import pytest
 import yaml
 from hypothesis import settings as hypothesis_settings
+from nbval import plugin as nbval_plugin
+from nbval.kernel import RunningKernel
 
 from analysis import files
 from analysis.engine import connect
 from analysis.intake import cleaning, dataset, readers, store
+from analysis.run.kernels import AFRESH
 from analysis.schema import RECORDS
 
 COLUMNS = {"customer_id": "id", "date": "day", "amount": "eur"}
@@ -35,6 +39,49 @@ hypothesis_settings.register_profile(
     "unhurried", deadline=None, max_examples=25, derandomize=bool(os.environ.get("CI"))
 )
 hypothesis_settings.load_profile("unhurried")
+
+
+OURS_AFRESH = """import sys
+for name in [name for name in sys.modules if name.partition(".")[0] == "analysis"]:
+    del sys.modules[name]
+"""
+
+
+class LastingKernel(RunningKernel):
+    """A kernel that performs all notebooks, as loading libraries takes longer than many of them.
+    Each finds no names of those before it, and imports our package anew.
+    """
+
+    def stop(self):
+        try:
+            for code in (OURS_AFRESH, AFRESH):
+                asked = self.execute_cell_input(code)
+                self.await_reply(asked, timeout=60)
+                self.await_idle(asked, timeout=60)
+        except Empty:
+            self.end()
+
+    def end(self):
+        super().stop()
+
+
+_kernels = []
+
+
+def _kernel(*named, **options):
+    if not (_kernels and _kernels[-1].is_alive()):
+        _kernels.append(LastingKernel(*named, **options))
+    return _kernels[-1]
+
+
+def pytest_configure():
+    nbval_plugin.RunningKernel = _kernel
+
+
+def pytest_unconfigure():
+    for kernel in _kernels:
+        if kernel.is_alive():
+            kernel.end()
 
 
 @pytest.fixture(scope="session")
