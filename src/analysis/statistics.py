@@ -5,7 +5,6 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
 
 Shares = TypeVar("Shares", float, pd.Series)
 
@@ -36,6 +35,7 @@ def net_share(more: int, less: int, n: int, z: float = 1.96) -> tuple[float, flo
 
 def _least_net(more: int, less: int, n: int, z: float) -> float:
     """The smallest difference that the counts do not contradict."""
+    from scipy.optimize import brentq  # a run waits for it before its first notebook
 
     def beyond(difference: float) -> float:
         linear = (2 * n - more + less) * difference - more - less

@@ -15,7 +15,7 @@ from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 from analysis.models import checks, clv, origins
 from analysis.models.intervals import TAILS, Outcomes, tenths
 from analysis.models.orders import DEFAULT, TRAILING, BuyTillYouDie, NotEstimable, OrderModel
-from analysis.models.trees import Lessons
+from analysis.models.trees import Bases, Lessons
 from analysis.report.text import N_
 
 RESAMPLES = 400  # of customers, for the interval of a difference
@@ -74,10 +74,12 @@ class Past(origins.Past):
 
     def __init__(self, transactions: Table, horizon_days: int) -> None:
         super().__init__(transactions, horizon_days, TRAILING)
+        self._bases = Bases()
 
     def lessons(self, day: dt.date) -> Lessons:
         """Outcomes complete by a day."""
-        return Lessons([self.at(d) for d in self.lesson_days(day) if len(self.at(d))])
+        past = [self.at(d) for d in self.lesson_days(day) if len(self.at(d))]
+        return Lessons(past, self._bases)
 
 
 @dataclass
@@ -222,8 +224,10 @@ def leaderboard(
     table[["difference", "low", "high"]] = np.nan
     if champion in forecasts:
         squares = np.array([(values - actual) ** 2 for values in forecasts.values()])
-        counts = np.random.default_rng(seed).poisson(1.0, (RESAMPLES, len(actual)))
-        drawn = np.sqrt(counts @ squares.T / np.maximum(counts.sum(axis=1), 1)[:, None])
+        generator, drawn = np.random.default_rng(seed), np.empty((RESAMPLES, len(squares)))
+        for row in drawn:
+            counts = generator.poisson(1.0, len(actual))
+            row[:] = np.sqrt(squares @ counts / max(counts.sum(), 1))
         place, rmse = list(forecasts).index(champion), np.sqrt(squares.mean(axis=1))
         table["difference"] = rmse - rmse[place]
         table["low"], table["high"] = np.quantile(drawn - drawn[:, [place]], TAILS, axis=0)

@@ -60,21 +60,36 @@ def _due(expected: np.ndarray) -> np.ndarray:
     return expected.clip(max(LEAST, expected.mean() / 100))
 
 
+class Bases:
+    """The default model, or for want of it the average rate, fitted once to each frame."""
+
+    def __init__(self) -> None:
+        self._fitted: list[tuple[pd.DataFrame, Probabilistic]] = []
+
+    def of(self, customers: pd.DataFrame) -> Probabilistic:
+        for frame, base in self._fitted:
+            if frame is customers:
+                return base
+        base = probabilistic(customers, DEFAULT)
+        self._fitted.append((customers, base))
+        return base
+
+
 class Lessons:
     """Outcomes to learn from, worked out once for all models that learn.
 
     `past` are frames of origins.Past.at whose outcome was complete by the day of learning, the
-    latest first.
+    latest first. Lessons of several days may share their bases.
     """
 
-    def __init__(self, past: Sequence[pd.DataFrame] = ()) -> None:
-        self.past = past
+    def __init__(self, past: Sequence[pd.DataFrame] = (), bases: Bases | None = None) -> None:
+        self.past, self.base_of = past, (bases or Bases()).of
         self._histories: dict[bool, tuple[dict[str, np.ndarray], pd.DataFrame]] = {}
 
     @cached_property
     def bases(self) -> list[Probabilistic]:
-        """What the default model, or for want of it the average rate, expected at each past day."""
-        return [probabilistic(held, DEFAULT) for held in self.past]
+        """Those of each past day."""
+        return [self.base_of(held) for held in self.past]
 
     def outcomes(self, based: bool = True) -> pd.DataFrame:
         """What trees see of at most MOST_LEARNED customers; the orders that came, and those that
@@ -141,19 +156,27 @@ class Trees:
         based = self.told or self.related  # and not only carried to other spans by the base
         bins, histories = lessons.histories(based)
         self.horizon_days = lessons.past[0].attrs["horizon_days"]
-        self.base_ = probabilistic(customers, DEFAULT)
+        self.base_ = lessons.base_of(customers)
         if based and not isinstance(self.base_, BuyTillYouDie):
             raise NotEstimable("no_common_base")
         self.bins_ = {name: ends for name, ends in bins.items() if self.told or name != "expected"}
         weight = histories.due if self.related else histories.customers
         trees = HistGradientBoostingRegressor(loss="poisson", max_bins=BINS, **SMALL_TREES)
         self.trees_ = trees.fit(histories[list(self.bins_)], histories.came / weight, weight)
+        self._last: tuple[pd.DataFrame, np.ndarray, np.ndarray] | None = None
         return self
 
     def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
+        if self._last is None or self._last[0] is not customers:  # many spans are asked in turn
+            self._last = customers, *self._within_horizon(customers)
+        _, base, learned = self._last
+        further = self.base_.predict(customers, days).to_numpy().clip(LEAST) / base.clip(LEAST)
+        return orders_of(customers, learned * further, days)
+
+    def _within_horizon(self, customers: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """What the base expects of each, and what the trees do."""
         base = self.base_.predict(customers, self.horizon_days).to_numpy()
         learned = self.trees_.predict(_binned(_inputs(customers, base), self.bins_))
         learned *= _due(base) if self.related else 1.0
         level = base.sum() / learned.sum() if self.held and learned.sum() else 1.0
-        further = self.base_.predict(customers, days).to_numpy().clip(LEAST) / base.clip(LEAST)
-        return orders_of(customers, learned * level * further, days)
+        return base, learned * level

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -17,9 +18,12 @@ FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")  # a spreadsheet would run such
 
 def neutral(value: object) -> object:
     """A text that a spreadsheet shows instead of running; numbers and dates stay as they are."""
-    if not isinstance(value, str):
-        return value
-    clean = printable(value)
+    return _neutral(value) if isinstance(value, str) else value
+
+
+@lru_cache(10_000)  # a column repeats a few
+def _neutral(text: str) -> str:
+    clean = printable(text)
     return f"'{clean}" if clean.lstrip("\ufeff").startswith(FORMULA_STARTS) else clean
 
 
@@ -182,14 +186,16 @@ def _as_wanted(updates: pd.DataFrame, wants: Crm) -> pd.DataFrame:
 
 
 def _small_enough(rows: pd.DataFrame, wants: Crm) -> list[bytes]:
-    """A file of some rows, halved until each half is small enough."""
+    """A file of some rows of a neutral frame, halved until each half is small enough."""
     file = io.BytesIO()
     if wants.file == "csv":
         rows.to_csv(
             file, index=False, date_format=wants.date_format, lineterminator="\r\n", mode="wb"
         )
     else:
-        write_xlsx(rows, file, "updates", [wants.fields["customer_id"]])
+        from analysis.report import workbook
+
+        workbook.write_xlsx(rows, file, "updates", [wants.fields["customer_id"]])
     half = len(rows) // 2
     if len(file.getvalue()) <= wants.max_bytes or not half:
         return [file.getvalue()]

@@ -8,6 +8,7 @@ import itertools
 import math
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from html import escape
 from numbers import Number
 from pathlib import Path
@@ -53,6 +54,10 @@ class FrameSheet(Worksheet):
 
     def _cell(self, value: Any, style: str) -> str:
         """What follows a cell's place; nothing for what is unknown or no finite number."""
+        if isinstance(value, str):  # as most are
+            return style + _text(value)
+        if type(value) is float:
+            return f"{style}><v>{value:.16G}</v>" if math.isfinite(value) else ""
         if value is None or value is pd.NaT or value is pd.NA:
             return ""
         if isinstance(value, bool | np.bool_):
@@ -62,9 +67,14 @@ class FrameSheet(Worksheet):
         if isinstance(value, dt.date):  # a moment is one too
             days = dt.date(value.year, value.month, value.day) - DAY_ZERO
             return f"{self.day}><v>{days.days}</v>"
-        text = str(value).replace("\r\n", "\n").replace("\r", "\n")[:CELL_TEXT]
-        text = escape(ESCAPED.sub(r"_x005F_\1", text), quote=False)
-        return f'{style} t="inlineStr"><is><t xml:space="preserve">{text}</t></is>'
+        return style + _text(str(value))
+
+
+@lru_cache(10_000)  # a column repeats a few
+def _text(value: str) -> str:
+    text = value.replace("\r\n", "\n").replace("\r", "\n")[:CELL_TEXT]
+    text = escape(ESCAPED.sub(r"_x005F_\1", text), quote=False)
+    return f' t="inlineStr"><is><t xml:space="preserve">{text}</t></is>'
 
 
 def write_xlsx(

@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.dates import AutoDateLocator, DateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
@@ -95,7 +96,8 @@ def svg(ax: Axes) -> str:
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # the reader's browser has it
         figure: Any = ax.figure
-        figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
+        # savefig would draw it twice
+        FigureCanvasSVG(figure).print_svg(picture, metadata={"Date": None, "Creator": None})
     element = printable(picture.getvalue())
     element = element[element.index("<svg") :]
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
