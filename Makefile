@@ -18,7 +18,8 @@ $(READY): requirements.lock pyproject.toml
 report: $(READY) ## build everything on the default data and print where the report is
 	$(BIN)/customer-matrix run data/cdnow.yml
 
-# The tests that start kernels wait much for them: they go beside the others, and more threads would only wait.
+# Two halves that take as long go side by side, and more threads would only wait: one starts kernels, the other holds
+# all rooms that read the invented company, which is made and judged once.
 RUNS := tests/run tests/models tests/report tests/steering notebooks
 test: export OMP_NUM_THREADS := 1
 test: $(READY) ## run all tests
