@@ -23,8 +23,9 @@ def table_of(counts):
     return np.indices(counts.shape).reshape(2, -1).repeat(counts.ravel(), axis=1)
 
 
-def test_cramers_v_is_bergsmas():
-    counts = np.array([[30, 10, 5], [10, 30, 20]])
+@pytest.mark.parametrize("rows", [2, 3])
+def test_cramers_v_is_bergsmas(rows):
+    counts = np.array([[30, 10, 5], [10, 30, 20], [5, 10, 40]])[:rows]
     n, (r, k) = counts.sum(), counts.shape
     phi = stats.contingency.association(counts, method="cramer") ** 2 * (min(r, k) - 1)
     corrected = phi - (k - 1) * (r - 1) / (n - 1)
