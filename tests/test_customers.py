@@ -322,14 +322,14 @@ def test_pauses_by_hand(ledger):
     log += [("a", dt.date(2024, 1, 5), "-5"), ("c", AS_OF, "-5"), ("b", dt.date(2024, 4, 1), "5")]
     table = ledger(log)
     found = customers.pauses(table, AS_OF).order_by("customer_id", "number").to_pandas()
-    assert list(found) == ["customer_id", "start", "number", "days", "ended"]
+    assert list(found) == ["customer_id", "start", "number", "days", "ended", "recent"]
     assert found.drop(columns="start").to_numpy().tolist() == [
-        ["a", 1, 10, True],
-        ["a", 2, 30, True],
-        ["a", 3, 1, True],
-        ["a", 4, 19, True],
-        ["a", 5, 30, False],
-        ["b", 1, 1, False],
+        ["a", 1, 10, True, False],
+        ["a", 2, 30, True, True],
+        ["a", 3, 1, True, True],
+        ["a", 4, 19, True, True],
+        ["a", 5, 30, False, True],
+        ["b", 1, 1, False, True],
     ]
     assert pd.to_datetime(found.start).dt.day.tolist() == [1, 11, 10, 11, 1, 30]
     a, b = customers.rhythm(table, AS_OF).order_by("customer_id").to_pandas().itertuples()

@@ -65,7 +65,8 @@ def pauses(transactions: Table, as_of: dt.date) -> Table:
     """Every pause between consecutive order days, and the open one of each customer since the last.
 
     Columns: customer_id; start (day of the order that it begins with); number (of that order, 1 is
-    the first); days (how long it lasted, the open one until `as_of`); ended (by another order).
+    the first); days (how long it lasted, the open one until `as_of`); ended (by another order);
+    recent (one of the customer's last RECENT_PAUSES that ended, or the open one).
     """
     mine = ibis.window(group_by="customer_id", order_by="bought")
     bought = order_days(transactions, as_of).filter(_.bought.notnull())
@@ -74,6 +75,7 @@ def pauses(transactions: Table, as_of: dt.date) -> Table:
         start=_.bought,
         number=ibis.row_number().over(mine) + 1,
         following=_.bought.lead().over(mine),
+        recent=_.bought.lead(RECENT_PAUSES + 1).over(mine).isnull(),
     )
     until = numbered.following.fill_null(ibis.literal(as_of))
     return numbered.select(
@@ -82,6 +84,7 @@ def pauses(transactions: Table, as_of: dt.date) -> Table:
         "number",
         days=until.delta(numbered.start, unit="day"),
         ended=numbered.following.notnull(),
+        recent=numbered.recent,
     )
 
 
@@ -90,14 +93,16 @@ def rhythm(transactions: Table, as_of: dt.date) -> Table:
     (their mean and standard deviation in days), recent_pause (mean of the last RECENT_PAUSES); the
     last three empty without a pause.
     """
-    mine = ibis.window(group_by="customer_id")
-    placed = pauses(transactions, as_of).mutate(orders=_.number.max().over(mine))
     # Sums of whole days, which no order of rows can change.
-    sums = placed.group_by("customer_id").agg(
-        pauses=_.days.count(where=_.ended),
-        total=_.days.sum(where=_.ended).cast("float64"),
-        squares=(_.days * _.days).sum(where=_.ended).cast("float64"),
-        recent_pause=_.days.mean(where=_.ended & (_.number >= _.orders - RECENT_PAUSES)),
+    sums = (
+        pauses(transactions, as_of)
+        .group_by("customer_id")
+        .agg(
+            pauses=_.days.count(where=_.ended),
+            total=_.days.sum(where=_.ended).cast("float64"),
+            squares=(_.days * _.days).sum(where=_.ended).cast("float64"),
+            recent_pause=_.days.mean(where=_.ended & _.recent),
+        )
     )
     number = sums.pauses.nullif(0)
     usual = sums.total / number
