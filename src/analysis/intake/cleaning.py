@@ -8,20 +8,25 @@ from functools import reduce
 from operator import or_
 
 import ibis
+import numpy as np
 import pandas as pd
 from ibis import _
 from ibis.common.deferred import Deferred
-from ibis.expr.types import Table
+from ibis.expr.types import BooleanValue, Table
 
 from analysis.customers import is_return
 from analysis.errors import InputError, RunError
 from analysis.intake.dataset import Dataset
 from analysis.intake.parsing import MONEY
-from analysis.report.text import N_, labelled
+from analysis.report.text import N_, labelled, say
 
 EARLIEST, LATEST = dt.date(1970, 1, 1), dt.date(2100, 1, 1)  # a date outside is a typing error
 # A day so long after the one before, with so few lines from there on, is mistyped.
 STRAY_DAYS, STRAY_SHARE = 180, 0.01
+FEWEST_OF_A_TOTAL = 5  # rows; of fewer the last may be the sum of the others by chance
+# Rows that were never meant to count
+NO_LOSS = ("void_status", "total_row", "after_as_of")
+MOST_LOST = 0.05  # of rows, or of money, that are set apart before a run asks whether that is right
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +62,7 @@ LINE = ("mark", "customer_id", "day", "amount")
 NOTHING = _.returned & (_.amount.isnull() | ~_.is_return)
 RULES = (
     Rule("wrong_field_count", N_("too few or too many fields"), "", "fields", _.fields.notnull()),
+    Rule("total_row", N_("sums up other rows"), "", "total", _.total),
     Rule("no_customer", N_("no customer id"), "customer_id", "customer_id"),
     Rule("no_campaign", N_("no campaign"), "campaign_id", "campaign_id"),
     Rule("no_product", N_("no product"), "product", "product", only="products"),
@@ -95,6 +101,7 @@ def judge(typed: Table, as_of: dt.date, table: str = "transactions") -> Table:
         if "amount" not in typed.columns:
             typed = typed.mutate(amount=ibis.null(MONEY))
         asked["is_return"] = is_return(typed)
+        typed = typed.mutate(total=typed.total | _is_last_total(typed))
     rules = [rule for rule in RULES if rule.only in ("", table)]
     rows = _mark_copies(typed, as_of, next((rule.key for rule in rules if rule.key), ()))
     rows = rows.mutate(**asked)
@@ -113,6 +120,60 @@ def judge(typed: Table, as_of: dt.date, table: str = "transactions") -> Table:
         for name, otherwise in {"outcome": "kept", "reason": "", "column": ""}.items()
     }
     return rows.mutate(**verdict).drop(*asked)
+
+
+def _is_last_total(typed: Table) -> BooleanValue:
+    """Whether a row is the last of its file and its money the sum of all others: a total with no
+    word for it, or one that could be a customer's name.
+    """
+    lines = typed.filter(~typed.total).group_by("source")
+    sums = lines.agg(
+        rows=_.count(), money=_.amount.sum(), line=_.line.max(), last=_.amount.argmax(_.line)
+    ).filter((_.rows > FEWEST_OF_A_TOTAL) & (_.last != 0) & (_.money == 2 * _.last))
+    found = [
+        (typed.source == row.source) & (typed.line == row.line)
+        for row in sums.to_pandas().itertuples()
+    ]
+    return reduce(or_, found, ibis.literal(False))
+
+
+def losses(judged: Table, dataset: Dataset) -> pd.DataFrame:
+    """The reasons for which more than MOST_LOST of the rows or of the money is set apart together
+    and which the dataset file does not accept; none where it is less.
+
+    Columns: reason, rows, rows_share, money_share (nan where money is not known), most first.
+    """
+    counted = judged.filter(~_.reason.isin(NO_LOSS)).group_by("reason", "outcome")
+    found = counted.agg(rows=_.count(), money=_.amount.abs().sum()).to_pandas()
+    shares = found[["rows", "money"]].astype(float)
+    found[["rows_share", "money_share"]] = shares / shares.sum().where(lambda sums: sums > 0)
+    lost = found[(found.outcome == "rejected") & ~found.reason.isin(dataset.accept)]
+    much = (lost[["rows_share", "money_share"]].sum() > MOST_LOST).any()
+    columns = ["reason", "rows", "rows_share", "money_share"]
+    return lost.sort_values("rows", ascending=False)[columns].head(len(lost) if much else 0)
+
+
+def loss_in_words(row: pd.Series) -> str:
+    """One of `losses`: how many lines, their share, their money's, and why."""
+    if np.isnan(row.money_share):
+        text = N_("{rows:int} order lines ({rows_share:percent}) are set apart: {reason:word}")
+    else:
+        text = N_(
+            "{rows:int} order lines ({rows_share:percent}, with {money_share:percent} of the money)"
+            " are set apart: {reason:word}"
+        )
+    return say(text, **row)
+
+
+def check_losses(judged: Table, dataset: Dataset) -> None:
+    """Refuse (InputError) a log of which too much is set apart, as from losses."""
+    lost = losses(judged, dataset)
+    if len(lost):
+        raise InputError(
+            f"{dataset.file}: {'; '.join(map(loss_in_words, (row for _, row in lost.iterrows())))}."
+            f" If that is right, write accept: [{', '.join(lost.reason)}]; else correct the"
+            " description, or export again"
+        )
 
 
 def _mark_copies(typed: Table, as_of: dt.date, key: tuple[str, ...]) -> Table:

@@ -39,6 +39,11 @@ def _zone(name: str) -> str:
 
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 Rate = Annotated[float, Field(gt=0)]
+# Why an order line is set apart though it should not be; cleaning says them in words
+Reason = Literal[
+    "wrong_field_count", "no_customer", "date_unreadable", "date_impossible", "amount_unreadable",
+    "return_without_amount",
+]  # fmt: skip
 Measure = Literal["recency", "frequency", "money"]
 
 
@@ -52,6 +57,11 @@ class Dataset(Strict):
     tables: Tables
     same_customers: str = ""
     """file of accepted suggestions: ids to be read as one customer"""
+    plain_ids: bool = False
+    """whether customers' numbers are the same without zeros in front and .0 behind, as 007 and 7"""
+    accept: list[Reason] = []
+    """reasons for which more than a twentieth of the order lines, or of their money, may be set
+    apart, as no_customer"""
     currency: Currency = "USD"
     """ISO 4217 code"""
     rates: dict[Currency, Rate] = {}
@@ -117,6 +127,8 @@ class Dataset(Strict):
     """of everything drawn by chance"""
     parameters: dict[str, Any] = {}
     """of notebooks, as in -p: 02_segments.clusters: 5"""
+    assumed: list[str] = []
+    """keys whose values nobody has confirmed; the first page names them"""
     file: Path = Field(Path(), exclude=True)
     """where this was read; set by load"""
 

@@ -2,19 +2,21 @@
 questions left open.
 """
 
+import datetime as dt
 import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.errors import InputError
 from analysis.intake import readers
-from analysis.intake.column_matching import Column, Entry, Look
+from analysis.intake.column_matching import Choice, Column, Entry, Look
 from analysis.intake.dataset import NAME, Dataset
 from analysis.intake.dataset_text import comment, indented, key_line, lines_of, printable
 from analysis.intake.file_form import HANZI, form_of, parts_of
@@ -22,13 +24,14 @@ from analysis.intake.parsing import SIGNS
 from analysis.intake.recognition import Recognition, answered, recognise
 from analysis.intake.rows import Piece
 from analysis.intake.table_files import TableFile
-from analysis.intake.value_formats import ASK
+from analysis.intake.value_formats import ASK, days_in
 from analysis.schema import RECORDS
 
 # That are read of a file, and of all, since what is rare decides, as a day above 12
 MOST_ROWS, ALL_ROWS = 200_000, 1_000_000
 CURRENCY_NAMES = {"DOLLAR": "USD", "DOLLARS": "USD", "EURO": "EUR"}
 CURRENCY_NAMES |= dict.fromkeys(("RMB", "人民币", "元"), "CNY")
+MOST_ALIKE = 0.5  # share of customers of two files that are alike, from which it is asked
 # Codes that are no words, so that they may be told in the name of a column
 CODES = {code for codes in SIGNS.values() for code in codes}.union(
     ("CHF", "SEK", "NOK", "DKK", "PLN", "RUB", "BRL", "ZAR", "THB", "VND")
@@ -36,6 +39,16 @@ CODES = {code for codes in SIGNS.values() for code in codes}.union(
 # Keys that are written as comments, with their defaults
 KEYS = "title, language, currency, time_zone, horizon_days, margin, max_staleness_days"
 OPTIONAL = KEYS.split(", ")
+ASSUMED = "assumed"  # begins the remark on what nobody said
+ZONED = re.compile(r":\d\d.*?([+-]\d\d(?::?\d\d)?|Z)$")
+# In which shops are; of zones with the same offsets one will do
+ZONES = (
+    *("Asia/Shanghai", "Europe/Berlin", "Europe/London", "America/New_York", "America/Chicago"),
+    *("America/Denver", "America/Los_Angeles", "Asia/Kolkata", "Asia/Tokyo", "Australia/Sydney"),
+    *("America/Sao_Paulo", "Europe/Helsinki", "Europe/Moscow", "Asia/Dubai", "Asia/Bangkok"),
+    *("America/Phoenix", "Pacific/Auckland", "Australia/Brisbane", "Africa/Lagos"),
+    *("America/Halifax", "Asia/Karachi", "Asia/Dhaka", "Africa/Johannesburg", "Africa/Nairobi"),
+)
 # Puts a question with its possible answers to somebody; returns the number of the one chosen
 Ask = Callable[[str, list[str]], int]
 FORM = ("format", "encoding", "separator", "sheet", "table")
@@ -123,7 +136,7 @@ def describe(paths: Sequence[Path], folder: Path, ask: Ask | None = None) -> tup
     ]
     if ask:
         found = [_answered(one, ask, rows) for one in found]
-    lines = _text(found, left_out, folder)
+    lines = _text(found, left_out, folder, ask)
     said = [
         f"{one.name}: {one.what.table} with {', '.join(one.what.meanings) or 'no known column'}"
         for one in found
@@ -248,7 +261,7 @@ def _answered(one: Found, ask: Ask, rows: int) -> Found:
 # --- the company
 
 
-def _currency(orders: list[Found]) -> Entry | None:
+def _currency(orders: list[Found]) -> Entry:
     """The currency that the orders are in, taken from the language of their columns where nothing
     else says it.
     """
@@ -265,11 +278,12 @@ def _currency(orders: list[Found]) -> Entry | None:
         )
         return Entry("currency", ASK, question=question)
     if "" in found:
-        question = f"{found['']} may be {' or '.join(SIGNS['¥'])}"
-        return Entry("currency", ASK, question=question)
-    if not found and chinese:
-        found = {"CNY": "since the columns have Chinese names; no currency was seen"}
-    return next((Entry("currency", code, where) for code, where in found.items()), None)
+        choices = tuple(Choice(code, {"currency": code}) for code in SIGNS["¥"])
+        return Entry("currency", ASK, question=f"which is {found['']}?", choices=choices)
+    if not found:
+        code = "CNY" if chinese else str(Dataset.model_fields["currency"].default)
+        found = {code: f"{ASSUMED}, no currency was seen"}
+    return next(Entry("currency", code, where) for code, where in found.items())
 
 
 def _currencies_of(one: Found) -> dict[str, str]:
@@ -290,30 +304,86 @@ def _currencies_of(one: Found) -> dict[str, str]:
 
 
 def _time_zone(found: list[Found]) -> Entry | None:
-    """Days are cut in a zone where moments are given from UTC; where clock times are given they are
-    taken as they are.
+    """Days are cut in a zone where moments are given from UTC: in one that has their offsets; where
+    clock times are given they are taken as they are.
     """
-    zoned = re.compile(r":\d\d.*([+-]\d\d(:?\d\d)?|Z)$")
     for one in found:
         form = next((str(e.value) for e in one.what.date_format if e.key == "date"), "")
-        offset = form == "iso" and any(map(zoned.search, one.values("date")))
-        if offset or "%z" in form or form.startswith("epoch"):
-            question = (
-                f"{one.what.meanings['date']} is given from UTC; where do days begin, as"
-                " Asia/Shanghai or Europe/Berlin?"
-            )
-            return Entry("time_zone", ASK, question=question)
+        name = one.what.meanings.get("date", "")
+        zoned = [(text, end[1]) for text in one.values("date") if (end := ZONED.search(text))]
+        if not (form.startswith("epoch") or (zoned and (form == "iso" or "%z" in form))):
+            continue
+        offsets = {(days_in(text).get(form), offset) for text, offset in zoned}
+        if any(offset != "Z" and offset.strip("+-0:") for _, offset in offsets):
+            for zone in ZONES:
+                if all(_has_offset(zone, day, offset) for day, offset in offsets):
+                    return Entry("time_zone", zone, f"by the offsets in {name}")
+        return Entry("time_zone", "UTC", f"{ASSUMED}, {name} is given from UTC")
     return None
+
+
+def _has_offset(zone: str, day: dt.date | None, offset: str) -> bool:
+    """Whether a day in a zone begins or ends with an offset from UTC."""
+    if day is None:
+        return True
+    digits = offset.replace("Z", "+0000").replace(":", "").ljust(5, "0")
+    here = ZoneInfo(zone)
+    times = (dt.datetime.combine(day, time, here) for time in (dt.time.min, dt.time.max))
+    return digits in {f"{time:%z}" for time in times}
 
 
 # --- writing
 
 
-def _text(found: list[Found], left_out: list[str], folder: Path) -> list[str]:
+def _company(found: list[Found], ask: Ask | None) -> list[Entry]:
+    """What holds for all files: currency, time zone, horizon, how customers are numbered; and what
+    of it was assumed.
+    """
+    orders = [one for one in found if one.what.table == "transactions"]
+    horizon = Entry(
+        "horizon_days", Dataset.model_fields["horizon_days"].default, "assumed, a quarter"
+    )
+    every = [entry for entry in (_plain_ids(found), _currency(orders), _time_zone(found)) if entry]
+    made: list[Entry] = []
+    for entry in [*every, horizon]:
+        if ask and entry.question and entry.choices:
+            words = [choice.words for choice in entry.choices]
+            keys = entry.choices[ask(entry.question, words)].keys
+            made += [Entry(key, value, "as answered") for key, value in keys.items()]
+        else:
+            made.append(entry)
+    assumed = [entry.key for entry in made if entry.comment.startswith(ASSUMED)]
+    remark = "shown on the first page; remove what you have confirmed"
+    return [*made, Entry("assumed", assumed, remark)]
+
+
+def _plain_ids(found: list[Found]) -> Entry | None:
+    """Whether customers are the same where only an apostrophe, zeros in front or .0 behind part
+    them; asked where this joins files that nothing else does.
+    """
+    for one in found:
+        if one.ids and (column := one.what.meanings.get("customer_id")):
+            here = set(filter(None, one.look[column].texts))
+            alike = {_plain(text) for text in here} & {_plain(text) for text in one.ids}
+            if not here & one.ids and len(alike) >= MOST_ALIKE * min(len(here), len(one.ids)):
+                question = (
+                    f"{len(alike):,} customers of {one.name} are in the orders only if zeros in"
+                    " front, .0 behind and apostrophes are passed over: are they the same?"
+                )
+                choices = (Choice("yes", {"plain_ids": True}), Choice("no", {"plain_ids": False}))
+                return Entry("plain_ids", ASK, question=question, choices=choices)
+    return None
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"^'?0*(\d+?)(\.0+)?$", r"\1", text)
+
+
+def _text(found: list[Found], left_out: list[str], folder: Path, ask: Ask | None) -> list[str]:
     """The lines of the dataset file."""
     names = ", ".join(one.name for one in found)
     orders = [one for one in found if one.what.table == "transactions"]
-    top = [entry for entry in (_currency(orders), _time_zone(found)) if entry]
+    top = _company(found, ask)
     asked = {entry.key for entry in top}
     lines = [
         comment(f"Written from {names}. Correct what is wrong, and answer each {ASK}."),

@@ -5,8 +5,9 @@ A value that cannot be read is left empty; what was found there is kept as a mas
 
 import datetime as dt
 import re
+from collections.abc import Sequence
 from functools import reduce
-from operator import and_
+from operator import and_, or_
 
 import ibis
 import ibis.expr.datatypes as dtype
@@ -60,6 +61,38 @@ NUMERAL = (
     r"|\d*)(\.\d+)?$"
 )
 GROUPING = "[,'’ ]"  # to be taken out of a numeral
+# Instead of a customer's number, in any case: nobody's. Zero is nobody's, too, where it cannot be
+# somebody's (check_ids).
+NOBODY = (
+    *("null", "none", "nil", "nan", "n/a", "#n/a", "na", "undefined", "unknown", "(not set)"),
+    *("-", "--", "–", "—", "?", "guest", "guest user", "guest customer", "guest checkout"),
+    *("walk-in", "walk in", "walkin", "walk-in customer", "walk in customer", "anonymous"),
+    *("cash customer", "cash sale", "gast", "laufkunde", "invité", "invitado"),
+    *(
+        "散客",
+        "普通散客",
+        "匿名",
+        "匿名用户",
+        "匿名买家",
+        "游客",
+        "非会员",
+        "临时客户",
+        "无",
+        "未知",
+    ),
+)
+ZERO = r"^0+(\.0+)?$"
+# Numbers that a spreadsheet has rounded, and numbers whose middle is not shown
+ROUNDED, MASKED = r"^\d([.,]\d+)?[eE]\+\d{2,}$", r"\*"
+IDS = ("customer_id", "referrer")
+# What stands in a row that sums up others; a word that could be a name is left to the money (judge)
+TOTAL_CELLS = ("customer_id", "order_id", "product", "date")
+TOTALS = (
+    r"(?i)^\s*((grand|sub|report)[- ]?totals?|total (for|of) .*|gesamtsumme|zwischensumme"
+    r"|总计|合计|小计)\s*:?\s*$"
+)
+CROWD = 5  # times the rows of the next customer, and of all rows the share below: no single one's
+CROWD_SHARE = 0.03
 YES = ("true", "yes", "y", "1", "t", "x", "是", "有", "已")
 NO = ("false", "no", "n", "0", "f", "否", "无", "未")
 # Columns that serve to make others and are not kept.
@@ -93,9 +126,18 @@ def parse(raw: Table, table: str, file: TableFile, dataset: Dataset, source: str
     texts |= {name: ibis.literal(value) for name, value in file.constants.items()}
     kinds = {name: known[name].reads_as if name in known else "text" for name in texts}
     read = {name: _read(kinds[name], text, name, file, dataset) for name, text in texts.items()}
+    ids = {
+        name: read_id(texts[name], words, dataset.plain_ids) for name in IDS if name in texts
+    }
     written = {f"text_{name}": text for name, text in texts.items() if kinds[name] != "text"}
+    if table == "transactions":
+        cells = [texts[name] for name in TOTAL_CELLS if name in texts]
+        read["total"] = reduce(or_, (cell.re_search(TOTALS).fill_null(False) for cell in cells))
+    if "customer_id" in ids:
+        named = ibis.ifelse(ids["customer_id"].isnull(), texts["customer_id"], None)
+        read["found_customer_id"] = named
     typed = raw.select(
-        source=ibis.literal(source), line=raw.line, fields=raw.fields, **read, **written
+        source=ibis.literal(source), line=raw.line, fields=raw.fields, **read | ids, **written
     )
     found = {}
     for text in written:
@@ -161,6 +203,51 @@ def read_number(text: StringValue, decimal: str, kind: str) -> Value:
     bare = bared.re_extract(NUMERAL, 0).re_replace(GROUPING, "")
     number = ibis.coalesce(pointed.try_cast(kind), bare.try_cast(kind))
     return ibis.ifelse(text.contains("_"), None, number)  # 12_50, which the engine reads as 1250
+
+
+def read_id(text: StringValue, nobody: Sequence[str] = NOBODY, plain: bool = False) -> StringValue:
+    """A customer's number: without the apostrophe by which spreadsheets mark a text; an e-mail in
+    small letters; nothing for a word that stands for nobody. `plain` ones go without zeros in front
+    and .0 behind.
+    """
+    bare = text.re_replace("^'", "")
+    if plain:
+        bare = bare.re_replace(r"^0+(\d)", r"\1").re_replace(r"^(\d+)\.0+$", r"\1")
+    small = bare.lower()
+    known = ibis.ifelse(small.contains("@"), small, bare)
+    return ibis.ifelse(small.isin(nobody), None, known) if nobody else known
+
+
+def check_ids(typed: Table, dataset: Dataset) -> None:
+    """Refuse (InputError) numbers of customers that are several customers', with their count."""
+    ids = typed.customer_id
+    counted = typed.agg(
+        rows=_.count(),
+        rounded=ids.re_search(ROUNDED).sum(),
+        masked=ids.re_search(MASKED).sum(),
+        zero=ids.re_search(ZERO).sum(),
+    )
+    found = counted.to_pandas().iloc[0]
+    for name, how, remedy in (
+        ("rounded", "rounded by a spreadsheet, as 1.38E+11", "export them as text"),
+        ("masked", "masked with *, so that several customers share one", "export them whole"),
+    ):
+        if count := int(found[name] or 0):
+            raise InputError(
+                f"{dataset.file}: {count:,} of {found.rows:,} order lines have a customer's number"
+                f" that is {how}; {remedy}, or name another column for customer_id"
+            )
+    told = any("0" in file.somebody for file in dataset.files("transactions"))
+    if told or not (zeros := int(found.zero or 0)):
+        return
+    others = typed.filter(~ids.re_search(ZERO)).group_by("customer_id").agg(rows=_.count())
+    most = int(others.rows.max().execute() or 0)
+    if zeros >= max(CROWD * most, CROWD_SHARE * found.rows, 2):
+        raise InputError(
+            f"{dataset.file}: {zeros:,} of {found.rows:,} order lines are of a customer 0, the next"
+            f" has {most:,}: guests, it seems. Name another column for customer_id, as the e-mail,"
+            ' or write nobody: ["0"] to leave them out, somebody: ["0"] to keep them as one customer'
+        )
 
 
 def read_flag(text: StringValue) -> BooleanValue:

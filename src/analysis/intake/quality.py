@@ -234,6 +234,31 @@ def to_refresh(
     )
 
 
+def to_check(judged: Table) -> list[str]:
+    """What a person can hold against the shop's own screen, as lines: customers, orders, net money,
+    first and last day, and what is set apart.
+    """
+    kept, apart = judged.filter(_.outcome == "kept"), judged.filter(_.outcome != "kept")
+    sales = kept.filter(~is_return(kept))
+    days = sales.select("customer_id", "day").distinct().count().execute()
+    orders = say("{days:int} order days", days=days)
+    if "order_id" in judged.columns:
+        numbers = sales.order_id.nunique().execute()
+        orders = say("{numbers:int} order numbers, {orders:text}", numbers=numbers, orders=orders)
+    money, set_apart = (rows.amount.sum().execute() for rows in (kept, apart))
+    lines = [
+        say("Check these against the shop's own screen:"),
+        say("  customers: {n:int}", n=kept.customer_id.nunique().execute()),
+        say("  orders: {orders:text}", orders=orders),
+        *([say("  net money: {money:exact}", money=money)] if money is not None else []),
+        say("  from {start:date} to {end:date}", **period(judged)),
+        say("  rows set apart: {rows:int}", rows=apart.count().execute()),
+    ]
+    if set_apart is not None:
+        lines[-1] += say(", with {money:exact}", money=set_apart)
+    return lines
+
+
 def summary(judged: dict[str, Table], dataset: Dataset) -> list[str]:
     """The data quality as lines for the screen."""
     lines = []

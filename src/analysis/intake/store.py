@@ -68,7 +68,9 @@ def gather(
                 f"{', '.join(p.name for p in pieces['transactions'])}: no rows below the header;"
                 " export again"
             )
-        parsing.check_currencies(typed(part, "transactions"), dataset)
+        orders = typed(part, "transactions")
+        parsing.check_currencies(orders, dataset)
+        parsing.check_ids(orders, dataset)
         content = content or _fingerprint_of_values(part, [name for name in read if read[name]])
         known = {"sha256": content, "pieces": read}
         (part / "records.json").write_text(json.dumps(known, indent=1), "utf-8")

@@ -87,6 +87,7 @@ def init(paths: tuple[Path, ...], name: str) -> None:
     """Look at PATHS and write the dataset file that describes them."""
     from analysis import files
     from analysis.intake import init as onboarding
+    from analysis.run import first_look
 
     def ask(question: str, answers: list[str]) -> int:
         click.echo(question)
@@ -95,9 +96,12 @@ def init(paths: tuple[Path, ...], name: str) -> None:
         return int(click.prompt("Number", type=click.IntRange(1, len(answers)))) - 1
 
     on_screen = sys.stdin.isatty() and sys.stdout.isatty()
-    written, lines = onboarding.init(paths, name, files.home() / "data", ask if on_screen else None)
+    answer = ask if on_screen else None
+    written, lines = onboarding.init(paths, name, files.home() / "data", answer)
     for line in lines:
         click.echo(line)
+    if not any(line.startswith("question: ") for line in lines):
+        first_look.begin(written, click.echo, answer)
     click.echo(f"Written: {written}. Read it, then: customer-matrix check {written}")
 
 
@@ -107,25 +111,14 @@ def init(paths: tuple[Path, ...], name: str) -> None:
 @click.option("--keys", is_flag=True, help="Instead, print every key a dataset file may have.")
 def check(dataset: str | None, as_of: str, keys: bool) -> None:
     """Print the data quality of the dataset file DATASET; nothing is run."""
-    from analysis.intake import cleaning, dataset_text, quality, store
     from analysis.intake import dataset as dataset_file
-    from analysis.report.text import say
-    from analysis.run import stage as runs
+    from analysis.intake import dataset_text
+    from analysis.run import first_look
 
     if keys or not dataset:
         click.echo(dataset_text.reference())
         return
-    found = dataset_file.load(dataset)
-    folder = runs.gather(found, click.echo)
-    day = (
-        runs.parse_day(as_of)
-        or found.as_of
-        or cleaning.last_complete_day(store.typed(folder, "transactions"), found)
-    )
-    say.speak(found.language, found.currency)
-    click.echo(say("As of {day:date}:", day=day))
-    for line in quality.summary(runs.judged_records(folder, found, day), found):
-        click.echo(line)
+    first_look.check(dataset_file.load(dataset), as_of, click.echo)
 
 
 @main.command()

@@ -160,7 +160,10 @@ class Stage:
         return judged_records(records, self.settings, self.as_of)
 
     def save_records(self, judged: dict[str, Table]) -> None:
-        """Write the kept rows of each table, and all others as `rejects`."""
+        """Write the kept rows of each table, and all others as `rejects`. Raises InputError where
+        these are too many.
+        """
+        cleaning.check_losses(judged["transactions"], self.settings)
         kept = {name: cleaning.records(rows) for name, rows in judged.items() if name in KEPT_AS}
         products = kept.get("products")
         if "interactions" in kept:

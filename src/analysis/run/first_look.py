@@ -1,0 +1,59 @@
+"""What is said of a dataset before anything is run: its data quality, and figures to check."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ibis.expr.types import Table
+
+from analysis.intake import cleaning, quality, store
+from analysis.intake import dataset as dataset_file
+from analysis.intake.column_matching import Choice, Entry
+from analysis.intake.dataset import Dataset
+from analysis.intake.dataset_text import lines_of
+from analysis.intake.init import Ask
+from analysis.intake.value_formats import ASK
+from analysis.report.text import say
+from analysis.run.stage import gather, judged_records, parse_day
+
+
+def judged(dataset: Dataset, as_of: str, echo: Callable[[str], None]) -> dict[str, Table]:
+    """The records as of a day (by default the last complete one), which is said."""
+    folder = gather(dataset, echo)
+    orders = store.typed(folder, "transactions")
+    day = parse_day(as_of) or dataset.as_of or cleaning.last_complete_day(orders, dataset)
+    say.speak(dataset.language, dataset.currency)
+    echo(say("As of {day:date}:", day=day))
+    return judged_records(folder, dataset, day)
+
+
+def check(dataset: Dataset, as_of: str, echo: Callable[[str], None]) -> None:
+    """Say the data quality and the figures to check. Raises InputError for what stops a run."""
+    records = judged(dataset, as_of, echo)
+    for line in [*quality.summary(records, dataset), *quality.to_check(records["transactions"])]:
+        echo(line)
+    cleaning.check_losses(records["transactions"], dataset)
+
+
+def begin(path: Path, echo: Callable[[str], None], ask: Ask | None) -> None:
+    """Say the figures to check of a dataset file just written; what it would lose is asked."""
+    dataset = dataset_file.load(path)
+    orders = judged(dataset, "", echo)["transactions"]
+    for line in quality.to_check(orders):
+        echo(line)
+    lost = cleaning.losses(orders, dataset)
+    if lost.empty:
+        return
+    losses = "; ".join(cleaning.loss_in_words(row) for _, row in lost.iterrows())
+    question = say("{losses:text}. Leave them out?", losses=losses)
+    choices = (
+        Choice(say("yes, leave them out"), {"accept": list(lost.reason)}),
+        Choice(say("no, I correct the file or export again"), {"accept": []}),
+    )
+    entry = Entry("accept", ASK, question=question, choices=choices)
+    if ask:
+        number = ask(question, [choice.words for choice in choices])
+        entry = Entry("accept", choices[number].keys["accept"], "as answered")
+    else:
+        echo(question)
+    text, added = path.read_text("utf-8"), "\n".join(lines_of([entry]))
+    path.write_text(text.replace("tables:", f"{added}\ntables:", 1), "utf-8")
