@@ -37,6 +37,26 @@ def _zone(name: str) -> str:
     return name
 
 
+# Instead of a customer's number, in any case: nobody's.
+NOBODY = (
+    *("null", "none", "nil", "nan", "n/a", "#n/a", "na", "undefined", "unknown", "(not set)"),
+    *("-", "--", "–", "—", "?", "guest", "guest user", "guest customer", "guest checkout"),
+    *("walk-in", "walk in", "walkin", "walk-in customer", "walk in customer", "anonymous"),
+    *("cash customer", "cash sale", "gast", "laufkunde", "invité", "invitado"),
+    *(
+        "散客",
+        "普通散客",
+        "匿名",
+        "匿名用户",
+        "匿名买家",
+        "游客",
+        "非会员",
+        "临时客户",
+        "无",
+        "未知",
+    ),
+)
+
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 Rate = Annotated[float, Field(gt=0)]
 # Why an order line is set apart though it should not be; cleaning says them in words
@@ -59,6 +79,11 @@ class Dataset(Strict):
     """file of accepted suggestions: ids to be read as one customer"""
     plain_ids: bool = False
     """whether customers' numbers are the same without zeros in front and .0 behind, as 007 and 7"""
+    nobody: list[str] = []
+    """values in place of a customer's number that are nobody's, besides NULL, N/A, guest, 散客 and
+    the like"""
+    somebody: list[str] = []
+    """of such values those that are a customer's number all the same"""
     accept: list[Reason] = []
     """reasons for which more than a twentieth of the order lines, or of their money, may be set
     apart, as no_customer"""
@@ -162,6 +187,12 @@ class Dataset(Strict):
     def has(self, table: str, *columns: str) -> bool:
         """Whether some file of a table fills all these columns."""
         return any(set(columns) <= set(file.meanings) for file in self.files(table))
+
+    @property
+    def no_customers(self) -> list[str]:
+        """What stands, in small letters, in place of a customer's number where there is none."""
+        there = {*NOBODY, *map(str.lower, self.nobody)}
+        return sorted(there - {*map(str.lower, self.somebody)})
 
     @property
     def of_persons(self) -> bool:

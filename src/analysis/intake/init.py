@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from analysis.errors import InputError
 from analysis.intake import readers
 from analysis.intake.column_matching import Choice, Column, Entry, Look
-from analysis.intake.dataset import NAME, Dataset
+from analysis.intake.dataset import NAME, NOBODY, Dataset
 from analysis.intake.dataset_text import comment, indented, key_line, lines_of, printable
 from analysis.intake.file_form import HANZI, form_of, parts_of
 from analysis.intake.parsing import SIGNS
@@ -343,7 +343,8 @@ def _company(found: list[Found], ask: Ask | None) -> list[Entry]:
     horizon = Entry(
         "horizon_days", Dataset.model_fields["horizon_days"].default, "assumed, a quarter"
     )
-    every = [entry for entry in (_plain_ids(found), _currency(orders), _time_zone(found)) if entry]
+    asked = (_plain_ids(found), _somebody(found), _currency(orders), _time_zone(found))
+    every = [entry for entry in asked if entry]
     made: list[Entry] = []
     for entry in [*every, horizon]:
         if ask and entry.question and entry.choices:
@@ -373,6 +374,14 @@ def _plain_ids(found: list[Found]) -> Entry | None:
                 choices = (Choice("yes", {"plain_ids": True}), Choice("no", {"plain_ids": False}))
                 return Entry("plain_ids", ASK, question=question, choices=choices)
     return None
+
+
+def _somebody(found: list[Found]) -> Entry | None:
+    """Words for nobody that are the number of a customer with a profile."""
+    profiles = [one for one in found if one.what.table == "customers"]
+    ids = {text for one in profiles for text in one.values("customer_id")}
+    known = sorted(text for text in ids if text.lower() in NOBODY)
+    return Entry("somebody", known, "has a profile") if known else None
 
 
 def _plain(text: str) -> str:

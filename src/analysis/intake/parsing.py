@@ -5,7 +5,6 @@ A value that cannot be read is left empty; what was found there is kept as a mas
 
 import datetime as dt
 import re
-from collections.abc import Sequence
 from functools import reduce
 from operator import and_, or_
 
@@ -61,26 +60,7 @@ NUMERAL = (
     r"|\d*)(\.\d+)?$"
 )
 GROUPING = "[,'’ ]"  # to be taken out of a numeral
-# Instead of a customer's number, in any case: nobody's. Zero is nobody's, too, where it cannot be
-# somebody's (check_ids).
-NOBODY = (
-    *("null", "none", "nil", "nan", "n/a", "#n/a", "na", "undefined", "unknown", "(not set)"),
-    *("-", "--", "–", "—", "?", "guest", "guest user", "guest customer", "guest checkout"),
-    *("walk-in", "walk in", "walkin", "walk-in customer", "walk in customer", "anonymous"),
-    *("cash customer", "cash sale", "gast", "laufkunde", "invité", "invitado"),
-    *(
-        "散客",
-        "普通散客",
-        "匿名",
-        "匿名用户",
-        "匿名买家",
-        "游客",
-        "非会员",
-        "临时客户",
-        "无",
-        "未知",
-    ),
-)
+# Nobody's number where it cannot be somebody's (check_ids)
 ZERO = r"^0+(\.0+)?$"
 # Numbers that a spreadsheet has rounded, and numbers whose middle is not shown
 ROUNDED, MASKED = r"^\d([.,]\d+)?[eE]\+\d{2,}$", r"\*"
@@ -126,9 +106,7 @@ def parse(raw: Table, table: str, file: TableFile, dataset: Dataset, source: str
     texts |= {name: ibis.literal(value) for name, value in file.constants.items()}
     kinds = {name: known[name].reads_as if name in known else "text" for name in texts}
     read = {name: _read(kinds[name], text, name, file, dataset) for name, text in texts.items()}
-    ids = {
-        name: read_id(texts[name], words, dataset.plain_ids) for name in IDS if name in texts
-    }
+    ids = {name: read_id(texts[name], dataset) for name in IDS if name in texts}
     written = {f"text_{name}": text for name, text in texts.items() if kinds[name] != "text"}
     if table == "transactions":
         cells = [texts[name] for name in TOTAL_CELLS if name in texts]
@@ -205,17 +183,17 @@ def read_number(text: StringValue, decimal: str, kind: str) -> Value:
     return ibis.ifelse(text.contains("_"), None, number)  # 12_50, which the engine reads as 1250
 
 
-def read_id(text: StringValue, nobody: Sequence[str] = NOBODY, plain: bool = False) -> StringValue:
+def read_id(text: StringValue, dataset: Dataset) -> StringValue:
     """A customer's number: without the apostrophe by which spreadsheets mark a text; an e-mail in
-    small letters; nothing for a word that stands for nobody. `plain` ones go without zeros in front
-    and .0 behind.
+    small letters; nothing for a word that stands for nobody. Where the dataset says so, without
+    zeros in front and .0 behind.
     """
     bare = text.re_replace("^'", "")
-    if plain:
+    if dataset.plain_ids:
         bare = bare.re_replace(r"^0+(\d)", r"\1").re_replace(r"^(\d+)\.0+$", r"\1")
     small = bare.lower()
     known = ibis.ifelse(small.contains("@"), small, bare)
-    return ibis.ifelse(small.isin(nobody), None, known) if nobody else known
+    return ibis.ifelse(small.isin(dataset.no_customers), None, known)
 
 
 def check_ids(typed: Table, dataset: Dataset) -> None:
@@ -237,8 +215,7 @@ def check_ids(typed: Table, dataset: Dataset) -> None:
                 f"{dataset.file}: {count:,} of {found.rows:,} order lines have a customer's number"
                 f" that is {how}; {remedy}, or name another column for customer_id"
             )
-    told = any("0" in file.somebody for file in dataset.files("transactions"))
-    if told or not (zeros := int(found.zero or 0)):
+    if "0" in dataset.somebody or not (zeros := int(found.zero or 0)):
         return
     others = typed.filter(~ids.re_search(ZERO)).group_by("customer_id").agg(rows=_.count())
     most = int(others.rows.max().execute() or 0)
@@ -246,7 +223,7 @@ def check_ids(typed: Table, dataset: Dataset) -> None:
         raise InputError(
             f"{dataset.file}: {zeros:,} of {found.rows:,} order lines are of a customer 0, the next"
             f" has {most:,}: guests, it seems. Name another column for customer_id, as the e-mail,"
-            ' or write nobody: ["0"] to leave them out, somebody: ["0"] to keep them as one customer'
+            ' or write nobody: ["0"] to leave them out, or somebody: ["0"] to keep them'
         )
 
 

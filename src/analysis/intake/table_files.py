@@ -118,11 +118,6 @@ class TableFile(Strict):
     """what marks a return besides an amount or quantity below zero"""
     void_status: list[str] = []
     """values of the status column whose rows never became a sale"""
-    nobody: list[str] = []
-    """values in place of a customer's number that are nobody's, besides NULL, N/A, guest, 散客 and
-    the like"""
-    somebody: list[str] = []
-    """of such values those that are a customer's number all the same"""
     order_key: list[str] = []
     """our columns that name one order line, as order_id and product"""
 
