@@ -118,6 +118,11 @@ engine: duckdb
 language: zh
 as_of: 2025-12-31
 same_customers: same.csv
+plain_ids: true
+nobody: [walk up]
+somebody: ["Null"]
+accept: [no_customer]
+assumed: [currency]
 max_staleness_days: 0
 horizon_days: 30
 value_window_days: 0
@@ -256,7 +261,7 @@ def test_what_reaching_a_customer_costs_and_how_often_it_works_are_read(load):
 
 TOP = """\
 curency: EUR => unknown key curency; did you mean currency?
-zzz: 1 => unknown key zzz; known: abc_a, abc_b, annual_discount_rate, as_of, care, churn
+zzz: 1 => unknown key zzz; known: abc_a, abc_b, accept
 horizon_days: soon => horizon_days: Input should be a valid integer
 horizon_days: 0 => horizon_days: Input should be greater than or equal to 1 (found 0)
 margin: 1.2 => margin: Input should be less than or equal to 1 (found 1.2)

@@ -8,6 +8,7 @@ import string
 import zipfile
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import duckdb
 import ibis
@@ -329,9 +330,9 @@ def test_shopify_takes_price_times_quantity_for_a_total_that_is_the_orders(start
     assert any("Total stands only in the first row of an order" in line for line in said)
     assert content["currency"] == "EUR"
     assert content["tables"]["transactions"]["date_format"] == {"date": "%Y-%m-%d %H:%M:%S %z"}
-    assert set(questions(text)) == {
-        "time_zone"
-    }  # moments from UTC: the file cannot tell where days begin
+    assert questions(text) == {} and "time_zone" not in content["assumed"]
+    zone = ZoneInfo(content["time_zone"])  # that has the offsets of the file
+    assert dt.datetime(2024, 1, 31, 20, tzinfo=zone).strftime("%z") == "+0800"
 
 
 def test_woocommerce(start):
@@ -634,12 +635,13 @@ def test_an_existing_dataset_file_is_never_overwritten(start, tmp_path):
     with pytest.raises(InputError, match=r"shop\.yml is there and is not overwritten; .*--name"):
         onboarding.init([tmp_path / "orders.csv"], "shop", tmp_path / "data")
     assert file.read_text("utf-8") == text
-    assert re.findall(r"^# (\w+):", text, re.M)[:5] == [
+    assert re.findall(r"^(?:# )?(\w+):", text, re.M)[:6] == [
+        "currency",
+        "horizon_days",
+        "assumed",
         "title",
         "language",
-        "currency",
         "time_zone",
-        "horizon_days",
     ]
     with pytest.raises(InputError, match="--name"):
         onboarding.init([tmp_path / "orders.csv"], "../shop", tmp_path / "data")
@@ -803,11 +805,13 @@ def test_currency_by_sign_or_header(start):
         ("amount", "CHF 12.50", "CHF"),
         ("amount_gbp", "12.50", "GBP"),
         ("Amount (EUR)", "12.50", "EUR"),
-        ("amount", "12.50", None),
+        ("amount", "12.50", "USD"),
     ):
         rows = [[f"00{n}", "2024-01-31", amount] for n in range(9)]
         file, _, content, _ = start(orders__csv=table(["customer id", "date", header], *rows))
-        assert (amount, content.get("currency")) == (amount, currency)
+        assert (amount, content["currency"]) == (amount, currency)
+        assumed = (header, amount) == ("amount", "12.50")
+        assert content["assumed"] == ["currency"] * assumed + ["horizon_days"]
         file.unlink()
 
 
@@ -1002,10 +1006,8 @@ def test_the_invented_company_is_described_as_by_hand(tmp_path, monkeypatch):
     _, text, content, _ = look(
         [path for path in sorted(folder.iterdir()) if path.is_file()], tmp_path
     )
-    assert set(questions(text)) == {
-        "currency",
-        "time_zone",
-    }  # two currencies, and moments given from UTC
+    assert set(questions(text)) == {"currency"}  # of which there are two
+    assert content["time_zone"] == "Asia/Shanghai" and content["somebody"] == ["Null"]
     hand = yaml.safe_load(Path("data/crm_demo.yml").read_text("utf-8"))["tables"]
     assert set(content["tables"]) == set(hand)
     for name, known in hand.items():

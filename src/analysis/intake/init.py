@@ -265,7 +265,7 @@ def _currency(orders: list[Found]) -> Entry:
     """The currency that the orders are in, taken from the language of their columns where nothing
     else says it.
     """
-    chinese = any(re.search(f"[{HANZI}]", name) for one in orders for name in one.look)
+    chinese = _is_chinese(orders)
     home = {sign: codes[0] for sign, codes in SIGNS.items() if len(codes) == 1}
     home |= {"¥": "CNY" if chinese else "", "$": "USD"}
     found: dict[str, str] = {}
@@ -318,8 +318,13 @@ def _time_zone(found: list[Found]) -> Entry | None:
             for zone in ZONES:
                 if all(_has_offset(zone, day, offset) for day, offset in offsets):
                     return Entry("time_zone", zone, f"by the offsets in {name}")
-        return Entry("time_zone", "UTC", f"{ASSUMED}, {name} is given from UTC")
+        home = "Asia/Shanghai" if _is_chinese(found) else "UTC"
+        return Entry("time_zone", home, f"{ASSUMED}, {name} is given from UTC")
     return None
+
+
+def _is_chinese(files: list[Found]) -> bool:
+    return any(re.search(f"[{HANZI}]", name) for one in files for name in one.look)
 
 
 def _has_offset(zone: str, day: dt.date | None, offset: str) -> bool:
