@@ -58,6 +58,10 @@ REJECTED = {
     "7,05.01.2024,5": ("date_unreadable", "date"),
     "7,2024-02-30,5": ("date_unreadable", "date"),
     "7,,5": ("date_unreadable", "date"),
+    "7,1970-01-01,5": ("date_missing", "date"),
+    "7,1900-01-01 10:00,5": ("date_missing", "date"),
+    "7,0000-00-00,5": ("date_missing", "date"),
+    "7,0000-00-00 00:00:00,5": ("date_missing", "date"),
     "7,1969-12-31,5": ("date_impossible", "date"),
     "7,2100-01-02,5": ("date_impossible", "date"),
     "7,9999-12-31,5": ("date_impossible", "date"),
@@ -66,6 +70,10 @@ REJECTED = {
     "7,2100-01-01,5": ("after_as_of", "date"),
     "7,2024-01-05,": ("amount_unreadable", "amount"),
     "7,2024-01-05,'12,50'": ("amount_unreadable", "amount"),
+    "7,2024-01-05,1000000000000001": ("amount_impossible", "amount"),
+    "7,2024-01-05,-1000000000000000.25": ("amount_impossible", "amount"),
+    "7,2024-01-05,99999999999999999999999999": ("amount_impossible", "amount"),
+    "7,2024-01-05,1e26": ("amount_unreadable", "amount"),
     "7,2024-01-05,nan": ("amount_unreadable", "amount"),
     "7,2024-01-05,about 5 EUR": ("amount_unreadable", "amount"),  # and no line in another currency
     "7,2024-01-05": ("wrong_field_count", ""),
@@ -80,7 +88,13 @@ REJECTED = {
     "Sub-total,,5": ("total_row", ""),
     "Total for 张三,,5": ("total_row", ""),
 }
-POSSIBLE = ["7,2024-12-31,5", "7,1970-01-01,5", "7, 2024-01-05 , 5 ", "007,2024-01-05,-5"]
+POSSIBLE = [
+    "7,2024-12-31,5",
+    "7,1970-01-02,5",
+    "7, 2024-01-05 , 5 ",
+    "007,2024-01-05,-5",
+    "7,2024-01-05,999999999999999.99",
+]
 IDS = ["1234567890123456789", "12345678901234567890", "null set", "1e5", "张三", "７", "Total Ltd"]
 OTHERS = {  # rows of each table that break rules which no order line of one file can
     "customers": (["customer_id", "region"], [("7", "N"), ("7", "S")]),
@@ -618,7 +632,8 @@ def test_the_planted_lines_of_the_invented_company_are_those_set_apart(crm_demo)
     planted = {
         "no_customer": ("customer_empty", "customer_blank", "visitor_unknown"),
         "date_unreadable": ("date_other_format", "date_word", "date_empty"),
-        "date_impossible": ("year_1900", "year_9999"),
+        "date_missing": ("year_1900",),
+        "date_impossible": ("year_9999",),
         "after_as_of": ("after_as_of",),
         "amount_unreadable": ("amount_word", "amount_empty", "price_word"),
         "wrong_field_count": ("one_field_more", "one_field_less"),

@@ -176,6 +176,7 @@ def reasons(orders):
         "wrong_field_count": both.fields != 0,
         "no_customer": both.customer.str.strip() == "",
         "date_unreadable": both.day.isna(),
+        "date_missing": both.day == "1900-01-01",
         "date_impossible": (year < "1970") | (year > "2100"),
         "after_as_of": year > "2025",
         "amount_unreadable": both.money.isna(),

@@ -17,10 +17,10 @@ from ibis.expr.types import BooleanValue, Table
 from analysis.customers import is_return
 from analysis.errors import InputError, RunError
 from analysis.intake.dataset import Dataset
-from analysis.intake.parsing import MONEY
+from analysis.intake.parsing import MONEY, NO_DAYS
 from analysis.report.text import N_, labelled, say
 
-EARLIEST, LATEST = dt.date(1970, 1, 1), dt.date(2100, 1, 1)  # a date outside is a typing error
+EARLIEST, LATEST = dt.date(1970, 1, 2), dt.date(2100, 1, 1)  # a date outside is a typing error
 # A day so long after the one before, with so few lines from there on, is mistyped.
 STRAY_DAYS, STRAY_SHARE = 180, 0.01
 FEWEST_OF_A_TOTAL = 5  # rows; of fewer the last may be the sum of the others by chance
@@ -68,6 +68,13 @@ RULES = (
     Rule("no_product", N_("no product"), "product", "product", only="products"),
     Rule("date_unreadable", N_("date not readable"), "date", "day"),
     Rule(
+        "date_missing",
+        N_("no date: a placeholder, as 1970-01-01"),
+        "date",
+        "day",
+        _.day.isin(NO_DAYS),
+    ),
+    Rule(
         "date_impossible",
         N_("date before 1970 or after 2100"),
         "date",
@@ -76,6 +83,14 @@ RULES = (
     ),
     Rule("after_as_of", N_("later than the day of the picture"), "date", "day", _.day > _.as_of),
     Rule("void_status", N_("never became a sale"), "status", "void", _.void),
+    Rule(
+        "amount_impossible",
+        N_("amount of more than 1,000,000,000,000,000"),
+        "amount",
+        "beyond",
+        _.beyond,
+        "transactions",
+    ),
     Rule(
         "amount_unreadable",
         N_("amount not readable"),

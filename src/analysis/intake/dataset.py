@@ -61,8 +61,8 @@ Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 Rate = Annotated[float, Field(gt=0)]
 # Why an order line is set apart though it should not be; cleaning says them in words
 Reason = Literal[
-    "wrong_field_count", "no_customer", "date_unreadable", "date_impossible", "amount_unreadable",
-    "return_without_amount",
+    "wrong_field_count", "no_customer", "date_unreadable", "date_missing", "date_impossible",
+    "amount_unreadable", "amount_impossible", "return_without_amount",
 ]  # fmt: skip
 Measure = Literal["recency", "frequency", "money"]
 

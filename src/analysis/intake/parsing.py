@@ -23,6 +23,10 @@ MONEY = "decimal(38, 12)"
 # Factors whose products cannot overflow: money up to 1e16, pieces up to 1e10, rates up to 1e6.
 PRICE, PIECES = "decimal(22, 6)", "decimal(16, 6)"
 ABROAD, RATE = "decimal(24, 8)", "decimal(14, 8)"
+MOST_MONEY = 10**15  # of a line; sums of more would not fit
+# Days that programs write where there is none: what 0 means to them, and a date of zeros
+NO_DAYS = (dt.date(1, 1, 1), dt.date(1900, 1, 1), dt.date(1970, 1, 1))
+ZERO_DAY = r"^(0{4}[-/.]0{1,2}[-/.]0{1,2}|0{1,2}[-/.]0{1,2}[-/.]0{2,4})([T ]|$)"
 # Day 0 of Excel's serial numbers, its 29 February 1900 included
 EXCEL_EPOCH = dt.datetime(1899, 12, 30)
 # What a currency is written as beside its ISO code. A sign that several share is taken as the
@@ -137,9 +141,14 @@ def parse(raw: Table, table: str, file: TableFile, dataset: Dataset, source: str
 def _read(reads_as: str, text: StringValue, name: str, file: TableFile, dataset: Dataset) -> Value:
     if reads_as in ("moment", "day"):
         moment = read_moment(text, file.format_of(name), dataset.time_zone)
+        if name == "date":
+            none = ibis.literal(NO_DAYS[0]).cast("timestamp")
+            moment = ibis.ifelse(text.re_search(ZERO_DAY), none, moment)
         return moment if reads_as == "moment" else moment.date()
     if reads_as == "money":
-        return read_number(text, file.decimal, MONEY)
+        money = read_number(text, file.decimal, MONEY)
+        of_line = name in ("amount", "unit_price")  # judged by what they come to (_order_lines)
+        return money if of_line else ibis.ifelse(money.abs() <= MOST_MONEY, money, None)
     if reads_as == "number":
         number = read_number(text, file.decimal, "float64")
         return ibis.ifelse(number.isinf() | number.isnan(), None, number)
@@ -243,6 +252,7 @@ def _order_lines(typed: Table, file: TableFile, dataset: Dataset) -> Table:
 
     `void`: it never became a sale. `returned`: it takes a sale back; then money and pieces are
     below zero, and `sale_id` is the order it names. `mark`: equal where the order key is.
+    `beyond`: its money is too much to be true, and left empty.
     """
     have, known = set(typed.columns), dict[str, Value]()
     money = _money(typed, dataset)
@@ -256,6 +266,9 @@ def _order_lines(typed: Table, file: TableFile, dataset: Dataset) -> Table:
     for name, value in (money | pieces).items():
         back = ibis.ifelse(returned & (value > 0), -value, value)
         known[name] = value if name == "discount" else back
+    if "amount" in known:
+        known["beyond"] = (known["amount"].abs() > MOST_MONEY).fill_null(False)
+        known["amount"] = ibis.ifelse(known["beyond"], None, known["amount"])
     if "unit_price" in have and "amount" not in have:
         known["found_amount"] = ibis.coalesce(typed.found_unit_price, typed.found_quantity)
     if "profit" in have and "cost" not in have:
