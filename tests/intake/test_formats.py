@@ -37,13 +37,13 @@ def begins_like(pattern):
 
 
 def test_a_format_added_in_one_place_is_known_by_its_ending(monkeypatch):
-    lines = dataclasses.replace(FORMATS["csv"], endings=(".jsonl",), keys=())
-    monkeypatch.setitem(FORMATS, "jsonl", lines)
-    monkeypatch.setitem(formats.ENDINGS, ".jsonl", "jsonl")
-    assert TableFile(path="orders.jsonl", columns={}).kind == "jsonl"
+    lines = dataclasses.replace(FORMATS["csv"], endings=(".lines",), keys=())
+    monkeypatch.setitem(FORMATS, "lines", lines)
+    monkeypatch.setitem(formats.ENDINGS, ".lines", "lines")
+    assert TableFile(path="orders.lines", columns={}).kind == "lines"
 
 
-@pytest.mark.parametrize("path", ["orders.jsonl", "orders.2024.01", "a/*.json.gz", "orders.dat"])
+@pytest.mark.parametrize("path", ["orders.lines", "orders.2024.01", "a/*.xml.gz", "orders.dat"])
 def test_an_unknown_ending_is_refused_by_name_with_the_list(path):
     with pytest.raises(ValueError, match="unknown ending") as error:
         TableFile(path=["a.csv", path], columns={})

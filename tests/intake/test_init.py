@@ -515,6 +515,7 @@ NO_TABLES = {
     "customer_id,date,date\n7,2024-01-31,5\n": "repeats 'date'",
     "one column\nhello\nthere\n": "only one column",
     "<html><table><tr><td>7</td></tr></table>": "web page",
+    "\ufeff\n\n  <html><table><tr><td>7</td></tr></table>": "web page",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600): r"a workbook; rename it to \.xls$",
     b"PK\x03\x04 broken": r"a workbook; rename it to \.xlsx$",
     b"PAR1 broken": ".",
@@ -528,6 +529,36 @@ def test_what_is_no_table_is_an_input_error_that_names_the_file(start, tmp_path)
         with pytest.raises(InputError, match=rf"(?s)orders\.csv.*{said}"):
             start(good__csv=ORDERS, orders__csv=content)
     assert not (tmp_path / "data").exists()
+
+
+LAYOUTS = {
+    "Customer No,Customer,Jan-23,Feb-23,Mar-23\nK1,A,,5.00,\nK2,B,,,-2\n": "Jan-23 to Mar-23",
+    "客户编号,2023年1月,2023年2月,2023年3月\nK1,5,,\nK2,,3,\n": "3: 2023年1月 to 2023年3月",
+    "Client ID,2023-01,2023-02,2023-03,Total\nK1,5,,,5\nK2,,3,,3\n": "a column for each month",
+    "Client ID,Q1 2023,Q2 2023,Q3 2023\nK1,5,1,\nK2,,3,4\n": "a column for each month",
+    "Client ID,2023-01-01,2023-02-01,2023-03-01\nK1,5,,\nK2,,3,\n": "a column for each month",
+    "Subscription ID,Customer ID,Plan,Start Date,End Date,MRR,Status\n"
+    + "".join(f"s{n},A{n},Pro,2023-0{n}-01,,99.00,Active\n" for n in range(1, 8)): "each contract",
+    "客户编号,合同开始日期,合同到期日,月费\nA1,2023-01-01,2024-01-01,9.50\nA2,2023-02-01,,9.50\n": (
+        "合同开始日期, 合同到期日, 月费"
+    ),
+}
+
+
+def test_layouts_that_are_no_orders_are_refused_by_name_where_no_file_holds_orders(start):
+    for content, said in LAYOUTS.items():
+        with pytest.raises(InputError, match=rf"orders\.csv: .*{said}.*: export"):
+            start(orders__csv=content)
+        file, *_ = start(good__csv=ORDERS, orders__csv=content)
+        file.unlink()
+
+
+def test_orders_beside_columns_of_a_year_or_with_a_fee_are_orders(start):
+    rows = "".join(
+        f"{n},K{n % 3},2024-01-{n:02},2024-02-01,2024-02-03,5.50,9.50\n" for n in range(1, 9)
+    )
+    text = f"order id,customer id,order date,start date,end date,fee,amount\n{rows}"
+    assert not questions(start(orders__csv=text)[1])
 
 
 def test_a_zip_and_a_missing_file(start, tmp_path):

@@ -31,8 +31,11 @@ def form_of(path: Path) -> tuple[TableFile, list[Entry]]:
     """How a file is to be read, and what of that is asked; InputError for what is no table."""
     begins = _first_bytes(path)
     form = formats.of_bytes(begins)
-    if begins.startswith(b"<"):
-        raise InputError(f"{path}: a web page; open it in Excel and save it as .xlsx")
+    if _plain(begins).startswith("<"):
+        raise InputError(
+            f"{path}: a web page or XML, whatever its name says; open it in Excel and save it as"
+            " .xlsx"
+        )
     if form == "excel":
         if path.suffix.lower() not in (*formats.FORMATS["excel"].endings, ".zip"):
             ending = ".xlsx" if begins.startswith(b"PK") else ".xls"
@@ -79,6 +82,12 @@ def _first_bytes(path: Path) -> bytes:
     if not begins.strip():
         raise InputError(f"{path}: the file is empty; export it again")
     return begins
+
+
+def _plain(begins: bytes) -> str:
+    """A file's first letters, without a mark and blanks before them."""
+    marked = next((name for mark, name in text_files.MARKS.items() if begins.startswith(mark)), "")
+    return begins[:1000].decode(marked or "latin-1", "ignore").lstrip("\ufeff \t\r\n")
 
 
 def _encoding(path: Path, begins: bytes) -> tuple[str, list[Entry]]:

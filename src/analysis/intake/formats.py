@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.intake import databases, text_files, workbooks
+from analysis.intake import databases, json_files, text_files, workbooks
 from analysis.intake.rows import Piece, Rows
 
 
@@ -51,6 +51,11 @@ FORMATS = {
         keys=("table", "query"),
         parts=databases.duckdb_tables,
         part="table",
+    ),
+    "json": Format(
+        json_files.read,
+        endings=(".json", ".jsonl", ".ndjson"),
+        begins=r'{"|(\xef\xbb\xbf)?\s*([\[]\s*)?[{]\s*("|$)',
     ),
     "postgresql": Format(databases.read_postgresql, keys=("table", "query")),
     "parquet": Format(

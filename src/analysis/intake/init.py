@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.errors import InputError
-from analysis.intake import readers
+from analysis.intake import layouts, readers
 from analysis.intake.column_matching import Choice, Column, Entry, Look
 from analysis.intake.dataset import NAME, NOBODY, Dataset
 from analysis.intake.dataset_text import comment, indented, key_line, lines_of, printable
@@ -134,6 +134,7 @@ def describe(paths: Sequence[Path], folder: Path, ask: Ask | None = None) -> tup
         for one in every
         if one not in found
     ]
+    _check_layouts(found)
     if ask:
         found = [_answered(one, ask, rows) for one in found]
     lines = _text(found, left_out, folder, ask)
@@ -147,6 +148,22 @@ def describe(paths: Sequence[Path], folder: Path, ask: Ask | None = None) -> tup
         if line.startswith(("# QUESTION: ", "#   write ")):
             said.append(line.replace("# QUESTION:", "question:").removeprefix("# "))
     return "\n".join(lines) + "\n", list(map(printable, said))
+
+
+def _check_layouts(found: list[Found]) -> None:
+    """Refuse (InputError) files of which none holds orders, where their layout says why."""
+    orders = [one for one in found if one.what.table == "transactions"]
+    faults = {one.name: layouts.fault(one.look) for one in found}
+    if not any(_has_orders(one) or not faults[one.name] for one in orders) and (
+        known := [f"{name}: {fault}" for name, fault in faults.items() if fault]
+    ):
+        raise InputError("; ".join(known))
+
+
+def _has_orders(one: Found) -> bool:
+    """Whether names say who bought when, and for how much."""
+    money = [e for e in one.what.columns if e.key in ("amount", "unit_price")]
+    return one.what.sure and any(not e.question and not e.doubt for e in money)
 
 
 # --- looking at files
