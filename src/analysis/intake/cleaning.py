@@ -192,7 +192,7 @@ def check_losses(judged: Table, dataset: Dataset) -> None:
 
 
 def _mark_copies(typed: Table, as_of: dt.date, key: tuple[str, ...]) -> Table:
-    """Adds `copy`: whether a row repeats an earlier one, where a key proves that they are the same.
+    """Adds `copy`: whether a row repeats another one, where a key proves that they are the same.
 
     Of a customer's profiles the one updated last by the day stays.
     """
@@ -202,11 +202,18 @@ def _mark_copies(typed: Table, as_of: dt.date, key: tuple[str, ...]) -> Table:
     suspects = counted.filter((_.rows > 1) & _[key[0]].notnull()).cache()
     if not suspects.count().execute():
         return typed
-    order = ["source", "line"]
+    alike, order = typed.filter(_.fields.isnull()).semi_join(suspects, key[0]), ["source", "line"]
     if "updated" in typed.columns:
-        order = [ibis.desc(ibis.ifelse(typed.updated <= as_of, typed.updated, None)), *order]
-    number = ibis.row_number().over(group_by=key, order_by=order)
-    alike = typed.filter(_.fields.isnull()).semi_join(suspects, key[0]).mutate(number=number)
+        order = [ibis.desc(ibis.ifelse(alike.updated <= as_of, alike.updated, None)), *order]
+    elif "void" in typed.columns:  # where a later export says that nothing came of it, that stands
+        newest = typed.group_by("source").agg(newest=_.day.max(where=_.day <= as_of))
+        alike = alike.join(newest, "source")
+        ends = alike.group_by(*key).agg(
+            ended=_.newest.max(where=_.void) > _.newest.max(where=~_.void)
+        )
+        alike = alike.left_join(ends, key)
+        order = [ibis.ifelse(alike.ended, ~alike.void, alike.void), *order]
+    alike = alike.mutate(number=ibis.row_number().over(group_by=key, order_by=order))
     copies = alike.filter(_.number > 0).select("source", "line", copy=ibis.literal(True)).cache()
     joined = typed.left_join(copies, ["source", "line"]).drop("source_right", "line_right")
     return joined.mutate(copy=joined.copy.fill_null(False))

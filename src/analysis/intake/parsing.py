@@ -279,8 +279,7 @@ def _order_lines(typed: Table, file: TableFile, dataset: Dataset) -> Table:
     lines = typed.mutate(returned=returned, foreign=foreign, **known)
     if file.order_key:
         named = {name: lines["day" if name == "date" else name] for name in file.order_key}
-        live = ~lines.void if file.void_status else ibis.literal(True)
-        filled = reduce(and_, (value.notnull() for value in named.values()), live)
+        filled = reduce(and_, (value.notnull() for value in named.values()))
         key = {"key": ibis.literal(",".join(file.order_key))}
         lines = lines.mutate(mark=ibis.ifelse(filled, ibis.struct(named | key).hash(), None))
     return lines.drop([name for name in MADE_USE_OF if name in lines.columns])

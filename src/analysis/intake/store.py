@@ -179,7 +179,10 @@ def _fingerprint(dataset: Dataset, pieces: list[Piece]) -> str:
         return ""
     files = [path for piece in pieces for path in databases.files(piece)]
     settings = dataset.model_dump_json(
-        include={"tables", "currency", "rates", "time_zone", "same_customers"}
+        include={
+            *("tables", "currency", "rates", "time_zone", "same_customers"),
+            *("plain_ids", "nobody", "somebody"),
+        }
     )
     names = [piece.name for piece in pieces]
     contents = sha256([*files, *identity.files(dataset), *_code()])
