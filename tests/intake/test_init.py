@@ -601,10 +601,58 @@ def test_of_several_sheets_the_one_that_matches(tmp_path):
 def test_sheets_alike_or_unknown_are_asked_for(tmp_path):
     file, text, _, _ = look([book(tmp_path / "a.xlsx", y2023=SHEET, y2024=SHEET)], tmp_path)
     assert "y2023, y2024" in questions(text)["sheet"]
+    assert "9 of 9 rows of y2023 stand in others" in questions(text)["sheet"]
     file.unlink()
     other = [["eins", "zwei"], ["a b", "c d"], ["e f", "g h"]]
     _, text, _, _ = look([book(tmp_path / "b.xlsx", one=other, two=other)], tmp_path)
     assert "one, two" in questions(text)["sheet"]
+
+
+def sheets_of(*months):
+    head = ["customer id", "date", "order no", "amount"]
+    return {
+        month: [
+            [*head],
+            *[[f"K{n % 3}", dt.date(2024, m, n), f"{month}{n}", n] for n in range(1, 9)],
+        ]
+        for m, month in enumerate(months, start=1)
+    }
+
+
+def test_all_sheets_of_one_layout_are_read_as_one_and_hidden_and_other_ones_are_not(tmp_path):
+    months = sheets_of("Jan", "Feb", "Mar")
+    others = {"Notes": [["note"], ["do not change"]], "Empty": [], "Old": months["Jan"]}
+    path = book(tmp_path / "orders.xlsx", **months, **others)
+    workbook = openpyxl.load_workbook(path)
+    workbook["Old"].sheet_state = "hidden"
+    workbook.save(path)
+    file, text, content, said = look([path], tmp_path)
+    assert content["tables"]["transactions"]["sheet"] == "*"
+    assert not questions(text)
+    assert any("all 3 sheets of one layout: Jan to Mar" in line for line in said)
+    log = read(file)
+    assert (len(log), log.amount.sum(), log.source.nunique()) == (24, 3 * 36, 3)
+
+
+def test_sheets_of_another_layout_are_asked_for_with_all_of_one_first(tmp_path):
+    months = sheets_of("Jan", "Feb")
+    other = [["customer id", "date", "sales"], *[[f"K{n}", DAY, n] for n in range(9)]]
+    _, text, _, _ = look([book(tmp_path / "o.xlsx", **months, Web=other)], tmp_path)
+    answers = questions(text)["sheet"].splitlines()
+    assert "for: all 2 sheets of one layout: Jan to Feb" in text
+    assert "Jan, Feb, Web" in answers[0]
+
+
+def test_a_new_sheet_is_read_and_one_that_lacks_a_column_is_no_silent_loss(tmp_path):
+    file, *_ = look([book(tmp_path / "o.xlsx", **sheets_of("Jan", "Feb"))], tmp_path)
+    assert len(read(file)) == 16
+    book(tmp_path / "o.xlsx", **sheets_of("Jan", "Feb", "Mar"))
+    assert len(read(file)) == 24
+    wrong = sheets_of("Jan", "Feb", "Mar")
+    wrong["Mar"][0][3] = "total"
+    book(tmp_path / "o.xlsx", **wrong)
+    with pytest.raises(InputError, match=r"o\.xlsx:Mar has no column amount"):
+        read(file)
 
 
 def test_files_of_one_form_become_one_description_and_decide_together(start):

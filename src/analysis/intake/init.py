@@ -5,6 +5,7 @@ questions left open.
 import datetime as dt
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 
 from analysis.errors import InputError
 from analysis.intake import layouts, readers
-from analysis.intake.column_matching import Choice, Column, Entry, Look
+from analysis.intake.column_matching import SEVERAL, Choice, Column, Entry, Look
 from analysis.intake.dataset import NAME, NOBODY, Dataset
 from analysis.intake.dataset_text import comment, indented, key_line, lines_of, printable
 from analysis.intake.file_form import HANZI, form_of, parts_of
@@ -143,7 +144,9 @@ def describe(paths: Sequence[Path], folder: Path, ask: Ask | None = None) -> tup
         for one in found
     ]
     said += left_out
-    said += [f"note: {one.name}: {note}" for one in found for note in one.what.notes]
+    for one in found:
+        notes = [entry.doubt for entry in one.asked if entry.doubt]
+        said += [f"note: {one.name}: {note}" for note in (*notes, *one.what.notes)]
     for line in map(str.strip, lines):
         if line.startswith(("# QUESTION: ", "#   write ")):
             said.append(line.replace("# QUESTION:", "question:").removeprefix("# "))
@@ -196,35 +199,73 @@ def look_at(path: Path, rows: int) -> list[Found]:
     for one in found:
         if one.what.sure:
             by_table.setdefault(one.what.table, []).append(one)
-    return list(map(_asking_part, by_table.values())) or [_asking_part(found)]
+    return list(map(_of_parts, by_table.values())) or [_of_parts(found)]
 
 
-def _asking_part(alike: list[Found]) -> Found:
-    """The description of a sheet or table, with a question if others could be meant as well."""
+def _of_parts(alike: list[Found]) -> Found:
+    """The description of a sheet or table. If others could be meant as well, sheets of one layout
+    that do not repeat each other are read as one; else it is asked.
+    """
     one = alike[0]
     if len(alike) == 1:
         return one
     key = "sheet" if one.file.sheet else "table"
-    question = (
-        f"which {key} holds the {one.what.table}: {', '.join(other.part for other in alike)}? For"
-        " several, repeat the description as items of a list"
-    )
-    return replace(one, asked=[*one.asked, Entry(key, ASK, question=question)])
+    layouts = Counter((other.file.header, *other.look) for other in alike)
+    layout, most = layouts.most_common(1)[0]
+    same = [other for other in alike if (other.file.header, *other.look) == layout]
+    repeated = _repeated(same) if key == "sheet" and most > 1 else ""
+    choices = [Choice(other.part, {key: other.part}) for other in alike]
+    if key == "sheet" and most > 1:
+        words = f"all {most} sheets of one layout: {same[0].part} to {same[-1].part}"
+        choices.insert(len(choices) if repeated else 0, Choice(words, {"sheet": "*"}))
+        if most == len(alike) and not repeated and one.what.sure:
+            look = {c: Column.joined([other.look[c] for other in same]) for c in one.look}
+            entry = Entry("sheet", "*", doubt=f"{words} are read as one")
+            file = one.file.model_copy(update={"sheet": "*"})
+            return replace(
+                one, file=file, asked=[*one.asked, entry], look=look, what=recognise(look)
+            )
+    names = ", ".join(other.part for other in alike)
+    question = f"which {key} holds the {one.what.table}: {names}?{repeated}"
+    return replace(one, asked=[*one.asked, Entry(key, ASK, question=question, choices=(*choices,))])
+
+
+def _repeated(sheets: list[Found]) -> str:
+    """Which sheet holds rows that stand in others, as a list of all does; nothing where none."""
+    rows = [
+        list(zip(*(column.texts for column in one.look.values()), strict=True)) for one in sheets
+    ]
+    standing = Counter(row for some in rows for row in set(some))
+    for one, some in zip(sheets, rows, strict=True):
+        again = sum(standing[row] > 1 for row in some)
+        if again > len(some) / 2 and len(some) >= SEVERAL:
+            return f" {again:,} of {len(some):,} rows of {one.part} stand in others, too"
+    return ""
 
 
 def read(path: Path, file: TableFile, rows: int = MOST_ROWS) -> Look:
-    """A look at the first rows of a file, those with the right number of fields."""
-    opened = readers.rows_of(Piece(path.name, file, path))
+    """A look at the first rows of a file or all its sheets that are meant, those with the right
+    number of fields.
+    """
+    looks = [_read(piece, path, rows) for piece in readers.pieces_of(path, file)]
+    first = looks[0]
+    some = [one for one in looks if one.keys() == first.keys()]
+    return {c: Column.joined([one[c] for one in some]) for c in first} if some[1:] else first
+
+
+def _read(piece: Piece, path: Path, rows: int) -> Look:
+    name = f"{path.name}:{piece.file.sheet}" if piece.file.sheet else path.name
+    opened = readers.rows_of(replace(piece, name=path.name))
     cells: dict[str, list[pa.Array]] = {name: [] for name in opened.header}
     places: list[str] = []
     for batch in opened.batches(range(len(opened.header))):
         whole = batch.filter(batch["fields"].is_null()).slice(0, rows - len(places))
-        places += [f"line {line} of {path.name}" for line in whole["line"].to_pylist()]
-        for name, column in zip(opened.header, whole.columns[2:], strict=True):
-            cells[name].append(pc.utf8_trim_whitespace(pc.fill_null(column, "")))
+        places += [f"line {line} of {name}" for line in whole["line"].to_pylist()]
+        for column_name, column in zip(opened.header, whole.columns[2:], strict=True):
+            cells[column_name].append(pc.utf8_trim_whitespace(pc.fill_null(column, "")))
         if len(places) >= rows:
             break
-    return {name: Column(name, pa.chunked_array(cells[name]), places) for name in cells if places}
+    return {one: Column(one, pa.chunked_array(cells[one]), places) for one in cells if places}
 
 
 # --- putting files together
@@ -269,7 +310,8 @@ def _answered(one: Found, ask: Ask, rows: int) -> Found:
         if place == "form":
             file = one.file.model_copy(update=keys)
             asked = answered(one.asked, "form", answers)
-            look = read(one.paths[0], file, rows) if len(one.paths) == 1 else one.look
+            named = file.model_copy(update={"columns": {name: name for name in one.look}})
+            look = read(one.paths[0], named, rows) if len(one.paths) == 1 else one.look
             one = replace(one, file=file, asked=asked, look=look)
         one = replace(one, what=recognise(one.look, one.ids, answers))
     return one

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from analysis.errors import InputError, did_you_mean
 from analysis.files import home
+from analysis.intake import workbooks
 from analysis.intake.dataset import Dataset
 from analysis.intake.formats import FORMATS
 from analysis.intake.rows import Piece, Rows, normal
@@ -79,8 +80,20 @@ def _pieces(file: TableFile, table: str, dataset_file: Path) -> list[Piece]:
             f"{folders[0]}: a folder; name its files in {dataset_file} (tables.{table}.path), as"
             " orders/*.csv"
         )
+    return [piece for path in dict.fromkeys(paths) for piece in pieces_of(path, file)]
+
+
+def pieces_of(path: Path, file: TableFile) -> list[Piece]:
+    """A file as a piece, or each of the sheets that are meant."""
+    if "*" in file.sheet:
+        with named(path.name):
+            names = workbooks.sheets_like(path, file)
+        return [
+            Piece(f"{path.name}:{name}", file.model_copy(update={"sheet": name}), path)
+            for name in names
+        ]
     end = f":{file.sheet or file.table}" if file.sheet or file.table else ""
-    return [Piece(f"{path.name}{end}", file, path) for path in dict.fromkeys(paths)]
+    return [Piece(f"{path.name}{end}", file, path)]
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:

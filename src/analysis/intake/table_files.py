@@ -99,7 +99,8 @@ class TableFile(Strict):
     header: Days = 1
     """line of the column names; 0: there is none, columns are named 1, 2, 3, …"""
     sheet: str = ""
-    """of a workbook; needed where there are several"""
+    """of a workbook; needed where there are several. * stands for any text, so that * alone are all
+    visible sheets that have these columns"""
     max_unpacked_mb: Count = 4_000
     """refuse a packed file (gz, xlsx) that unpacks to more"""
     columns: dict[str, str]

@@ -6,11 +6,25 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis.errors import InputError
-from analysis.intake.rows import MEGABYTE, Piece, Row, Rows, as_typed, headed, one_line, opened
+from analysis.intake.rows import (
+    MEGABYTE,
+    Piece,
+    Row,
+    Rows,
+    as_typed,
+    headed,
+    normal,
+    one_line,
+    opened,
+)
+
+if TYPE_CHECKING:
+    from analysis.intake.table_files import TableFile
 
 HEAD_ROWS = 40  # in which init looks for the column names
 MOST_CELLS = 30_000_000  # from A1 to the last cell: the library holds them all, some 30 bytes each
@@ -28,13 +42,35 @@ def sheets(path: Path) -> dict[str, list[list[str]]]:
     }
 
 
+def sheets_like(path: Path, file: "TableFile") -> list[str]:
+    """The sheets that a name with * stands for. One that has fewer than half of the columns is
+    another table; one that has more must have all of them, and is read.
+    """
+    book = _workbook(path, file.max_unpacked_mb)
+    columns = {normal(column) for column in (file.columns | file.attributes).values()}
+    found = []
+    for name in filter(lambda name: fnmatchcase(name, file.sheet), _names(book)):
+        rows = [fields for _, fields in itertools.islice(_cells(book, name), HEAD_ROWS)]
+        names = {normal(text) for fields in rows for text in fields}
+        if len(columns & names) * 2 >= len(columns) or (not file.header and names - {""}):
+            found.append(name)
+    if not found:
+        raise InputError(
+            f"has no sheet {file.sheet!r} with these columns; correct sheet or columns"
+        )
+    return found
+
+
 def read(piece: Piece) -> Rows:
     """The rows of a sheet; the only one, unless one is named."""
     book, sheet = _workbook(piece.path, piece.file.max_unpacked_mb), piece.file.sheet
     names = _names(book)
     if len(names) > 1 and not sheet:
-        raise InputError(f"has several sheets; name one as sheet: {', '.join(names)}")
-    if sheet and sheet not in names:
+        raise InputError(
+            f"has several sheets; name one as sheet: {', '.join(names)}; or * for all that have"
+            " these columns"
+        )
+    if sheet and sheet not in _names(book, hidden=True):
         raise InputError(f"has no sheet {sheet!r}; found: {', '.join(names)}")
     cells = _cells(book, sheet or names[0], piece.file.decimal)
     header, rest = headed(cells, piece.file.header)
@@ -107,10 +143,13 @@ def _position(letters: bytes) -> int:
     return number
 
 
-def _names(book: Any) -> list[str]:
-    from python_calamine import SheetTypeEnum
+def _names(book: Any, hidden: bool = False) -> list[str]:
+    """The sheets that are not hidden, or all where they are, or where asked for."""
+    from python_calamine import SheetTypeEnum, SheetVisibleEnum
 
-    return [one.name for one in book.sheets_metadata if one.typ == SheetTypeEnum.WorkSheet]
+    every = [one for one in book.sheets_metadata if one.typ == SheetTypeEnum.WorkSheet]
+    shown = [one for one in every if one.visible == SheetVisibleEnum.Visible]
+    return [one.name for one in (every if hidden else shown or every)]
 
 
 def _cells(book: Any, name: str, decimal: str = ".") -> Iterator[Row]:
