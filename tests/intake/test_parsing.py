@@ -393,3 +393,47 @@ def test_lines_in_another_currency_are_refused_with_their_counts_and_shown_maske
         parsing.check_currencies(people, rated)
     assert not re.search("anna|ller|138", str(error.value), re.I)
     parsing.check_currencies(foreign([("7", "2024-01-05", "5", "GBP")], "CNY"), rated)
+
+
+# Customers' numbers
+
+
+def numbered(ids, **settings):
+    """Customers' numbers as they are read, in the order of the rows."""
+    rows = [(one, "2024-01-05", "5") for one in ids]
+    lines = parsed(rows, ["customer_id", "date", "amount"], within=settings).order_by("line")
+    return lines.customer_id.to_pyarrow().to_pylist()
+
+
+def test_a_customers_number_is_one_however_it_is_written_and_nobodys_is_none():
+    texts = ["'0007", "Kim@X.example", "KIM@x.EXAMPLE", "Kim", "NULL", "Guest", "散客", "0", "#N/A"]
+    assert numbered(texts) == [
+        *("0007", "kim@x.example", "kim@x.example", "Kim", None, None, None, "0", None),
+    ]
+    assert numbered(["Null", "walk up", "guest"], somebody=["null"], nobody=["Walk Up"]) == [
+        *("Null", None, None),
+    ]
+    assert numbered(["'0007", "7.0", "7", "0", "000", "0.7", "A07"], plain_ids=True) == [
+        *("7", "7", "7", "0", "0", "0.7", "A07"),
+    ]
+
+
+def test_numbers_that_are_several_customers_are_refused_with_their_count(shop):
+    found = shop("id,day,eur\n7,2024-01-05,1\n")
+
+    def check(ids, **settings):
+        rows = [(one, "2024-01-05", "5") for one in ids]
+        lines = parsed(rows, ["customer_id", "date", "amount"])
+        parsing.check_ids(lines, found.model_copy(update=settings))
+
+    usual = [str(n) for n in range(40)]  # 0 is one of them, and nobody remarkable
+    for ids in (usual, [*usual, "1E5", "12E4", "0"], ["0"] * 4 + usual):
+        check(ids)
+    for ids, said in (
+        ([*usual, "1.38E+11"], r"1 of 41 order lines .* rounded .* as text"),
+        ([*usual, "小***3", "小***4"], r"2 of 42 order lines .* masked"),
+        ([*usual, *["0"] * 20], r"21 of 60 order lines are of a customer 0, the next has 1"),
+    ):
+        with pytest.raises(InputError, match=said):
+            check(ids)
+    check([*usual, *["0"] * 20], somebody=["0"])

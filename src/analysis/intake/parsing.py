@@ -75,8 +75,8 @@ TOTALS = (
     r"(?i)^\s*((grand|sub|report)[- ]?totals?|total (for|of) .*|gesamtsumme|zwischensumme"
     r"|总计|合计|小计)\s*:?\s*$"
 )
-CROWD = 5  # times the rows of the next customer, and of all rows the share below: no single one's
-CROWD_SHARE = 0.03
+CROWD = 5  # times the rows of the next customer, with the share below of all rows: no single one
+CROWD_SHARE, CROWD_LEAST = 0.03, 10
 YES = ("true", "yes", "y", "1", "t", "x", "是", "有", "已")
 NO = ("false", "no", "n", "0", "f", "否", "无", "未")
 # Columns that serve to make others and are not kept.
@@ -228,7 +228,7 @@ def check_ids(typed: Table, dataset: Dataset) -> None:
         return
     others = typed.filter(~ids.re_search(ZERO)).group_by("customer_id").agg(rows=_.count())
     most = int(others.rows.max().execute() or 0)
-    if zeros >= max(CROWD * most, CROWD_SHARE * found.rows, 2):
+    if zeros >= max(CROWD * most, CROWD_SHARE * found.rows, CROWD_LEAST):
         raise InputError(
             f"{dataset.file}: {zeros:,} of {found.rows:,} order lines are of a customer 0, the next"
             f" has {most:,}: guests, it seems. Name another column for customer_id, as the e-mail,"
