@@ -80,3 +80,19 @@ def test_losses_are_counted_by_rows_or_by_money_and_not_what_never_counted(order
                 first_look.check(found, "2024-09-12", lambda line: None)
         else:
             first_look.check(found, "2024-09-12", lambda line: None)
+
+
+def test_the_same_file_twice_is_refused_unless_a_key_tells_its_lines_apart(orders: Path) -> None:
+    again = orders.with_name("orders (1).csv")
+    again.write_bytes(orders.read_bytes())
+    code, said = say("init", orders, again)
+    assert code == 2 and "are the same, byte for byte" in said
+    columns = {"customer_id": "customer no", "date": "order date", "amount": "amount"}
+    table = {"path": "orders*.csv", "columns": columns | {"order_id": "order no"}}
+    file = orders.with_name("shop.yml")
+    for key, refused in (([], True), (["order_id"], False)):
+        tables = {"transactions": table | {"order_key": key}}
+        file.write_text(yaml.safe_dump({"tables": tables, "accept": ["no_customer"]}))
+        code, said = say("check", file)
+        assert (code == 2) == refused and ("byte for byte" in said) == refused
+    assert "net money: $300.00" in said

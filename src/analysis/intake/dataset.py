@@ -167,6 +167,8 @@ class Dataset(Strict):
                 )
         if len({len(self.rfm_segments), *map(len, self.rfm_segments)}) > 1:
             raise ValueError("rfm_segments: needs as many names in each row as there are rows")
+        if strange := [key for key in self.assumed if key not in type(self).model_fields]:
+            raise ValueError(f"assumed: no key {did_you_mean(strange[0], type(self).model_fields)}")
         if self.abc_a >= self.abc_b:
             raise ValueError(f"abc_b: {self.abc_b:g} must be above abc_a, {self.abc_a:g}")
         ended = (self.has("customers", name) for name in ("contract_end", "churned"))

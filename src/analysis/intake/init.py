@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.errors import InputError
-from analysis.intake import layouts, readers
+from analysis.intake import layouts, readers, store
 from analysis.intake.column_matching import SEVERAL, Choice, Column, Entry, Look
 from analysis.intake.dataset import NAME, NOBODY, Dataset
 from analysis.intake.dataset_text import comment, indented, key_line, lines_of, printable
@@ -126,6 +126,7 @@ def name_of(path: Path) -> str:
 
 def describe(paths: Sequence[Path], folder: Path, ask: Ask | None = None) -> tuple[str, list[str]]:
     """The text of a dataset file for some files, and what was found, noted and asked."""
+    store.check_twice([path for path in paths if path.is_file()])
     rows = min(MOST_ROWS, ALL_ROWS // len(paths))
     every = _joined(_grouped([one for path in dict.fromkeys(paths) for one in look_at(path, rows)]))
     every.sort(key=lambda one: list(RECORDS).index(one.what.table))

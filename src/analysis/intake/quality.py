@@ -234,6 +234,11 @@ def to_refresh(
     )
 
 
+def assumed(dataset: Dataset) -> str:
+    """What nobody has confirmed, as a list for a sentence."""
+    return ", ".join(f"{say.field(key)} {getattr(dataset, key)}" for key in dataset.assumed)
+
+
 def to_check(judged: Table) -> list[str]:
     """What a person can hold against the shop's own screen, as lines: customers, orders, net money,
     first and last day, and what is set apart.

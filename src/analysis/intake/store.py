@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -50,6 +51,7 @@ def gather(
     Raises InputError for what cannot be read, with its file, line and remedy.
     """
     pieces = {table: readers.pieces(dataset, table) for table in RECORDS}
+    check_twice([p.path for p in pieces["transactions"] if p.location and not p.file.order_key])
     content = _fingerprint(dataset, [piece for some in pieces.values() for piece in some])
     if content and _folder(folder, content).is_dir():
         return _folder(folder, content)
@@ -77,6 +79,20 @@ def gather(
         return _settle(part, _folder(folder, content))
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def check_twice(paths: list[Path]) -> None:
+    """Refuse (InputError) two files with the same bytes, where no key tells their rows apart."""
+    sizes = Counter(path.stat().st_size for path in {*paths})
+    seen: dict[str, Path] = {}
+    for path in sorted({*paths}):
+        if sizes[path.stat().st_size] > 1:
+            first = seen.setdefault(sha256([path]), path)
+            if first != path:
+                raise InputError(
+                    f"{first} and {path.name} are the same, byte for byte, and every order would"
+                    " count twice; leave one out, or name what tells order lines apart as order_key"
+                )
 
 
 def _folder(folder: Path, content: str) -> Path:
