@@ -170,11 +170,13 @@ tables:
       separator: "\\t"
       header: 0
       max_unpacked_mb: 1
-      columns: {customer_id: "1", date: "2", order_id: "3", status: "4", amount: "5"}
+      columns: {customer_id: "1", date: "2", order_id: "3", status: "4", amount: "5", discount: "6"}
+      of_order: [amount, status]
+      before_discount: true
       constants: {channel: shop}
       date_format: {date: "%d/%m/%Y %H:%M"}
       decimal: ","
-      returns: {status: [back], prefix: C}
+      returns: {status: [back], prefix: C, all: false}
       void_status: [void]
       order_key: [order_id, channel]
     - connection: postgresql://ann@host:5432/shop
@@ -205,7 +207,8 @@ def test_every_key_has_its_place(load):
         "\t",
         0,
     )
-    assert first.meanings == ["customer_id", "date", "order_id", "status", "amount", "channel"]
+    columns = ["customer_id", "date", "order_id", "status", "amount", "discount"]
+    assert first.meanings == [*columns, "channel"]
     assert (first.format_of("date"), second.format_of("date"), second.kind) == (
         "%d/%m/%Y %H:%M",
         "epoch_ms",
@@ -237,7 +240,7 @@ def test_no_key_is_left_out_above_and_each_is_explained():
         (Dataset, {*written, "file"}),
         (Tables, {*written["tables"]}),
         (TableFile, {key for table in described for key in table}),
-        (Returns, {"status", "prefix"}),
+        (Returns, {"status", "prefix", "all"}),
         (Retention, {*written["retention"]}),
         (Loyalty, {*written["loyalty"]}),
         (Level, {key for level in written["loyalty"]["levels"] for key in level}),
@@ -353,6 +356,9 @@ order_key: order_id => order_key: Input should be a valid list (found 'order_id'
 returns: {status: [back]} => returns.status and void_status need a column for status
 void_status: [void] => returns.status and void_status need a column for status
 returns: {prefix: C} => tables.transactions: returns.prefix needs a column for order_id
+of_order: [status] => tables.transactions.of_order: status is not among columns
+of_order: [amount] => tables.transactions: of_order needs a column for order_id, and other columns
+before_discount: true => tables.transactions: before_discount needs a column for discount
 returns: {status: back} => tables.transactions.returns.status: Input should be a valid list
 sample: cdnow => tables.transactions: write one of path, sample and connection
 """

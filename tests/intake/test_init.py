@@ -837,18 +837,6 @@ def test_words_of_statuses():
             assert (word, said[0] if said else "") == (word, key)
 
 
-def test_an_orders_total_that_repeats_in_its_lines_is_asked_for(start):
-    rows = [
-        [n // 3, f"00{n // 3 % 7}", "2024-01-31", f"tea {n}", f"{n // 3}.50"] for n in range(30)
-    ]
-    _, text, _, _ = start(
-        orders__csv=table(
-            ["order id", "customer id", "order date", "product", "order total"], *rows
-        )
-    )
-    assert "the same in all rows of an order" in questions(text)["amount"]
-
-
 def test_an_amount_that_is_price_times_quantity_is_a_lines(start):
     rows = [
         [n // 3, f"00{n // 3 % 7}", "2024-01-31", f"tea {n}", 2, "5.00", "10.00"] for n in range(30)

@@ -437,3 +437,96 @@ def test_numbers_that_are_several_customers_are_refused_with_their_count(shop):
         with pytest.raises(InputError, match=said):
             check(ids)
     check([*usual, *["0"] * 20], somebody=["0"])
+
+
+# What is the whole order's
+
+ORDER = ["order_id", "customer_id", "date", "status", "quantity", "unit_price", "discount"]
+ORDER += ["refund"]
+SHOPIFY = [  # what holds for the order stands in its first row
+    ("#1", "a", "2024-01-05", "paid", "1", "3.00", "1.00", "0"),
+    ("#1", "a", "2024-01-05", None, "2", "3.50", None, None),
+    ("#2", "b", "2024-01-05", "voided", "1", "5.00", "0", "0"),
+    ("#2", "b", "2024-01-05", None, "1", "7.00", None, None),
+    ("#3", "a", "2024-01-06", "partially_refunded", "1", "0.10", "0", "20.00"),
+    ("#3", "a", "2024-01-06", None, "3", "33.30", None, None),
+    ("#4", "c", "2024-01-06", "paid", "1", "8.00", "0", "12.90"),  # with its shipping
+    (None, "d", "2024-01-07", "paid", "1", "4.00", "0.50", "0"),
+    (None, "d", "2024-01-07", None, "1", "6.00", None, None),
+]
+WHOLE = {
+    "void_status": ["voided"],
+    "before_discount": True,
+    "of_order": ["status", "discount", "refund"],
+}
+
+
+def amounts(lines):
+    return lines.order_by("line").amount.to_pyarrow().to_pylist()
+
+
+def test_what_stands_in_an_orders_first_row_is_the_orders():
+    lines = parsed(SHOPIFY, ORDER, **WHOLE).order_by("line").to_pyarrow().to_pylist()
+    assert [line["void"] for line in lines] == [False] * 2 + [True] * 2 + [False] * 5
+    money = {}
+    for line in lines:
+        money[line["order_id"]] = money.get(line["order_id"], 0) + line["amount"]
+    assert money == {
+        "#1": Decimal("9.00"),  # 10 less 1
+        "#2": Decimal("12.00"),  # void, as it was
+        "#3": Decimal("80.00"),  # 100 less 20
+        "#4": 0,
+        None: Decimal("9.50"),  # 4 less 0.50, and 6
+    }
+    assert [line["amount"] for line in lines[:2]] == [Decimal("2.70"), Decimal("6.30")]
+    assert not any(line["returned"] or line["amount"] < 0 for line in lines)
+
+
+MONEY_OF_LINES = st.lists(st.integers(0, 10**6), min_size=1, max_size=8)
+
+
+@given(MONEY_OF_LINES, st.integers(0, 10**7))
+@example([0, 1, 1, 1], 2)
+@example([3, 3, 3], 9)
+def test_what_is_taken_off_an_order_is_taken_once_and_no_line_falls_below_zero(cents, off):
+    rows = [
+        ("1", "a", "2024-01-05", str(Decimal(money) / 100), None if n else str(Decimal(off) / 100))
+        for n, money in enumerate(cents)
+    ]
+    names = ["order_id", "customer_id", "date", "amount", "discount"]
+    file = {"of_order": ["discount"], "before_discount": True}
+    made = amounts(parsed(rows, names, **file))
+    assert sum(made) == max(Decimal(sum(cents) - off) / 100, 0)
+    assert all(0 <= line <= Decimal(money) / 100 for line, money in zip(made, cents, strict=True))
+
+
+def test_a_discount_of_a_line_is_taken_off_the_line_and_only_where_that_is_said():
+    names = ["order_id", "customer_id", "date", "amount", "discount", "refund"]
+    rows = [
+        ("1", "a", "2024-01-05", "10", "-1", None),
+        ("1", "a", "2024-01-05", "20", "2", "5"),
+        ("2", "a", "2024-01-06", "-10", "1", None),  # what had been paid for is paid back
+    ]
+    assert amounts(parsed(rows, names, before_discount=True)) == [9, 13, -9]
+    assert amounts(parsed(rows, names)) == [10, 15, -10]
+
+
+def test_an_orders_total_counts_once_and_is_unreadable_only_where_no_row_has_it():
+    names = ["order_id", "customer_id", "date", "product", "amount"]
+    total = {"1": "38.40", "2": "7.25", "3": None, "4": "12,5x"}
+    rows = [
+        (order, "a", "2024-01-05", tea, total[order])
+        for order, tea in (*zip("112123344", "abcdefghi", strict=True),)
+    ]
+    lines = parsed(rows, names, of_order=["amount"]).order_by("line").to_pyarrow()
+    once = [Decimal("38.40"), 0, Decimal("7.25"), 0, 0, None, None, None, 0]
+    assert lines["amount"].to_pylist() == once
+    assert [row for row in lines["found_amount"].to_pylist() if row] == ["99,9x"]
+    later = [(*row[:4], None if n % 2 else row[4]) for n, row in enumerate(rows[:2])]
+    assert amounts(parsed(later, names, of_order=["amount"])) == [Decimal("38.40"), 0]
+
+
+def test_every_row_of_a_file_of_refunds_is_a_return():
+    rows = [("1", "a", "2024-01-05", "5"), ("2", "a", "2024-01-05", "-6")]
+    lines = parsed(rows, ["order_id", "customer_id", "date", "amount"], returns={"all": True})
+    assert amounts(lines) == [-5, -6] and lines.returned.all().execute()

@@ -118,6 +118,13 @@ class Column:
 
 
 Look = dict[str, Column]
+
+
+def values_of(look: Look) -> dict[str, list[str]]:
+    """The cells of the first rows of all columns."""
+    return {name: column.values for name, column in look.items()}
+
+
 Ranked = list[tuple[int, Column]]  # columns that may have a meaning, with the rank of their names
 
 
@@ -249,9 +256,10 @@ def _fits(reads_as: str, meaning: str, place: int, column: Column) -> bool:
         return column.share(_has_digit) >= MOST
     if meaning == "status" and len(column.counts) > STATUSES:
         return False
-    if meaning == "discount":  # a share is no money
-        numbers = [value_formats.number(text, mark(text) or ".") for text in column.counts]
-        if all(number is None or abs(number) <= 1 for number in numbers):
+    if meaning in ("discount", "refund"):  # a share, or a flag, is no money
+        numbers = {value_formats.number(text, mark(text) or ".") for text in column.counts} - {None}
+        nothing_yet = meaning == "refund" and numbers == {0}
+        if not nothing_yet and all(abs(number) <= 1 for number in numbers if number is not None):
             return False
     return column.reads_as(reads_as)
 

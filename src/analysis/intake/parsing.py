@@ -5,8 +5,9 @@ A value that cannot be read is left empty; what was found there is kept as a mas
 
 import datetime as dt
 import re
+from collections.abc import Mapping
 from functools import reduce
-from operator import and_, or_
+from operator import add, and_, or_
 
 import ibis
 import ibis.expr.datatypes as dtype
@@ -17,7 +18,7 @@ from ibis.expr.types import BooleanValue, StringValue, Table, TimestampValue, Va
 from analysis.errors import InputError
 from analysis.intake.dataset import Dataset
 from analysis.intake.table_files import TableFile
-from analysis.schema import RECORDS
+from analysis.schema import RECORDS, Meaning
 
 MONEY = "decimal(38, 12)"
 # Factors whose products cannot overflow: money up to 1e16, pieces up to 1e10, rates up to 1e6.
@@ -80,7 +81,12 @@ CROWD_SHARE, CROWD_LEAST = 0.03, 10
 YES = ("true", "yes", "y", "1", "t", "x", "是", "有", "已")
 NO = ("false", "no", "n", "0", "f", "否", "无", "未")
 # Columns that serve to make others and are not kept.
-MADE_USE_OF = ("unit_price", "found_unit_price", "profit", "found_profit", "status", "currency")
+MADE_USE_OF = (
+    *("unit_price", "found_unit_price", "profit", "found_profit", "refund", "found_refund"),
+    *("status", "currency"),
+)
+TAKEN_OFF = ("discount", "refund")  # of the amount
+SMALLEST = 4  # digits of the smallest part of any currency
 UTC = dtype.Timestamp(timezone="UTC")
 
 
@@ -106,6 +112,7 @@ def parse(raw: Table, table: str, file: TableFile, dataset: Dataset, source: str
     read as text `found_<column>` masks what was found where it is not readable.
     """
     known = RECORDS[table].columns
+    raw = _of_order(raw, file, known)
     texts = {name: raw[name] for name in (*file.columns, *file.attributes)}
     texts |= {name: ibis.literal(value) for name, value in file.constants.items()}
     kinds = {name: known[name].reads_as if name in known else "text" for name in texts}
@@ -136,6 +143,29 @@ def parse(raw: Table, table: str, file: TableFile, dataset: Dataset, source: str
         agreed = [typed.consent] if "consent" in kinds else []
         typed = typed.mutate(consent=reduce(and_, agreed, ~typed.opt_out)).drop("opt_out")
     return _order_lines(typed, file, dataset) if table == "transactions" else typed
+
+
+def _of_order(raw: Table, file: TableFile, known: Mapping[str, Meaning]) -> Table:
+    """The texts with what stands for a whole order in its rows: each sum of money in the first row
+    that has it, 0 in the others; another value where the row has none.
+    """
+    made = {}
+    order = _order_of(raw, file)
+    for name in file.of_order:
+        first = raw[name].argmin(raw.line).over(group_by=order)
+        if known[name].reads_as == "money":
+            here = raw.line == raw.line.min().over(group_by=[order, raw[name]])
+            zero = ibis.ifelse(first.isnull(), None, "0")
+            made[name] = ibis.ifelse(raw[name].notnull() & here, raw[name], zero)
+        else:
+            made[name] = ibis.coalesce(raw[name], first)
+    return raw.mutate(**made)
+
+
+def _order_of(rows: Table, file: TableFile) -> StringValue:
+    """What the rows of an order share, and no row that names none."""
+    alone = "\0" + rows.line.cast("string")
+    return ibis.coalesce(rows.order_id, alone) if "order_id" in file.columns else alone
 
 
 def _read(reads_as: str, text: StringValue, name: str, file: TableFile, dataset: Dataset) -> Value:
@@ -257,7 +287,7 @@ def _order_lines(typed: Table, file: TableFile, dataset: Dataset) -> Table:
     have, known = set(typed.columns), dict[str, Value]()
     money = _money(typed, dataset)
     pieces = {"quantity": typed.quantity} if "quantity" in have else {}
-    returned = _one_of(typed, file.returns.status)
+    returned = ibis.literal(file.returns.all) | _one_of(typed, file.returns.status)
     for value in (*pieces.values(), *(money[name] for name in money if name == "amount")):
         returned |= (value < 0).fill_null(False)
     if prefix := file.returns.prefix:
@@ -265,7 +295,7 @@ def _order_lines(typed: Table, file: TableFile, dataset: Dataset) -> Table:
         known["sale_id"] = typed.order_id.re_replace(f"^{re.escape(prefix)}", "")
     for name, value in (money | pieces).items():
         back = ibis.ifelse(returned & (value > 0), -value, value)
-        known[name] = value if name == "discount" else back
+        known[name] = value if name in TAKEN_OFF else back
     if "amount" in known:
         known["beyond"] = (known["amount"].abs() > MOST_MONEY).fill_null(False)
         known["amount"] = ibis.ifelse(known["beyond"], None, known["amount"])
@@ -276,7 +306,7 @@ def _order_lines(typed: Table, file: TableFile, dataset: Dataset) -> Table:
     if file.void_status:
         known["void"] = _one_of(typed, file.void_status)
     foreign = typed.currency.nullif(dataset.currency)
-    lines = typed.mutate(returned=returned, foreign=foreign, **known)
+    lines = _less(typed.mutate(returned=returned, foreign=foreign, **known), file)
     if file.order_key:
         named = {name: lines["day" if name == "date" else name] for name in file.order_key}
         filled = reduce(and_, (value.notnull() for value in named.values()))
@@ -285,10 +315,60 @@ def _order_lines(typed: Table, file: TableFile, dataset: Dataset) -> Table:
     return lines.drop([name for name in MADE_USE_OF if name in lines.columns])
 
 
+def _less(lines: Table, file: TableFile) -> Table:
+    """Order lines less what was paid back, and less the discount where it is not yet taken off.
+
+    What stands for the whole order is taken off its lines in proportion to their money, and ends
+    at nothing: what goes beyond the goods was for shipping or tax. Void rows stay as they are.
+    """
+    asked = {"refund": "refund" in file.columns, "discount": file.before_discount}
+    live = ~lines.void if file.void_status else ibis.literal(True)
+    off = {
+        name: ibis.ifelse(live, lines[name].abs().fill_null(0), 0)
+        for name in TAKEN_OFF
+        if asked[name]
+    }
+    if not off or "amount" not in lines.columns:
+        return lines
+    own = [value for name, value in off.items() if name not in file.of_order]
+    shared = [value for name, value in off.items() if name in file.of_order]
+    sign = ibis.ifelse(lines.returned, -1, 1)
+    lines = lines.mutate(
+        part=(lines.amount * sign - reduce(add, own, ibis.literal(0))).cast(MONEY),
+        off=reduce(add, shared, ibis.literal(0)).cast(MONEY),
+        sign=sign,
+        order=_order_of(lines, file),
+    )
+    if shared:
+        same = [lines.order, lines.returned]
+        lines = lines.mutate(
+            off=lines.off.sum().over(group_by=same),
+            of_all=lines.part.sum().over(group_by=same),
+            reached=lines.part.sum().over(group_by=same, order_by=lines.line, rows=(None, 0)),
+        )
+        taken = [_taken(lines, upto) for upto in (lines.reached, lines.reached - lines.part)]
+        lines = lines.mutate(part=lines.part - (taken[0] - taken[1]))
+        lines = lines.drop("of_all", "reached")
+    amount = (lines.part * lines.sign).cast(MONEY)
+    return lines.mutate(amount=amount).drop("part", "off", "sign", "order")
+
+
+def _taken(lines: Table, upto: Value) -> Value:
+    """What of an order's deduction is taken off its lines up to a sum of their money; the parts
+    of all lines together are the deduction, to the last digit.
+    """
+    share = upto.cast("float64") * lines.off.cast("float64") / lines.of_all.cast("float64")
+    return ibis.cases(
+        (lines.off >= lines.of_all, upto),
+        (upto >= lines.of_all, lines.off),
+        else_=share.round(SMALLEST).cast(MONEY),
+    )
+
+
 def _money(typed: Table, dataset: Dataset) -> dict[str, Value]:
-    """amount, cost and discount of a line in the dataset's currency, as far as they are known."""
+    """amount, cost, discount and refund of a line in the dataset's currency, where known."""
     have = set(typed.columns)
-    money = {name: typed[name] for name in ("amount", "cost", "discount") if name in have}
+    money = {name: typed[name] for name in ("amount", "cost", *TAKEN_OFF) if name in have}
     if "amount" not in have and {"unit_price", "quantity"} <= have:
         price, pieces = typed.unit_price.try_cast(PRICE), typed.quantity.try_cast(PIECES)
         money["amount"] = (price * pieces).try_cast(MONEY)

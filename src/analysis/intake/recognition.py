@@ -4,13 +4,12 @@ dates and numbers are written, and what marks returns, void rows and copies amon
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from analysis.intake.column_matching import (
-    SEVERAL,
     Choice,
     Entry,
     Look,
@@ -19,7 +18,8 @@ from analysis.intake.column_matching import (
     says,
     table_of,
 )
-from analysis.intake.value_formats import ASK, MOST, Verdict, date_format, decimal_mark, number
+from analysis.intake.sale_money import money_of_sales, paid_back
+from analysis.intake.value_formats import ASK, Verdict, date_format, decimal_mark
 from analysis.schema import RECORDS
 
 # What may name an order line, and the share of rows it must tell apart: two lines of an order may
@@ -27,11 +27,16 @@ from analysis.schema import RECORDS
 ORDER_KEYS = ((["order_id"], 1.0), (["order_id", "product"], 0.98))
 FEEDBACK = ("csat", "nps", "complaint", "ticket")
 STATUSES = ("kept", "returned", "won", "void")  # what a status may say
-CENTS = Decimal("0.02")  # that rounding may part an amount from price times quantity
+# Keys of a file that say something of its columns, and may come with an answer about them
+KEYS = ("of_order", "before_discount", "returns", "void_status")
 
 
 # What was answered: by the list of entries and the key that a question stood for, its keys
 Answers = Mapping[tuple[str, str], Mapping[str, Any]]
+
+
+# Whether orders of some statuses have their money paid back in their own rows
+PaidBack = Callable[[list[str]], bool]
 
 
 @dataclass(frozen=True)
@@ -70,16 +75,22 @@ def recognise(
     table, sure, alike = table_of(look)
     orders = table == "transactions"
     columns = answered(columns_of(table, look, frozenset() if orders else ids), "columns", said)
-    columns, notes = _money_once(columns, look) if orders else (columns, [])
+    columns, of_file, notes = money_of_sales(columns, look) if orders else (columns, [], [])
     columns = answered(columns, "columns", said)
+    of_file = [entry for entry in columns if entry.key in KEYS] + of_file
+    columns = [entry for entry in columns if entry not in of_file]
     if alike:
         notes.insert(0, f"taken as {table}; it could also be {', '.join(alike)}")
     notes += [f"{entry.key}: {entry.value}; {entry.doubt}" for entry in columns if entry.doubt]
     meanings = Recognition(table, sure, columns).meanings
     attributes = attributes_of(look, meanings) if table == "customers" else []
     dates, marks = _written(table, look, meanings)
+    marks += of_file
     if orders:
-        marks += _sale_marks(look, meanings)
+        whole = [name for entry in of_file if entry.key == "of_order" for name in entry.value]
+        returned = partial(paid_back, look, meanings, whole)
+        own = _sale_marks(look, meanings, returned)
+        marks += [mark for mark in own if mark.key not in {entry.key for entry in of_file}]
     if table == "feedback" and "kind" not in meanings:
         marks.append(_kind_of_feedback(look))
     dates = answered(dates, "date_format", said)
@@ -133,75 +144,13 @@ def _kind_of_feedback(look: Look) -> Entry:
     return Entry("constants", ASK, question="what are these?", choices=tuple(choices))
 
 
-# --- the money of a line
-
-
-def _money_once(columns: list[Entry], look: Look) -> tuple[list[Entry], list[str]]:
-    """The money of a line in one way only, its amount or price times quantity; and what had to be
-    settled.
-    """
-    have = {entry.key: entry for entry in columns}
-    amount, price, pieces = (have.get(name) for name in ("amount", "unit_price", "quantity"))
-    if not amount:
-        if price and not pieces:
-            doubt = "the price, since there is no quantity"
-            have["amount"] = have.pop("unit_price")._replace(key="amount", doubt=doubt)
-        return list(have.values()), []
-    product = ""
-    if price and pieces and not price.question and not pieces.question:
-        product = f"{price.value} x {pieces.value}"
-    a_lines = amount.question or (product and _multiplies(look, have))
-    how = "" if a_lines else _of_order(look, have)
-    if how and product:
-        del have["amount"]
-        note = f"amount: {amount.value} {how}; {product} is taken as the money of a line"
-        return list(have.values()), [note]
-    if how:
-        question = f"{amount.value} {how}: is it the money of the line, or of the whole order?"
-        have["amount"] = Entry("amount", ASK, question=question)
-    have.pop("unit_price", None)
-    return list(have.values()), []
-
-
-def _multiplies(look: Look, have: Mapping[str, Entry]) -> bool:
-    """Whether the amount is price times quantity."""
-    three = [look[have[name].value] for name in ("amount", "unit_price", "quantity")]
-    decimal = decimal_mark(column.seen for column in three).value
-    agree = []
-    for texts in zip(*(column.values for column in three), strict=True):
-        amount, price, pieces = (number(text, decimal) for text in texts)
-        if amount is not None and price is not None and pieces is not None:
-            agree.append(abs(amount - price * pieces) <= CENTS)
-    return bool(agree) and sum(agree) >= MOST * len(agree)
-
-
-def _of_order(look: Look, have: Mapping[str, Entry]) -> str:
-    """How an amount shows that it is the whole order's; nothing where it is a line's."""
-    order_id = have.get("order_id")
-    if order_id is None or order_id.question:
-        return ""
-    orders: dict[str, list[str]] = {}
-    amounts = look[have["amount"].value].values
-    for key, text in zip(look[order_id.value].values, amounts, strict=True):
-        orders.setdefault(key, []).append(text)
-    several = [texts for key, texts in orders.items() if key and len(texts) > 1]
-    if len(several) < SEVERAL:
-        return ""
-    enough = MOST * len(several)
-    if sum(bool(texts[0]) and not any(texts[1:]) for texts in several) >= enough:
-        return "stands only in the first row of an order"
-    alike = sum(len(set(texts)) == 1 for texts in several) >= enough
-    different = len({texts[0] for texts in several}) >= SEVERAL
-    return "is the same in all rows of an order" if alike and different else ""
-
-
 # --- what each line is
 
 
-def _sale_marks(look: Look, meanings: Mapping[str, str]) -> list[Entry]:
+def _sale_marks(look: Look, meanings: Mapping[str, str], paid_back: PaidBack) -> list[Entry]:
     """What tells returns, rows that never became a sale, and rows that are the same."""
     texts = {meaning: look[name].texts for meaning, name in meanings.items()}
-    returns, void = _by_status(texts) if "status" in texts else ([], [])
+    returns, void = _by_status(texts, paid_back) if "status" in texts else ([], [])
     returns += _cancellations(texts.get("order_id", []))
     if len(returns) > 1:
         status, prefix = returns
@@ -215,7 +164,9 @@ def _sale_marks(look: Look, meanings: Mapping[str, str]) -> list[Entry]:
     return [*returns, *void, *(_order_key(look, meanings) if "order_id" in meanings else [])]
 
 
-def _by_status(texts: Mapping[str, list[str]]) -> tuple[list[Entry], list[Entry]]:
+def _by_status(
+    texts: Mapping[str, list[str]], paid_back: PaidBack
+) -> tuple[list[Entry], list[Entry]]:
     """The words in status for returns, and for rows that never became a sale."""
     of = {
         text: next((word for word in STATUSES if says(text, word)), "kept")
@@ -224,6 +175,8 @@ def _by_status(texts: Mapping[str, list[str]]) -> tuple[list[Entry], list[Entry]
     if "won" in of.values():  # a deal is a sale when it is won, and only then
         of = {text: word if word == "won" else "void" for text, word in of.items()}
     returned, void = ([text for text in of if of[text] == word] for word in ("returned", "void"))
+    if paid_back(returned):
+        void, returned = [*void, *returned], []
     kept = ", ".join(text for text in of if of[text] in ("kept", "won"))[:200]
     return (
         [_of_returned(texts, returned)] if returned else [],

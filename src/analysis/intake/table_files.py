@@ -72,6 +72,8 @@ class Returns(Strict):
     """values of the status column"""
     prefix: str = ""
     """how the order id of a cancellation begins, before the id of its sale"""
+    all: bool = False
+    """every row is one, as in a file of refunds"""
 
 
 class TableFile(Strict):
@@ -119,6 +121,11 @@ class TableFile(Strict):
     """what marks a return besides an amount or quantity below zero"""
     void_status: list[str] = []
     """values of the status column whose rows never became a sale"""
+    of_order: list[str] = []
+    """our columns that are the whole order's: money counts once, another value holds for all rows
+    of the order in the file"""
+    before_discount: bool = False
+    """whether the amounts are those before the discount, which is then taken off"""
     order_key: list[str] = []
     """our columns that name one order line, as order_id and product"""
 
@@ -172,6 +179,12 @@ class TableFile(Strict):
             yield f"{', '.join(twice)} stands in columns and in constants; keep one"
         if unknown := [name for name in self.order_key if name not in self.meanings]:
             yield f"order_key: {', '.join(unknown)} is not among columns"
+        if unknown := [name for name in self.of_order if name not in self.columns]:
+            yield f"of_order: {', '.join(unknown)} is not among columns"
+        if self.of_order and ("order_id" not in self.columns or "order_id" in self.of_order):
+            yield "of_order needs a column for order_id, and other columns that are the order's"
+        if self.before_discount and "discount" not in self.columns:
+            yield "before_discount needs a column for discount"
         if (self.returns.status or self.void_status) and "status" not in self.meanings:
             yield "returns.status and void_status need a column for status"
         if self.returns.prefix and "order_id" not in self.meanings:

@@ -1,0 +1,187 @@
+"""The money of order lines: where it stands, what of it is the whole order's, and what is still to
+be taken off; decided where the data prove it.
+"""
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.intake.column_matching import SEVERAL, Choice, Entry, Look, says, values_of
+from analysis.intake.value_formats import ASK, MOST, decimal_mark, number
+
+CENTS = 0.02  # that rounding may part an amount from price times quantity
+# How a column shows that it is the order's
+FIRST, ALL = "stands only in the first row of an order", "is the same in all rows of an order"
+BLANK = re.compile(r"0*[.,]?0*")
+MONEY = ("amount", "discount", "refund", "cost", "profit")
+OF_LINES = ("order_id", "product", "category", "quantity", "unit_price")
+
+
+def money_of_sales(columns: list[Entry], look: Look) -> tuple[list[Entry], list[Entry], list[str]]:
+    """The money of a line in one way only, its amount or price times quantity; keys of the file
+    for what is the whole order's, or is still to be taken off; and what had to be settled.
+    """
+    have = {entry.key: entry for entry in columns}
+    notes, of_file, whole = list[str](), list[Entry](), list[str]()
+    amount, price, pieces = (have.get(name) for name in ("amount", "unit_price", "quantity"))
+    refunds = _are_refunds(have, look)
+    if refunds and not amount and "refund" in have:
+        amount = have["amount"] = have.pop("refund")._replace(key="amount")
+    if amount and not amount.question:
+        whole, notes = _amount_once(have, look)
+    elif price and not pieces:
+        doubt = "the price, since there is no quantity"
+        have["amount"] = have.pop("unit_price")._replace(key="amount", doubt=doubt)
+    if "amount" in have:
+        have.pop("unit_price", None)
+    if refunds:
+        notes.append("a file of refunds: each row takes back some of the order that it names")
+        of_file.append(Entry("returns", {"all": True}, "by the columns' names"))
+    for meaning, entry in have.items():
+        if meaning not in ("amount", *OF_LINES) and not entry.question:
+            level = _level(look, have, entry.value)
+            whole += [meaning] * bool(level == FIRST or (level and meaning in MONEY))
+    if whole:
+        of_file.append(Entry("of_order", whole, "once an order"))
+    settled = {meaning: entry.value for meaning, entry in have.items() if not entry.question}
+    if not settled.keys() & {"discount", "refund"}:
+        return list(have.values()), of_file, notes
+    orders = _by_order(look, settled, whole)
+    off = orders[orders["our discount"] > 0]
+    if net := _shown_by(off, off["our amount"] - off["our discount"]):
+        note = f"{settled['discount']} is not in the money of the lines yet, as {net} shows"
+        notes.append(f"discount: {note}: it is taken off")
+        of_file.append(Entry("before_discount", True, f"by {net}"))
+    elif "unit_price" in settled and len(off):
+        note = f"{settled['discount']} is taken to be in {settled['unit_price']} already"
+        notes.append(f"discount: {note}; if it is not, write before_discount: true")
+    back = orders[orders["our refund"] > 0]
+    if "amount" in settled and (gross := _shown_by(back, back["our amount"] + back["our refund"])):
+        notes.append(f"refund: {settled['refund']} is taken off already, as {gross} shows")
+        del have["refund"]
+    elif "refund" in settled:
+        notes.append(f"refund: {settled['refund']} is taken off the money of its sale")
+    return list(have.values()), of_file, notes
+
+
+def _are_refunds(have: Mapping[str, Entry], look: Look) -> bool:
+    """Whether a file holds refunds only: its money or its dates are called so and nothing else is
+    there, or each row has a number of its own that is.
+    """
+    priced = {"unit_price", "quantity"} <= have.keys()
+    if "refund" in have:
+        return "amount" not in have and not priced
+    names = [have[name].value for name in ("amount", "date") if name in have]
+    names += [c.name for c in look.values() if len(c.counts) == len(c.values) > 1]
+    return any(says(name, "refunds") for name in names if name)
+
+
+def _amount_once(have: dict[str, Entry], look: Look) -> tuple[list[str], list[str]]:
+    """Settles in `have` whether the amount is a line's or the whole order's; returns it as a column
+    of the order where it is one, and notes.
+    """
+    price, pieces = (have.get(name) for name in ("unit_price", "quantity"))
+    name, product = have["amount"].value, ""
+    if price and pieces and not price.question and not pieces.question:
+        product = f"{price.value} x {pieces.value}"
+    how = "" if product and _multiplies(look, have) else _level(look, have, name)
+    if not how:
+        return [], []
+    if product:
+        del have["amount"]
+        return [], [f"amount: {name} {how}; {product} is taken as the money of a line"]
+    if how == FIRST or says(name, "order_money"):
+        return ["amount"], [f"amount: {name} {how}: it is the order's, and counts once"]
+    question = f"{name} {how}: is it the money of the line, or of the whole order?"
+    order = {"amount": name, "of_order": ["amount"]}
+    choices = (Choice("of the whole order", order), Choice("of the line", {"amount": name}))
+    have["amount"] = Entry("amount", ASK, question=question, choices=choices)
+    return [], []
+
+
+def _multiplies(look: Look, have: Mapping[str, Entry]) -> bool:
+    """Whether the amount is price times quantity."""
+    three = [look[have[name].value] for name in ("amount", "unit_price", "quantity")]
+    decimal = decimal_mark(column.seen for column in three).value
+    agree = []
+    for texts in zip(*values_of({c.name: c for c in three}).values(), strict=True):
+        amount, price, pieces = (number(text, decimal) for text in texts)
+        if amount is not None and price is not None and pieces is not None:
+            agree.append(abs(amount - price * pieces) <= CENTS)
+    return bool(agree) and sum(agree) >= MOST * len(agree)
+
+
+def _level(look: Look, have: Mapping[str, Entry], name: str) -> str:
+    """How a column shows that it is the whole order's; nothing where it is a line's."""
+    order_id = have.get("order_id")
+    if order_id is None or order_id.question:
+        return ""
+    cells, orders = values_of(look), dict[str, list[str]]()
+    for key, text in zip(cells[order_id.value], cells[name], strict=True):
+        orders.setdefault(key, []).append("" if BLANK.fullmatch(text) else text)
+    several = [texts for key, texts in orders.items() if key and len(texts) > 1 and any(texts)]
+    if len(several) < SEVERAL:
+        return ""
+    enough = MOST * len(several)
+    if sum(bool(texts[0]) and not any(texts[1:]) for texts in several) >= enough:
+        return FIRST
+    alike = sum(len(set(texts)) == 1 for texts in several) >= enough
+    different = len({texts[0] for texts in several}) >= SEVERAL
+    return ALL if alike and different else ""
+
+
+def paid_back(
+    look: Look, meanings: Mapping[str, str], whole: Sequence[str], statuses: Sequence[str]
+) -> bool:
+    """Whether orders of some statuses have their whole money paid back in their own rows."""
+    if "refund" not in meanings:
+        return False
+    orders = _by_order(look, meanings, whole)
+    status = pd.Series(values_of(look)[meanings["status"]], orders.attrs["order"])
+    orders = orders[status.groupby(level=0).first().isin(statuses)]
+    owed = (orders["our amount"] - orders["our discount"]).clip(lower=CENTS) - CENTS
+    return len(orders) > 0 and (orders["our refund"] > owed).mean() >= MOST
+
+
+def _by_order(look: Look, meanings: Mapping[str, str], whole: Sequence[str]) -> pd.DataFrame:
+    """Orders (rows, where they have no id) with what is ours, their amount, discount and refund,
+    and what every column of numbers says once and (*) added up.
+    """
+    cells = values_of(look)
+    texts = [name for name, column in look.items() if column.reads_as("money")]
+    ours = [name for meaning, name in meanings.items() if meaning in MONEY or name in texts]
+    decimal = decimal_mark([(text, "") for text in cells[name]] for name in ours).value
+    found = {text: number(text, decimal) for name in texts for text in set(cells[name])}
+    floats = {text: np.nan if n is None else float(n) for text, n in found.items()}
+    rows = pd.DataFrame({name: map(floats.get, cells[name]) for name in texts})
+    ids = cells.get(meanings.get("order_id", ""), [""] * len(next(iter(cells.values()))))
+    order = [key or str(n) for n, key in enumerate(ids)]
+    price, pieces = meanings.get("unit_price"), meanings.get("quantity")
+    if "amount" not in meanings and price in rows and pieces in rows:
+        rows["amount"] = rows[price] * rows[pieces]
+    once, added = rows.groupby(order).first(), rows.groupby(order).sum()
+    orders = once.join(added.add_suffix("*"))
+    for meaning in ("amount", "discount", "refund"):
+        name = meanings.get(meaning, meaning)
+        told = once if meaning in whole else added
+        orders[f"our {meaning}"] = told[name].fillna(0).abs() if name in rows else 0.0
+    orders.attrs["order"] = order
+    return orders
+
+
+def _shown_by(orders: pd.DataFrame, wanted: pd.Series) -> str:
+    """The column that says what is wanted in nearly all of some orders, maybe with shipping and
+    taxes; nothing where none does.
+    """
+    columns = [name for name in orders if not name.startswith("our ")]
+    more = [name for name in columns if says(name, "extras")][:3]
+    sets = [some for n in range(len(more) + 1) for some in itertools.combinations(more, n)]
+    for name in columns if len(orders) > 1 else []:
+        for some in sets:
+            off = (orders[name] - orders[list(some)].sum(axis=1) - wanted).abs()
+            if (off <= CENTS).mean() >= MOST:
+                return name.removesuffix("*")
+    return ""

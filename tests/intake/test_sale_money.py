@@ -1,0 +1,175 @@
+"""What of a sale's money is the line's, the order's, taken off or paid back."""
+
+import csv
+import datetime as dt
+import random
+from decimal import Decimal
+
+import pytest
+
+from analysis.intake import cleaning, dataset, init, store
+
+
+@pytest.fixture
+def described(tmp_path):
+    """Runs init on rows by file name, the first of each its header; returns the dataset file, and
+    what was said. `answers` begin the answers to choose.
+    """
+
+    def run(answers=(), **files):
+        paths = []
+        for name, rows in files.items():
+            path = tmp_path / f"{name}.csv"
+            with path.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows(rows)
+            paths.append(path)
+        left = list(answers)
+
+        def ask(question, words):
+            begin = left.pop(0)
+            return next(n for n, one in enumerate(words) if one.startswith(begin))
+
+        (tmp_path / "shop.yml").unlink(missing_ok=True)
+        file, said = init.init(paths, "shop", tmp_path, ask if answers else None)
+        assert not left
+        return file, "\n".join(said)
+
+    return run
+
+
+def kept(file):
+    """The kept order lines."""
+    found = dataset.load(file)
+    lines = store.typed(store.gather(found, file.parent / "read"), "transactions")
+    judged = cleaning.judge(lines, dt.date(2030, 1, 1))
+    return judged.filter(judged.outcome == "kept").to_pandas()
+
+
+SHOPIFY = ["Name", "Email", "Financial Status", "Currency", "Subtotal", "Shipping", "Total"]
+SHOPIFY += ["Discount Amount", "Refunded Amount", "Created at", "Lineitem quantity"]
+SHOPIFY += ["Lineitem name", "Lineitem price", "Source"]
+
+
+def shopify(orders=120, seed=1):
+    """An export with a row per item, whose first has what is the order's; its orders, and the net
+    money of those that came to something.
+    """
+    draw, rows, net = random.Random(seed), [SHOPIFY], {}
+    statuses = ["paid"] * 16 + ["partially_refunded", "refunded", "voided", "pending"]
+    for number in range(orders):
+        order, status = f"#{1000 + number}", statuses[number % len(statuses)]
+        lines = [
+            (draw.randint(1, 4), draw.randint(1, 9), Decimal(draw.randint(100, 5000)) / 100)
+            for _ in range(draw.randint(1, 4))
+        ]
+        goods = sum((pieces * price for pieces, _, price in lines), Decimal(0))
+        off = (goods / 10).quantize(Decimal("0.01")) if number % 3 == 0 else Decimal(0)
+        shipping = Decimal("4.90") * (number % 2)
+        total = goods - off + shipping
+        back = {"refunded": total, "partially_refunded": (total / 4).quantize(Decimal("0.01"))}
+        paid_back = back.get(status, Decimal(0))
+        first = [status, "EUR", goods - off, shipping, total, off, paid_back]
+        for n, (pieces, tea, price) in enumerate(lines):
+            own = [f"2024-{number % 12 + 1:02}-05 10:00:00 +0100", pieces, f"tea {tea}", price]
+            of_order = first if n == 0 else [""] * len(first)
+            rows.append([order, f"c{number % 30}@x.example", *of_order, *own, "web" * (n == 0)])
+        if status not in ("refunded", "voided"):
+            net[order] = goods - off - paid_back
+    return rows, net
+
+
+def test_a_shopify_export_comes_to_goods_less_discounts_less_refunds(described):
+    rows, net = shopify()
+    file, said = described(orders=rows)
+    assert "question" not in said and "as Subtotal shows" in said
+    lines = kept(file)
+    assert lines.groupby("order_id").amount.sum().to_dict() == net
+    assert (lines.amount >= 0).all() and set(lines.channel) == {"web"}
+    for column in ("Subtotal", "Total", "Shipping"):  # which of the totals are there is no matter
+        place = SHOPIFY.index(column)
+        file, said = described(orders=[row[:place] + row[place + 1 :] for row in rows])
+        assert kept(file).amount.sum() == sum(net.values()), column
+
+
+def test_a_discount_that_nothing_shows_is_left_and_said(described):
+    names = ["order id", "customer id", "order date", "product", "quantity", "unit price"]
+    rows = [
+        [n // 2, n % 9, "2024-01-31", f"tea {n}", 2, f"{n + 5}.00", f"{n % 2 * 3}.00"]
+        for n in range(40)
+    ]
+    file, said = described(orders=[[*names, "discount"], *rows])
+    assert "discount is taken to be in unit price already; if it is not" in said
+    assert kept(file).amount.sum() == sum(2 * (n + 5) for n in range(40))
+    net = [2 * (n + 5) - n % 2 * 3 for n in range(40)]  # each line's
+    with_net = [[*row, f"{paid}.00"] for row, paid in zip(rows, net, strict=True)]
+    file, said = described(orders=[[*names, "discount", "to pay"], *with_net])
+    assert "as to pay shows" in said
+    assert kept(file).sort_values("line").amount.tolist() == net
+
+
+def test_refunds_in_the_sales_row_are_taken_off_unless_they_are_already(described):
+    names = ["order id", "customer id", "order date", "net amount", "refunded amount"]
+    money = [(Decimal(900 + 10 * n) / 100, Decimal(n % 4)) for n in range(40)]
+    rows = [[n, n % 9, "2024-01-31", a, r] for n, (a, r) in enumerate(money)]
+    file, said = described(orders=[names, *rows])
+    assert "is taken off the money" in said
+    assert kept(file).amount.sum() == sum(a - r for a, r in money)
+    gross = [[*row, row[3] + row[4]] for row in rows]
+    file, said = described(orders=[[*names, "charged"], *gross])
+    assert "is taken off already, as charged shows" in said
+    assert kept(file).amount.sum() == sum(a for a, _ in money)
+
+
+def whole_orders(name):
+    header = ["order id", "customer id", "order date", "product", name]
+    rows = [
+        [n // 3, f"00{n // 3 % 7}", "2024-01-31", f"tea {n}", f"{n // 3}.50"] for n in range(30)
+    ]
+    return [header, *rows], Decimal("50.00"), Decimal("150.00")
+
+
+def test_an_orders_total_that_repeats_in_its_lines_counts_once(described):
+    for name in ("order total", "total", "订单金额", "Order Value"):
+        rows, once, _ = whole_orders(name)
+        file, said = described(orders=rows)
+        assert "is the same in all rows of an order: it is the order's, and counts once" in said
+        lines = kept(file)
+        assert (len(lines), lines.amount.sum()) == (30, once)
+        assert (lines.amount > 0).sum() == 10
+
+
+def test_money_that_repeats_in_an_order_and_is_not_called_its_total_is_asked_for(described):
+    rows, once, each = whole_orders("amount")
+    for answer, money in (("of the whole order", once), ("of the line", each)):
+        file, _ = described([answer], orders=rows)
+        assert kept(file).amount.sum() == money
+    file, said = described(orders=rows)
+    assert "is it the money of the line, or of the whole order?" in said
+    assert "write amount, and of_order: [amount] for: of the whole order" in said
+
+
+def test_an_order_that_two_exports_share_counts_once(described):
+    rows, once, _ = whole_orders("order total")
+    header, *lines = rows
+    file, _ = described(first=[header, *lines[:21]], second=[header, *lines[12:]])
+    assert kept(file).amount.sum() == once
+
+
+def test_a_file_of_refunds_takes_back_from_the_orders_it_names(described):
+    orders = [["Order ID", "Order Date", "Customer ID", "Order Total"]]
+    orders += [[n, "2024-01-31", f"C{n % 7}", f"{n + 10}.00"] for n in range(30)]
+    back = [[f"R{n}", "2024-02-05", n, f"C{n % 7}", f"{n + 1}.50", "late"] for n in range(0, 30, 5)]
+    for names in (
+        ["Refund ID", "Refund Date", "Order ID", "Customer ID", "Refund Amount", "Reason"],
+        ["refund_id", "date", "order_id", "customer_id", "amount", "reason"],
+        ["退款编号", "退款时间", "订单编号", "客户编号", "退款金额", "原因"],
+        ["Return no", "created at", "order no", "customer no", "total", "why"],
+    ):
+        file, said = described(orders=orders, refunds=[names, *back])
+        assert "a file of refunds" in said
+        lines = kept(file)
+        assert lines.amount.sum() == sum(n + 10 for n in range(30)) - sum(
+            Decimal(row[4]) for row in back
+        )
+        returns = lines[lines.returned]
+        assert len(returns) == 6 and lines[~lines.returned].order_id.nunique() == 30
