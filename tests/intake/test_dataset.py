@@ -176,6 +176,7 @@ tables:
       constants: {channel: shop}
       date_format: {date: "%d/%m/%Y %H:%M"}
       decimal: ","
+      fill_down: [customer_id]
       returns: {status: [back], prefix: C, all: false}
       void_status: [void]
       order_key: [order_id, channel]
@@ -353,6 +354,7 @@ attributes: {sort: s} => tables.transactions: attributes belong to the table cus
 static: [region] => tables.transactions.static: region is not among columns or attributes
 order_key: [order_id] => tables.transactions.order_key: order_id is not among columns
 order_key: order_id => order_key: Input should be a valid list (found 'order_id')
+fill_down: [status] => fill_down: status is not among columns
 returns: {status: [back]} => returns.status and void_status need a column for status
 void_status: [void] => returns.status and void_status need a column for status
 returns: {prefix: C} => tables.transactions: returns.prefix needs a column for order_id

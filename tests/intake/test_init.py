@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from analysis.errors import InputError
 from analysis.intake import (
+    cleaning,
     column_matching,
     dataset,
     dataset_text,
@@ -126,9 +127,13 @@ def questions(text):
     return found
 
 
+def parsed_log(file, name="transactions"):
+    return store.typed(store.gather(dataset.load(file), file.parent), name)
+
+
 def read(file, name="transactions"):
     """The rows of a table as the program reads them with a dataset file."""
-    return store.typed(store.gather(dataset.load(file), file.parent), name).to_pandas()
+    return parsed_log(file, name).to_pandas()
 
 
 # --- files as companies have them
@@ -653,6 +658,54 @@ def test_a_new_sheet_is_read_and_one_that_lacks_a_column_is_no_silent_loss(tmp_p
     book(tmp_path / "o.xlsx", **wrong)
     with pytest.raises(InputError, match=r"o\.xlsx:Mar has no column amount"):
         read(file)
+
+
+GROUPS = {"A Ltd": (3, 4), "B Ltd": (5,), "Total Café 3": (6, 7, 8), "D Ltd": (9, 1)}
+
+
+def grouped(sums=True, headings=False):
+    """A report by customer: the name once, the orders below, and the sum."""
+    rows, number = [["customer", "invoice date", "invoice no", "amount"]], 0
+    for name, amounts in GROUPS.items():
+        rows += [[name, "", "", ""]] if headings else []
+        for place, amount in enumerate(amounts):
+            number += 1
+            head = "" if headings or place else name
+            rows.append([head, f"2024-01-{30 - number:02}", f"I{number}", amount])
+        rows += [[f"Total {name}", "", "", sum(amounts)]] if sums else []
+    return table(*rows)
+
+
+MANY = {f"S{n}": GROUPS["A Ltd"] for n in range(9)}
+
+
+@pytest.mark.parametrize(("sums", "headings"), [(True, False), (False, True), (True, True)])
+def test_a_customer_named_once_holds_for_the_rows_below(start, monkeypatch, sums, headings):
+    groups = GROUPS | MANY
+    if headings:  # one that is called so would be taken for a sum
+        groups["Café 3"] = groups.pop("Total Café 3")
+    monkeypatch.setattr("tests.intake.test_init.GROUPS", groups)
+    file, text, content, said = start(orders__csv=grouped(sums, headings))
+    assert not questions(text)
+    assert content["tables"]["transactions"]["fill_down"] == ["customer_id"]
+    assert any("each of 13 groups" in line for line in said)
+    log = cleaning.judge(parsed_log(file), dt.date(2024, 2, 1)).to_pandas()
+    kept = log[log.outcome == "kept"]
+    amounts = kept.groupby("customer_id").amount.sum().astype(int).to_dict()
+    assert amounts == {name: sum(some) for name, some in GROUPS.items()}
+    assert set(log.reason) - {""} == ({"total_row"} if sums else set()) | (
+        {"group_heading"} if headings else set()
+    )
+
+
+def test_a_customer_named_once_without_a_proof_is_asked_for_and_guests_are_not(start, monkeypatch):
+    monkeypatch.setattr("tests.intake.test_init.GROUPS", GROUPS | MANY)
+    file, text, _, _ = start(orders__csv=grouped(sums=False))
+    assert "customer stands in the first row of each of 13 groups" in questions(text)["fill_down"]
+    file.unlink()
+    guests = [[["K1", "", "K2", ""][n % 4], f"2024-01-{n + 1:02}", f"I{n}", n] for n in range(20)]
+    _, text, _, _ = start(orders__csv=table(["customer", "date", "invoice no", "amount"], *guests))
+    assert not questions(text)
 
 
 def test_files_of_one_form_become_one_description_and_decide_together(start):

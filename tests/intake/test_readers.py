@@ -2,6 +2,7 @@ import gzip
 import itertools
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from analysis import files
@@ -161,3 +162,16 @@ def test_no_source_alters_what_it_reads(read_all):
     assert {p.name for p in next(iter(seen)).parent.iterdir()} == {p.name for p in seen} | {
         "company.yml"
     }
+
+
+def test_what_stands_above_is_filled_down_alike_in_batches_of_any_size():
+    ids = ["A", None, "Total A", None, None, "B", None, None]
+    days = ["1", "2", None, None, "3", "4", None, "5"]
+    texts = {"customer_id": pa.array(ids), "date": pa.array(days)}
+    for size in (1, 2, 3, 8):
+        above, found = {}, []
+        for begin in range(0, 8, size):
+            part = {name: column[begin : begin + size] for name, column in texts.items()}
+            found += readers._filled_down(part, ["customer_id"], above)["customer_id"].to_pylist()
+        # Below a sum nobody is named until the next name.
+        assert found == ["A", "A", "Total A", None, None, "B", "B", "B"]

@@ -25,7 +25,7 @@ EARLIEST, LATEST = dt.date(1970, 1, 2), dt.date(2100, 1, 1)  # a date outside is
 STRAY_DAYS, STRAY_SHARE = 180, 0.01
 FEWEST_OF_A_TOTAL = 5  # rows; of fewer the last may be the sum of the others by chance
 # Rows that were never meant to count
-NO_LOSS = ("void_status", "total_row", "after_as_of")
+NO_LOSS = ("void_status", "total_row", "group_heading", "after_as_of")
 MOST_LOST = 0.05  # of rows, or of money, that are set apart before a run asks whether that is right
 
 
@@ -63,6 +63,7 @@ NOTHING = _.returned & (_.amount.isnull() | ~_.is_return)
 RULES = (
     Rule("wrong_field_count", N_("too few or too many fields"), "", "fields", _.fields.notnull()),
     Rule("total_row", N_("sums up other rows"), "", "total", _.total),
+    Rule("group_heading", N_("names the rows below it"), "", "heading", _.heading),
     Rule("no_customer", N_("no customer id"), "customer_id", "customer_id"),
     Rule("no_campaign", N_("no campaign"), "campaign_id", "campaign_id"),
     Rule("no_product", N_("no product"), "product", "product", only="products"),

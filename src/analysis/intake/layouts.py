@@ -1,14 +1,19 @@
-"""Layouts whose rows are no orders: a column for each month, and contracts."""
+"""Layouts beyond a table of orders: columns of months and contracts are told, groups are read."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 from babel.dates import get_month_names
 
-from analysis.intake.column_matching import Column, Look, says
-from analysis.intake.value_formats import MOST, days_in
+from analysis.intake import parsing
+from analysis.intake.column_matching import SEVERAL, Choice, Column, Entry, Look, says
+from analysis.intake.value_formats import ASK, MOST, days_in
 
 FEWEST_MONTHS = 3
+# What may stand once for a group of rows, and what each of them has
+GROUPED, MONEY_NAMES = ("customer_id", "order_id", "date"), ("amount", "unit_price")
+TOTALS = re.compile(parsing.TOTALS)
+SUMS = re.compile(f"{parsing.TOTALS}|{parsing.SUMS.removeprefix('(?i)')}")
 YEAR, MONTH = r"(19|20)\d\d", r"(0?[1-9]|1[0-2])"
 PERIODS = re.compile(
     rf"{YEAR}[-/. ]?{MONTH}|{MONTH}[-/. ]{YEAR}|({YEAR}年)?{MONTH}月|{YEAR}年?"
@@ -76,3 +81,59 @@ def _contracts(look: Look) -> str:
 
 def _may_be_dates(column: Column) -> bool:
     return not column.counts or column.reads_as("day")
+
+
+# --- groups
+
+
+def fill_down(look: Look, meanings: Mapping[str, str]) -> list[Entry]:
+    """The columns that stand only in the first row of a group; asked where neither a sum below nor
+    a heading above each group proves it.
+    """
+    money = next((meanings[name] for name in MONEY_NAMES if name in meanings), "")
+    if not money:
+        return []
+    cells = {name: look[meanings[name]].texts for name in GROUPED if name in meanings}
+    dates = cells.get("date", [""] * len(look[money].texts))
+    sums = [
+        any(map((TOTALS if date else SUMS).search, row))
+        for date, *row in zip(dates, *cells.values(), strict=True)
+    ]
+    pairs = enumerate(zip(look[money].texts, sums, strict=True))
+    lines = [n for n, (text, is_sum) in pairs if text and not is_sum]
+    empty = {name: {n for n in lines if not texts[n]} for name, texts in cells.items()}
+    filled = [name for name, some in empty.items() if len(some) >= SEVERAL]
+    if "customer_id" not in filled:
+        return []
+    leader = "order_id" if "order_id" in filled else "customer_id"
+    texts = cells[leader]
+    heads = [n for n, text in enumerate(texts) if text and not sums[n]]
+    alone = len({texts[n] for n in heads}) >= MOST * len(heads)
+    guests = any(empty[name] - empty[leader] for name in filled)
+    if not heads or not alone or guests or min(empty[leader]) < heads[0]:
+        return []
+    count = len(empty[leader])
+    named = sum(texts[head] in " ".join(row) for head, row in _groups(cells, heads, sums))
+    above = len(set(heads) - set(lines))
+    said = f"stands in the first row of each of {len(heads):,} groups"
+    columns = " and ".join(meanings[name] for name in filled)
+    if max(named, above) > len(heads) / 2:
+        doubt = f"{columns} {said}, and holds for the {count:,} rows below"
+        return [Entry("fill_down", filled, doubt=doubt)]
+    choices = (
+        Choice("yes, they belong to the group above", {"fill_down": filled}),
+        Choice("no, they are nobody's", {}),
+    )
+    question = f"{columns} {said}: does it hold for the {count:,} rows where it is empty?"
+    return [Entry("fill_down", ASK, question=question, choices=choices)]
+
+
+def _groups(
+    cells: Mapping[str, list[str]], heads: list[int], sums: list[bool]
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """The rows that sum up others, each with the head of the group above it."""
+    head, first = 0, set(heads)
+    for n, row in enumerate(zip(*cells.values(), strict=True)):
+        head = n if n in first else head
+        if sums[n]:
+            yield head, row

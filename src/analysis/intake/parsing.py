@@ -76,6 +76,11 @@ TOTALS = (
     r"(?i)^\s*((grand|sub|report)[- ]?totals?|total (for|of) .*|gesamtsumme|zwischensumme"
     r"|总计|合计|小计)\s*:?\s*$"
 )
+# The same with a name, and as spreadsheets write them: sums where the row has no date
+SUMS = (
+    r"(?i)^\s*((total|summe|somme|gesamt|ergebnis)([ :].*)?|(总计|合计|小计|汇总).*"
+    r"|.*[ _](total|summe|gesamt|ergebnis)\s*:?|.*(总计|合计|小计|汇总)\s*[:：]?)\s*$"
+)
 CROWD = 5  # times the rows of the next customer, with the share below of all rows: no single one
 CROWD_SHARE, CROWD_LEAST = 0.03, 10
 YES = ("true", "yes", "y", "1", "t", "x", "是", "有", "已")
@@ -121,7 +126,12 @@ def parse(raw: Table, table: str, file: TableFile, dataset: Dataset, source: str
     written = {f"text_{name}": text for name, text in texts.items() if kinds[name] != "text"}
     if table == "transactions":
         cells = [texts[name] for name in TOTAL_CELLS if name in texts]
-        read["total"] = reduce(or_, (cell.re_search(TOTALS).fill_null(False) for cell in cells))
+        undated = texts["date"].isnull()
+        sums = (c.re_search(TOTALS) | (undated & c.re_search(SUMS)) for c in cells)
+        read["total"] = reduce(or_, (one.fill_null(False) for one in sums))
+        others = [t.isnull() for name, t in texts.items() if name not in file.fill_down]
+        if file.fill_down and file.columns.keys() - file.fill_down:
+            read["heading"] = reduce(and_, [*others, raw.fields.isnull()])
     if "customer_id" in ids:
         named = ibis.ifelse(ids["customer_id"].isnull(), texts["customer_id"], None)
         read["found_customer_id"] = named

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 
 from analysis.errors import InputError, did_you_mean
 from analysis.files import home
-from analysis.intake import workbooks
+from analysis.intake import parsing, workbooks
 from analysis.intake.dataset import Dataset
 from analysis.intake.formats import FORMATS
 from analysis.intake.rows import Piece, Rows, normal
@@ -159,6 +160,8 @@ def stream(piece: Piece, table: str, dataset_file: Path) -> pa.RecordBatchReader
     origin = [(name, pa.int64()) for name in ("line", "fields")]
     schema = pa.schema([*origin, *((ours, pa.string()) for ours in columns)])
 
+    above: dict[str, str] = {}  # what stands above, of the columns filled down
+
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in rows.batches(places):
             line, fields, *texts = batch.columns
@@ -166,11 +169,43 @@ def stream(piece: Piece, table: str, dataset_file: Path) -> pa.RecordBatchReader
                 column: _trimmed(text, column in read)
                 for column, text in zip(wanted, texts, strict=True)
             }
-            ours = [trimmed[column] for column in theirs.values()]
+            texts = {our: trimmed[column] for our, column in theirs.items()}
+            ours = _filled_down(texts, piece.file.fill_down, above).values()
             yield pa.RecordBatch.from_arrays([line, fields, *ours], schema=schema)
 
     marked = schema.with_metadata({"encoding": rows.encoding})
     return pa.RecordBatchReader.from_batches(marked, batches())
+
+
+def _filled_down(
+    texts: dict[str, pa.Array], columns: Sequence[str], above: dict[str, str]
+) -> dict[str, pa.Array]:
+    """Some columns with what stands above in empty cells; `above` is what stood before, and will
+    be. Rows that sum up others are left as they are, and nothing is filled from their words.
+    """
+    if not columns:
+        return texts
+    date = texts.get("date")
+    undated = pc.is_null(date) if date is not None else True
+    sums = {
+        name: pc.or_(
+            pc.match_substring_regex(text, parsing.TOTALS),
+            pc.and_(undated, pc.match_substring_regex(text, parsing.SUMS)),
+        )
+        for name, text in texts.items()
+        if name in parsing.TOTAL_CELLS
+    }
+    none = pa.array([False] * len(next(iter(texts.values()))))
+    is_sum = reduce(pc.or_, (one.fill_null(False) for one in sums.values()), none)
+    filled = dict(texts)
+    for name in columns:
+        own = pc.if_else(sums.get(name, none).fill_null(False), "", texts[name])
+        first = pa.array([above.get(name)], pa.string())
+        down = pc.fill_null_forward(pa.concat_arrays([first, own]))
+        above[name] = down[-1].as_py()
+        down = pc.if_else(pc.equal(down[1:], ""), pa.scalar(None, pa.string()), down[1:])
+        filled[name] = pc.if_else(is_sum, texts[name], down)
+    return filled
 
 
 def _trimmed(texts: pa.Array, read: bool) -> pa.Array:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from analysis.intake import layouts
 from analysis.intake.column_matching import (
     Choice,
     Entry,
@@ -87,6 +88,7 @@ def recognise(
     dates, marks = _written(table, look, meanings)
     marks += of_file
     if orders:
+        marks += layouts.fill_down(look, meanings)
         whole = [name for entry in of_file if entry.key == "of_order" for name in entry.value]
         returned = partial(paid_back, look, meanings, whole)
         own = _sale_marks(look, meanings, returned)
@@ -95,6 +97,7 @@ def recognise(
         marks.append(_kind_of_feedback(look))
     dates = answered(dates, "date_format", said)
     marks = answered(marks, "marks", said)
+    notes += [entry.doubt for entry in marks if entry.doubt]
     used = {*meanings.values(), *(entry.value for entry in attributes)}
     unused = [name for name in look if name not in used]
     return Recognition(table, sure, columns, attributes, dates, marks, unused, notes)

@@ -117,6 +117,9 @@ class TableFile(Strict):
     """as in strftime, or iso, excel (serial number), epoch_s, epoch_ms; one, or one by column"""
     decimal: Literal[".", ","] = "."
     """decimal mark of the numbers"""
+    fill_down: list[str] = []
+    """our columns, as customer_id, that stand only in the first row of a group, as in merged cells:
+    an empty cell holds what stands above"""
     returns: Returns = Returns()
     """what marks a return besides an amount or quantity below zero"""
     void_status: list[str] = []
@@ -185,6 +188,8 @@ class TableFile(Strict):
             yield "of_order needs a column for order_id, and other columns that are the order's"
         if self.before_discount and "discount" not in self.columns:
             yield "before_discount needs a column for discount"
+        if unknown := [name for name in self.fill_down if name not in self.columns]:
+            yield f"fill_down: {', '.join(unknown)} is not among columns"
         if (self.returns.status or self.void_status) and "status" not in self.meanings:
             yield "returns.status and void_status need a column for status"
         if self.returns.prefix and "order_id" not in self.meanings:
