@@ -1,6 +1,7 @@
 import datetime as dt
 import sqlite3
 from contextlib import closing
+from decimal import Decimal
 
 import duckdb
 import pyarrow as pa
@@ -43,6 +44,23 @@ def test_parquet_columns_are_texts(read_all):
         "2024-01-05 00:00:00",
     ]
     assert of(found, "line") == [1, 2, 3, 4] and of(found, "amount") == ["5"] * 4
+
+
+def test_numbers_have_the_decimal_mark_that_is_declared_for_the_texts(read_all):
+    columns = {
+        "id": pa.array([1234567890123456.0, 7.0, 0.5]),
+        "day": [DAY] * 3,
+        "eur": pa.array([Decimal("1234.50"), Decimal("-0.25"), None], pa.decimal128(12, 2)),
+    }
+    made = {"o.parquet": parquet(**columns)}
+    (found,) = read_all({"path": "o.parquet", "decimal": ","}, make=made).values()
+    assert of(found, "customer_id") == ["1,234567890123456e+15", "7", "0,5"]
+    assert of(found, "amount") == ["1234,50", "-0,25", None]
+    rows = "CREATE TABLE orders AS SELECT 7 id, '2024-01-05' day, 1234.5 eur UNION ALL"
+    described = {"path": "o.sqlite", "table": "orders", "decimal": ","}
+    made = {"o.sqlite": sqlite(f"{rows} SELECT 8, '2024-01-05', '1.234,50'")}
+    (found,) = read_all(described, make=made).values()
+    assert of(found, "amount") == ["1234,5", "1.234,50"]
 
 
 def test_parquet_keeps_text_ids_decimals_and_moments_with_their_zone(read_all):

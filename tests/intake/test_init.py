@@ -613,6 +613,15 @@ def test_sheets_alike_or_unknown_are_asked_for(tmp_path):
     assert "one, two" in questions(text)["sheet"]
 
 
+def test_numbers_beside_texts_with_a_decimal_comma_raise_no_question(tmp_path):
+    rows = [[f"K{n % 3}", dt.date(2024, 1, n), 12.25] for n in range(1, 9)]
+    texts = [["K1", dt.date(2024, 1, 9), "1.234,50"], ["K2", dt.date(2024, 1, 9), "3,5"]]
+    head = ["customer id", "date", "amount"]
+    file, text, _, _ = look([book(tmp_path / "o.xlsx", Sheet=[head, *rows, *texts])], tmp_path)
+    assert not questions(text)
+    assert read(file).amount.sum() == 8 * Decimal("12.25") + Decimal("1238.00")
+
+
 def sheets_of(*months):
     head = ["customer id", "date", "order no", "amount"]
     return {

@@ -7,6 +7,7 @@ import pytest
 
 from analysis.errors import InputError
 from analysis.intake import workbooks
+from analysis.intake.rows import as_typed
 from tests.intake.reading import HEADER, ROW, of
 
 
@@ -68,6 +69,33 @@ def test_a_number_in_a_sheet_is_one_whatever_decimal_mark_the_texts_have(
     amounts = judged.amount.to_pyarrow().to_pylist()
     assert amounts == [Decimal("123.456"), Decimal(5), Decimal("1234.50")]
     assert judged.moment.to_pyarrow().to_pylist()[1] == dt.datetime(2024, 1, 5, 10, 30)
+
+
+def test_numbers_beyond_the_digits_of_a_spreadsheet_are_told_and_refused_as_ids(
+    company, judge_all, tmp_path
+):
+    rows = [[f"{n}", DAY, 1234567890123450.0 + n] for n in (0, 10, 20)]
+    workbook({"Sheet": [NAMES, *rows]})(tmp_path / "o.xlsx")
+    files = {"o.xlsx": (tmp_path / "o.xlsx").read_bytes()}
+    table = {"path": "o.xlsx", "columns": {"customer_id": "eur", "date": "day"}}
+    with pytest.raises(InputError, match=r"3 of 3 order lines .* export them as text"):
+        judge_all(company(files, {"transactions": table}))
+    table["columns"] = {"customer_id": "id", "date": "day", "amount": "eur"}
+    rows[0][2] = 1234567890.25  # money of any size is read as it stands
+    workbook({"Sheet": [NAMES, *[[r[0], r[1], r[2] / 10] for r in rows]]})(tmp_path / "o.xlsx")
+    files = {"o.xlsx": (tmp_path / "o.xlsx").read_bytes()}
+    judged = judge_all(company(files, {"transactions": table}))["transactions"].order_by("line")
+    assert judged.amount.to_pyarrow().to_pylist()[1:] == [
+        Decimal("123456789012346"),
+        Decimal("123456789012347"),
+    ]
+    assert list(map(as_typed, (999999999999999.0, 1e15, -1.5e15, 1e16, 0.5))) == [
+        "999999999999999",
+        "1.000000000000000e+15",
+        "-1.500000000000000e+15",
+        "1e+16",
+        "0.5",
+    ]
 
 
 def test_empty_rows_and_cells_at_the_end_are_no_fault(read_all):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analysis.engine import ENGINE_MEMORY, SPILL, quiet
 from analysis.errors import InputError
@@ -97,7 +98,7 @@ def read_sqlite(piece: Piece) -> Rows:
     def rows() -> Iterator[Row]:
         with _as_said_by("SQLite", sqlite3.Error):
             for number, row in enumerate(found, start=1):
-                yield number, list(map(as_typed, row))
+                yield number, [as_typed(value, piece.file.decimal) for value in row]
 
     return opened([column[0] for column in found.description], rows())
 
@@ -160,16 +161,17 @@ def read_duckdb(piece: Piece) -> Rows:
 
     with _as_said_by("DuckDB", duckdb.Error):
         base = _engine(piece, piece.path, read_only=True)
-    return _engine_rows(base, _select(piece))
+    return _engine_rows(base, _select(piece), piece.file.decimal)
 
 
 def read_parquet(piece: Piece) -> Rows:
     """The rows of a Parquet file, of a folder of them, or of a query that names those beside it."""
     whole = f"SELECT * FROM read_parquet({_literal(piece.path)})"
-    return _engine_rows(_engine(piece), _select(piece) if piece.file.query else whole)
+    query = _select(piece) if piece.file.query else whole
+    return _engine_rows(_engine(piece), query, piece.file.decimal)
 
 
-def _engine_rows(base: Any, query: str) -> Rows:
+def _engine_rows(base: Any, query: str, decimal: str) -> Rows:
     import duckdb
 
     with _as_said_by("DuckDB", duckdb.Error):
@@ -180,7 +182,9 @@ def _engine_rows(base: Any, query: str) -> Rows:
         found = base.sql(f"FROM {asked}")
 
     def batches(places: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        texts = ", ".join(_as_text(found.columns[place], found.types[place]) for place in places)
+        texts = ", ".join(
+            _as_text(found.columns[place], found.types[place], decimal) for place in places
+        )
         ask = f"SELECT row_number() OVER () AS line, NULL::BIGINT AS fields, {texts} FROM {asked}"
         with _as_said_by("DuckDB", duckdb.Error, OSError, pa.ArrowException):
             yield from base.sql(ask).to_arrow_reader(BATCH_ROWS)
@@ -188,13 +192,21 @@ def _engine_rows(base: Any, query: str) -> Rows:
     return Rows(list(found.columns), batches)
 
 
-def _as_text(name: str, kind: Any) -> str:
-    """A column as text; whole also where ids beside empty cells are kept as floating numbers."""
+def _as_text(name: str, kind: Any, decimal: str) -> str:
+    """A column as text, as `rows.as_typed` writes it: whole also where ids beside empty cells are
+    kept as floating numbers.
+    """
     column = _quoted(name)
+    text = f"{column}::VARCHAR"
     if str(kind) in ("DOUBLE", "FLOAT"):
-        whole = f"{column} = trunc({column}) AND abs({column}) < 1e15"
-        return f"CASE WHEN {whole} THEN {column}::BIGINT::VARCHAR ELSE {column}::VARCHAR END"
-    return f"{column}::VARCHAR"
+        whole = f"{column} <> trunc({column}) OR abs({column}) >= 1e16 THEN {text}"
+        text = (
+            f"CASE WHEN {whole} WHEN abs({column}) < 1e15 THEN {column}::BIGINT::VARCHAR"
+            f" ELSE format('{{:.15e}}', {column}::DOUBLE) END"
+        )
+    if str(kind).startswith(("DOUBLE", "FLOAT", "DECIMAL")) and decimal != ".":
+        text = f"replace({text}, '.', {_literal(decimal)})"
+    return text
 
 
 # --- PostgreSQL
@@ -205,15 +217,35 @@ def read_postgresql(piece: Piece) -> Rows:
     query = _select(piece)
     _check_select(query)
     rows = csv_rows(whole_lines(_copied(piece.file.connection, query)), ",", 1)
+    decimal = piece.file.decimal
+    real = set[int]() if decimal == "." else _real_columns(piece.file.connection, query)
 
     def batches(places: Sequence[int]) -> Iterator[pa.RecordBatch]:
         count = 0
         for batch in rows.batches(places):
+            for n, place in enumerate(places, start=2):
+                if place in real:
+                    name, marked = (
+                        batch.schema.names[n],
+                        pc.replace_substring(batch[n], ".", decimal),
+                    )
+                    batch = batch.set_column(n, name, marked)
             line = pa.array(np.arange(count + 1, count + len(batch) + 1))
             yield batch.set_column(0, "line", line)
             count += len(batch)
 
     return Rows(rows.header, batches)
+
+
+def _real_columns(connection: str, query: str) -> set[int]:
+    """The places of the columns that are numbers with decimals."""
+    import psycopg
+
+    with _as_said_by("PostgreSQL", psycopg.Error), psycopg.connect(connection) as base:
+        base.read_only = True
+        asked = base.execute(f"SELECT * FROM ({query}\n) AS asked LIMIT 0".encode(), prepare=True)
+        kinds = {psycopg.adapters.types[name].oid for name in ("float4", "float8", "numeric")}
+        return {n for n, c in enumerate(asked.description or ()) if c.type_code in kinds}
 
 
 def _check_select(query: str) -> None:

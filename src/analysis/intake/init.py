@@ -52,6 +52,7 @@ ZONES = (
 )
 # Puts a question with its possible answers to somebody; returns the number of the one chosen
 Ask = Callable[[str, list[str]], int]
+TYPED = ("excel", "sqlite", "duckdb", "parquet", "json")  # that keep numbers beside texts
 FORM = ("format", "encoding", "separator", "sheet", "table")
 
 
@@ -185,7 +186,8 @@ def look_at(path: Path, rows: int) -> list[Found]:
         for part in parts_of(path, file):
             try:
                 if look := read(path, part, rows):
-                    found.append(Found((path,), part, asked, look, recognise(look)))
+                    look, what = _with_numbers(path, part, look, rows)
+                    found.append(Found((path,), part, asked, look, what))
             except InputError as error:
                 faults.append(error)
         if faults and not found:
@@ -201,6 +203,19 @@ def look_at(path: Path, rows: int) -> list[Found]:
         if one.what.sure:
             by_table.setdefault(one.what.table, []).append(one)
     return list(map(_of_parts, by_table.values())) or [_of_parts(found)]
+
+
+def _with_numbers(path: Path, part: TableFile, look: Look, rows: int) -> tuple[Look, Recognition]:
+    """A look and what it is. Where texts have a decimal comma the numbers beside them, which have
+    no mark of their own, are looked at as written so.
+    """
+    what = recognise(look)
+    if part.kind not in TYPED or not any(e.key == "decimal" and e.question for e in what.marks):
+        return look, what
+    other = read(path, part.model_copy(update={"decimal": ","}), rows)
+    again = recognise(other)
+    settled = [e.value for e in again.marks if e.key == "decimal" and not e.question]
+    return (other, again) if settled else (look, what)
 
 
 def _of_parts(alike: list[Found]) -> Found:

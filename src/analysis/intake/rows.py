@@ -54,14 +54,22 @@ def normal(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).split())
 
 
-def as_typed(value: Any) -> str:
-    """A value as the text a person would have typed: 7, not 7.0; no time at midnight."""
+def as_typed(value: Any, decimal: str = ".") -> str:
+    """A value as the text a person would have typed: 7, not 7.0, with the decimal mark that the
+    texts have; no time at midnight. A number beyond 15 digits, which are all that a spreadsheet
+    keeps, is told by its exponent.
+    """
     if value is None:
         return ""
     if isinstance(value, dt.datetime):
         return str(value.date() if value.time() == dt.time() else value)
-    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
-    return str(int(value) if whole else value)
+    if isinstance(value, float):
+        whole = value.is_integer() and abs(value) < 1e16
+        text = (
+            f"{value:.15e}" if whole and abs(value) >= 1e15 else str(int(value) if whole else value)
+        )
+        return text.replace(".", decimal)
+    return str(value)
 
 
 def one_line(error: Exception) -> str:

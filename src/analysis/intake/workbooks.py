@@ -154,16 +154,11 @@ def _names(book: Any, hidden: bool = False) -> list[str]:
 
 def _cells(book: Any, name: str, decimal: str = ".") -> Iterator[Row]:
     """Rows of a sheet, its numbers with the decimal mark that the texts have."""
-
-    def typed(value: Any) -> str:
-        text = as_typed(value)
-        return text.replace(".", decimal) if isinstance(value, float) else text
-
     with _as_workbook():
         page = book.get_sheet_by_name(name)
         left = [""] * (page.start[1] if page.start else 0)
         for number, row in enumerate(page.iter_rows(), start=1):
-            yield number, left + [typed(value) for value in row]
+            yield number, left + [as_typed(value, decimal) for value in row]
 
 
 def _filled(fields: list[str]) -> int:
