@@ -1,10 +1,11 @@
 """Files of orders, as they are read."""
 
+import csv
 import json
 
 import pytest
 
-from analysis.intake import readers
+from analysis.intake import init, readers
 from tests.intake.reading import COLUMNS, lines
 
 
@@ -40,3 +41,30 @@ def read_all(company):
         }
 
     return rows
+
+
+@pytest.fixture
+def described(tmp_path):
+    """Runs init on rows by file name, the first of each its header; returns the dataset file, and
+    what was said. `answers` begin the answers to choose.
+    """
+
+    def run(answers=(), **files):
+        paths = []
+        for name, rows in files.items():
+            path = tmp_path / f"{name}.csv"
+            with path.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows(rows)
+            paths.append(path)
+        left = list(answers)
+
+        def ask(question, words):
+            begin = left.pop(0)
+            return next(n for n, one in enumerate(words) if one.startswith(begin))
+
+        (tmp_path / "shop.yml").unlink(missing_ok=True)
+        file, said = init.init(paths, "shop", tmp_path, ask if answers else None)
+        assert not left
+        return file, "\n".join(said)
+
+    return run

@@ -1,11 +1,12 @@
 """What the tests of reading share."""
 
+import datetime as dt
 import unicodedata
 
 import ibis
 import pyarrow as pa
 
-from analysis.intake import dataset, parsing
+from analysis.intake import cleaning, dataset, parsing, store
 
 COLUMNS = {"customer_id": "id", "date": "day", "amount": "eur"}
 HEADER = "id,day,eur\n"
@@ -49,3 +50,11 @@ def parsed(rows, names, table="transactions", source="orders.csv", within=None, 
     }
     raw = ibis.memtable(pa.table(whole | texts))
     return ibis.memtable(parsing.parse(raw, table, one.files(table)[0], one, source).to_pyarrow())
+
+
+def kept(file):
+    """The kept order lines."""
+    found = dataset.load(file)
+    lines = store.typed(store.gather(found, file.parent / "read"), "transactions")
+    judged = cleaning.judge(lines, dt.date(2030, 1, 1))
+    return judged.filter(judged.outcome == "kept").to_pandas()

@@ -1,49 +1,9 @@
 """What of a sale's money is the line's, the order's, taken off or paid back."""
 
-import csv
-import datetime as dt
 import random
 from decimal import Decimal
 
-import pytest
-
-from analysis.intake import cleaning, dataset, init, store
-
-
-@pytest.fixture
-def described(tmp_path):
-    """Runs init on rows by file name, the first of each its header; returns the dataset file, and
-    what was said. `answers` begin the answers to choose.
-    """
-
-    def run(answers=(), **files):
-        paths = []
-        for name, rows in files.items():
-            path = tmp_path / f"{name}.csv"
-            with path.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows(rows)
-            paths.append(path)
-        left = list(answers)
-
-        def ask(question, words):
-            begin = left.pop(0)
-            return next(n for n, one in enumerate(words) if one.startswith(begin))
-
-        (tmp_path / "shop.yml").unlink(missing_ok=True)
-        file, said = init.init(paths, "shop", tmp_path, ask if answers else None)
-        assert not left
-        return file, "\n".join(said)
-
-    return run
-
-
-def kept(file):
-    """The kept order lines."""
-    found = dataset.load(file)
-    lines = store.typed(store.gather(found, file.parent / "read"), "transactions")
-    judged = cleaning.judge(lines, dt.date(2030, 1, 1))
-    return judged.filter(judged.outcome == "kept").to_pandas()
-
+from tests.intake.reading import kept
 
 SHOPIFY = ["Name", "Email", "Financial Status", "Currency", "Subtotal", "Shipping", "Total"]
 SHOPIFY += ["Discount Amount", "Refunded Amount", "Created at", "Lineitem quantity"]

@@ -17,7 +17,7 @@ import yaml
 
 from analysis.intake import value_formats
 from analysis.intake.identity import LEGAL_FORMS
-from analysis.intake.parsing import NO, YES
+from analysis.intake.parsing import MASKED, NO, ROUNDED, YES
 from analysis.intake.value_formats import ASK, DATED, MOST, NUMBERED, Placed, Verdict, mark, mask
 from analysis.schema import RECORDS
 
@@ -37,6 +37,12 @@ OF_ORDERS = {"amount": "decimal", "quantity": "count"}
 ADDRESSES = ("e-mail", "telephone")
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 PHONE = re.compile(r"(?=.*[+() -])\+?[\d() .-]{7,20}|1[3-9]\d{9}")
+WHOLE = re.compile(r"-?(0|[1-9]\d{0,8})(\.0+)?")
+# How names end that say whose number it is, or which
+ID_NAME = re.compile(
+    r"(?i)(^|[\W_])(ids?|no|nr|num|number|code|key|zip|postcode|year|month|week|day|age|rank|index)$"
+    r"|[a-z]I[dD]$|编号|编码|代码|号$"
+)
 COUNT = re.compile(r"-?(0|[1-9]\d{0,2})(\.0+)?")
 
 
@@ -252,6 +258,8 @@ def options_of(table: str, look: Look) -> dict[str, Ranked]:
 def _fits(reads_as: str, meaning: str, place: int, column: Column) -> bool:
     if meaning == "company" and place:  # a customer's name may be a person's, which is never shown
         return column.share(lambda v: re.search(LEGAL_FORMS, v.lower())) >= COMPANIES
+    if meaning == "customer_id" and not identifies(column):
+        return False
     if meaning == "order_id" and place > 1:
         return column.share(_has_digit) >= MOST
     if meaning == "status" and len(column.counts) > STATUSES:
@@ -277,7 +285,16 @@ def columns_of(table: str, look: Look, ids: frozenset[str] = frozenset()) -> lis
     joining = _joining(look, named, ids) if "customer_id" in known else []
     if joining:
         options["customer_id"] = [(0, column) for column in joining]
+    whose = _whose_id(look, options) if table == "transactions" else None
+    if whose:
+        del options["order_id"]
+    if table == "campaigns" and any(says(name, "outcomes") for name in look):
+        options["cost"] = [one for one in options.get("cost", []) if plain(one[1].name) != "spend"]
+    options = {meaning: found for meaning, found in options.items() if found}
     entries = {meaning: _by_name(table, meaning, found) for meaning, found in options.items()}
+    if whose and "customer_id" not in entries:
+        doubt = "it stands on several days, as a customer's does and an order's does not"
+        entries["customer_id"] = Entry("customer_id", whose.name, doubt=doubt)
     if joining and not (entry := entries["customer_id"]).question:
         shared = f"{len(ids.intersection(joining[0].counts)):,} of them with orders"
         entries["customer_id"] = entry._replace(comment=f"{entry.comment}, {shared}")
@@ -287,6 +304,20 @@ def columns_of(table: str, look: Look, ids: frozenset[str] = frozenset()) -> lis
         if meaning not in entries and (found := _by_values(table, meaning, free, entries)):
             entries[meaning] = found
     return [entries[meaning] for meaning in known if meaning in entries]
+
+
+def _whose_id(look: Look, options: Mapping[str, Ranked]) -> Column | None:
+    """The column called id alone, where it is no order's since it stands on several days."""
+    (_, column), *_ = options.get("order_id", [(0, None)])
+    dates = options.get("date")
+    if column is None or plain(column.name) != "id" or not dates:
+        return None
+    days: dict[str, set[str]] = {}
+    for key, day in zip(column.values, dates[0][1].values, strict=True):
+        days.setdefault(key, set()).add(day[:10])
+    repeated = [days[key] for key, n in column.counts.items() if n > 1]
+    several = sum(len(some) > 1 for some in repeated)
+    return column if len(repeated) >= SEVERAL and several > len(repeated) / 2 else None
 
 
 def _joining(look: Look, named: list[Column], ids: frozenset[str]) -> list[Column]:
@@ -322,15 +353,68 @@ def _by_values(
         return None
     kind = (BY_KIND | (OF_ORDERS if table == "transactions" else {})).get(meaning, "")
     found = [column for column in free if column.kind == kind]
+    if meaning in OF_ORDERS:
+        found = [column for column in found if _may_be_sum(column)]
+        if meaning == "amount" and not found and table == "transactions":
+            return _money_or_pieces([c for c in free if _is_free_sum(c, table)], have)
+        if meaning == "quantity" and "amount" in have and have["amount"].question:
+            return None
+    whole = free
     if meaning == "customer_id":
-        found = [c for c in found if _may_be_customers(c, table)]
-        found = found or [c for c in free if c.kind in ADDRESSES]
-    if len(found) == 1:
+        whole = [column for column in free if identifies(column)]
+        found = [c for c in found if c in whole and _may_be_customers(c, table)]
+        found = found or [c for c in whole if c.kind in ADDRESSES]
+    if len(found) == 1 and not _masked(table, meaning, free):
         doubt = f"by its values, {_contents(found[0], table, meaning)}"
         return Entry(meaning, found[0].name, doubt=doubt)
     if RECORDS[table].columns[meaning].needed or (found and meaning == "amount"):
-        return _which(table, meaning, found or free, ASK if found else None)
+        entry = _which(table, meaning, found or whole, ASK if found else None)
+        return entry._replace(question=_masked(table, meaning, free) + entry.question)
     return None
+
+
+def _masked(table: str, meaning: str, columns: Sequence[Column]) -> str:
+    """What is said where columns are called a customer's that identify none."""
+    named = [c for c in columns if rank(c.name, table, "customer_id") is not None]
+    bad = [c.name for c in named if meaning == "customer_id" and not identifies(c)]
+    how = "masked with *, or rounded by a spreadsheet as 1.38E+11"
+    return f"no column identifies a customer ({', '.join(bad)}: {how}); " if bad else ""
+
+
+def _may_be_sum(column: Column) -> bool:
+    """Whether numbers may be money or pieces: they are neither a flag nor called somebody's id."""
+    flag = {text.partition(".")[0] for text in column.counts} <= {"0", "1"}
+    return not flag and not re.search(ID_NAME, column.name)
+
+
+def _is_free_sum(column: Column, table: str) -> bool:
+    """Whether a column of whole numbers may be money or pieces, and no other meaning claims it."""
+    own = len(column.counts) == len(column.values) > SEVERAL  # a number of its own for each row
+    meanings = [meaning for meaning in RECORDS[table].columns if meaning not in OF_ORDERS]
+    known = any(rank(column.name, table, meaning) is not None for meaning in meanings)
+    whole = column.share(WHOLE.fullmatch) >= MOST
+    return whole and not own and not known and _may_be_sum(column)
+
+
+def _money_or_pieces(columns: list[Column], have: Mapping[str, Entry]) -> Entry | None:
+    """The question what whole numbers are, where no other column is money."""
+    if not columns:
+        return None
+    told = {
+        column: f"{column.name} ({_contents(column, 'transactions', 'amount')})"
+        for column in columns
+    }
+    choices = [Choice(f"{words}: money", {"amount": c.name}) for c, words in told.items()]
+    if "quantity" not in have:
+        pieces = [(c, words) for c, words in told.items() if c.kind == "count"]
+        choices += [Choice(f"{words}: pieces", {"quantity": c.name}) for c, words in pieces]
+    question = "no column is called money: which is it, or are the whole numbers pieces?"
+    return Entry("amount", ASK, question=question, choices=(*choices, NONE))
+
+
+def identifies(column: Column) -> bool:
+    """Whether a column's values are whole: neither masked with * nor rounded by a spreadsheet."""
+    return column.share(re.compile(f"{MASKED}|{ROUNDED}").search) <= 1 - MOST
 
 
 def _may_be_customers(column: Column, table: str) -> bool:

@@ -70,7 +70,10 @@ def _answer(entry: Entry, choice: Choice) -> str:
         write = flow(choice.keys[entry.key])
     else:
         write = "nothing, and remove the line"
-    more = "".join(f", and {key}: {flow(value)}" for key, value in others.items())
+    more = "".join(
+        f", and {key}: {flow(value)}" + " at the top of the file" * (key in Dataset.model_fields)
+        for key, value in others.items()
+    )
     return f"write {write}{more} for: {choice.words}"
 
 

@@ -424,7 +424,8 @@ def _company(found: list[Found], ask: Ask | None) -> list[Entry]:
         "horizon_days", Dataset.model_fields["horizon_days"].default, "assumed, a quarter"
     )
     asked = (_plain_ids(found), _somebody(found), _currency(orders), _time_zone(found))
-    every = [entry for entry in asked if entry]
+    told = [entry for one in found for entry in one.what.company]
+    every = answered([entry for entry in (*told, *asked) if entry], "company", {})
     made: list[Entry] = []
     for entry in [*every, horizon]:
         if ask and entry.question and entry.choices:

@@ -19,6 +19,7 @@ from analysis.intake.column_matching import (
     says,
     table_of,
 )
+from analysis.intake.customer_ids import asked_of_crowd
 from analysis.intake.sale_money import money_of_sales, paid_back
 from analysis.intake.value_formats import ASK, Verdict, date_format, decimal_mark
 from analysis.schema import RECORDS
@@ -28,7 +29,8 @@ from analysis.schema import RECORDS
 ORDER_KEYS = ((["order_id"], 1.0), (["order_id", "product"], 0.98))
 FEEDBACK = ("csat", "nps", "complaint", "ticket")
 STATUSES = ("kept", "returned", "won", "void")  # what a status may say
-# Keys of a file that say something of its columns, and may come with an answer about them
+# Keys of a file, and of the company, that may come with an answer about a column
+COMPANY_KEYS = ("nobody", "somebody", "accept")
 KEYS = ("of_order", "before_discount", "returns", "void_status")
 
 
@@ -36,6 +38,7 @@ KEYS = ("of_order", "before_discount", "returns", "void_status")
 Answers = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
+ANSWERED = "as answered"
 # Whether orders of some statuses have their money paid back in their own rows
 PaidBack = Callable[[list[str]], bool]
 
@@ -50,6 +53,7 @@ class Recognition:
     attributes: list[Entry] = field(default_factory=list)
     date_format: list[Entry] = field(default_factory=list)
     marks: list[Entry] = field(default_factory=list)  # decimal, returns, order_key, constants …
+    company: list[Entry] = field(default_factory=list)  # keys that hold for all files
     unused: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -76,10 +80,13 @@ def recognise(
     table, sure, alike = table_of(look)
     orders = table == "transactions"
     columns = answered(columns_of(table, look, frozenset() if orders else ids), "columns", said)
+    if orders:
+        columns = [asked_of_crowd(e, look) if _is_found(e) else e for e in columns]
     columns, of_file, notes = money_of_sales(columns, look) if orders else (columns, [], [])
     columns = answered(columns, "columns", said)
     of_file = [entry for entry in columns if entry.key in KEYS] + of_file
-    columns = [entry for entry in columns if entry not in of_file]
+    company = [entry for entry in columns if entry.key in COMPANY_KEYS]
+    columns = [entry for entry in columns if entry not in [*of_file, *company]]
     if alike:
         notes.insert(0, f"taken as {table}; it could also be {', '.join(alike)}")
     notes += [f"{entry.key}: {entry.value}; {entry.doubt}" for entry in columns if entry.doubt]
@@ -100,7 +107,12 @@ def recognise(
     notes += [entry.doubt for entry in marks if entry.doubt]
     used = {*meanings.values(), *(entry.value for entry in attributes)}
     unused = [name for name in look if name not in used]
-    return Recognition(table, sure, columns, attributes, dates, marks, unused, notes)
+    return Recognition(table, sure, columns, attributes, dates, marks, company, unused, notes)
+
+
+def _is_found(entry: Entry) -> bool:
+    """Whether an entry is a customer column that was neither asked for nor chosen."""
+    return entry.key == "customer_id" and not entry.question and entry.comment != ANSWERED
 
 
 def answered(entries: list[Entry], place: str, answers: Answers) -> list[Entry]:
@@ -108,7 +120,7 @@ def answered(entries: list[Entry], place: str, answers: Answers) -> list[Entry]:
     made: dict[str, Entry] = {}
     for entry in entries:
         keys = answers.get((place, entry.key)) if entry.question else None
-        found = [entry] if keys is None else [Entry(k, v, "as answered") for k, v in keys.items()]
+        found = [entry] if keys is None else [Entry(k, v, ANSWERED) for k, v in keys.items()]
         for one in found:
             if one.key in made and isinstance(one.value, list):
                 one = one._replace(value=[*made[one.key].value, *one.value])

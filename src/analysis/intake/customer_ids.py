@@ -1,0 +1,62 @@
+"""Whether a column tells who bought: ids that are nobody's, and columns that identify no one."""
+
+import re
+
+import pandas as pd
+
+from analysis.intake.column_matching import (
+    ADDRESSES,
+    SEVERAL,
+    Choice,
+    Column,
+    Entry,
+    Look,
+    values_of,
+)
+from analysis.intake.parsing import CROWD, CROWD_LEAST, CROWD_SHARE, ZERO
+from analysis.intake.value_formats import ASK
+
+FEWEST_OF_A_CROWD = 50  # rows of an id that nothing but their number makes doubtful
+
+
+def asked_of_crowd(entry: Entry, look: Look) -> Entry:
+    """The customer column, with the question who the customer is where one id seems to be many
+    customers': it has many e-mail addresses, or more rows than a customer can have.
+    """
+    column = look[entry.value]
+    emails = [one for one in look.values() if one.kind == "e-mail" and one is not column]
+    best = max(emails, key=lambda one: one.counts.total(), default=None)
+    if column.kind in ADDRESSES or not (crowd := _crowd(column, best, look)):
+        return entry
+    rows = column.counts[crowd]
+    next_most = max((n for one, n in column.counts.items() if one != crowd), default=0)
+    question = (
+        f"{rows:,} of {len(column.values):,} rows are of a customer {crowd}, the next has"
+        f" {next_most:,}: guests, it seems. Who is the customer?"
+    )
+    leave = {"customer_id": column.name, "nobody": [crowd], "accept": ["no_customer"]}
+    choices = [
+        Choice(f"leave the rows of {crowd} out", leave),
+        Choice(f"{crowd} is one customer", {"customer_id": column.name, "somebody": [crowd]}),
+    ]
+    if best:
+        choices.insert(0, Choice(f"{best.name}, the e-mail", {"customer_id": best.name}))
+    return Entry("customer_id", ASK, question=question, choices=tuple(choices))
+
+
+def _crowd(column: Column, email: Column | None, look: Look) -> str:
+    """An id that is not one customer's; nothing where there is none."""
+    if len(column.counts) <= SEVERAL:
+        return ""
+    (first, rows), (_, others) = column.counts.most_common(2)
+    much = rows >= max(CROWD * others, CROWD_SHARE * len(column.values), CROWD_LEAST)
+    if much and (re.fullmatch(ZERO, first) or rows >= FEWEST_OF_A_CROWD):
+        return first
+    if email is None:
+        return ""
+    cells = values_of(look)
+    pairs = pd.DataFrame({"id": cells[column.name], "email": cells[email.name]})
+    addresses = pairs[(pairs != "").all(axis=1)].groupby("id").email.nunique().nlargest(2)
+    if len(addresses) > 1 and addresses.iloc[0] > max(SEVERAL, CROWD * addresses.iloc[1]):
+        return str(addresses.index[0])
+    return ""

@@ -1,0 +1,117 @@
+"""What says who bought, and what whole numbers are: told from values, or asked."""
+
+import random
+
+import pytest
+
+from analysis.intake import dataset
+from tests.intake.reading import kept
+
+HEADER = ["order_id", "date", "customer_id", "billing_email", "order_total"]
+
+
+def shop(guests=90, members=60, guest="0"):
+    """Orders of members with a number and of guests without; both have an e-mail address."""
+    draw = random.Random(3)
+    rows = []
+    for n in range(guests + members):
+        one = draw.randrange(20) if n < members else 100 + draw.randrange(40)
+        number = str(200 + one) if n < members else guest
+        rows.append([n, f"2024-{n % 12 + 1:02}-05", number, f"p{one}@x.example", f"{n + 5}.50"])
+    return rows
+
+
+def test_guests_of_one_number_are_asked_for_and_the_answer_is_read(described):
+    for guest in ("0", "000", "99999", "walk-in-1"):
+        rows = shop(guest=guest)
+        members = [row for row in rows if row[2] != guest]
+        file, said = described(orders=[HEADER, *rows])
+        assert f"90 of 150 rows are of a customer {guest}" in said
+        for answer, customers, orders in (
+            ("billing_email", len({row[3] for row in rows}), 150),
+            (f"leave the rows of {guest} out", len({row[2] for row in members}), 60),
+            (f"{guest} is one customer", len({row[2] for row in rows}), 150),
+        ):
+            file, _ = described([answer], orders=[HEADER, *rows])
+            lines = kept(file)
+            assert (lines.customer_id.nunique(), len(lines)) == (customers, orders)
+    assert dataset.load(file).somebody == ["walk-in-1"]
+
+
+def test_one_number_with_many_addresses_is_asked_for_however_few_its_rows(described):
+    rows = [[n, "2024-01-05", n % 30, f"p{n % 30}@x.example", "5.00"] for n in range(90)]
+    rows += [[100 + n, "2024-01-05", 7, f"g{n}@x.example", "5.00"] for n in range(9)]
+    _, said = described(orders=[HEADER, *rows])
+    assert "12 of 99 rows are of a customer 7" in said
+
+
+def test_customers_of_many_orders_are_not_asked_for(described):
+    """Nor firms from which several people order, nor a customer called 0 among its likes."""
+    draw = random.Random(5)
+    weights = [1 / (n + 1) for n in range(60)]  # as customers' orders are: a few have many
+    ids = draw.choices(range(60), weights, k=900)
+    rows = [
+        [n, "2024-01-05", one, f"p{draw.randrange(one % 5 + 1)}@{one}.example", "5.00"]
+        for n, one in enumerate(ids)
+    ]
+    for names, some in ((HEADER, rows), (HEADER[:3] + HEADER[4:], [r[:3] + r[4:] for r in rows])):
+        file, said = described(orders=[names, *some])
+        assert "question" not in said
+        assert kept(file).customer_id.nunique() == len(set(ids))
+
+
+@pytest.mark.parametrize("masked", ["小***{}", "1.38{}E+11", "a***{}@x.example"])
+def test_masked_and_rounded_columns_are_no_customers(described, masked):
+    names = ["买家会员名", "下单时间", "实付金额", "物流单号"]
+    rows = [[masked.format(n % 10), "2024-01-05", "5.50", f"SF{n // 2:07}"] for n in range(60)]
+    file, said = described(orders=[names, *rows])
+    assert "no column identifies a customer (买家会员名" in said
+    rows = [[*row, f"C{n % 10}"] for n, row in enumerate(rows)]
+    file, said = described(orders=[[*names, "客户编号"], *rows])
+    assert "question" not in said and kept(file).customer_id.nunique() == 10
+
+
+def test_an_id_on_several_days_is_a_customers_and_on_one_an_orders(described):
+    rows = [[n % 20, f"2024-01-{n % 27 + 1:02}", f"{n}.50"] for n in range(100)]
+    file, said = described(orders=[["Id", "Date", "Amount"], *rows])
+    assert "customer_id: Id; it stands on several days" in said
+    assert kept(file).customer_id.nunique() == 20
+    rows = [[n // 2, f"C{n // 2 % 9}", "2024-01-05", f"{n}.50"] for n in range(100)]
+    file, _ = described(orders=[["Id", "Customer", "Date", "Amount"], *rows])
+    assert kept(file).order_id.nunique() == 50
+
+
+WHOLE = [[f"CS{n % 30}", f"2024-01-{n % 27 + 1:02}", str(n * 7 % 95 + 10)] for n in range(200)]
+SUM = sum(int(row[2]) for row in WHOLE)
+
+
+def test_whole_numbers_are_not_taken_for_pieces_in_silence(described):
+    for files in ([["customer_id", "trans_date", "wert"], *WHOLE], WHOLE):  # or without a header
+        _, said = described(orders=files)
+        assert "are the whole numbers pieces?" in said
+        name = "wert" if files is not WHOLE else "3"
+        file, _ = described([f"{name} (as 99): money"], orders=files)
+        assert kept(file).amount.sum() == SUM
+        file, _ = described([f"{name} (as 99): pieces"], orders=files)
+        assert kept(file).quantity.sum() == SUM and kept(file).amount.isna().all()
+    for known in ("tran_amount", "Trans Amount", "交易额", "product sales"):
+        file, said = described(orders=[["customer_id", "trans_date", known], *WHOLE])
+        assert "question" not in said and kept(file).amount.sum() == SUM
+
+
+def test_neither_ids_nor_flags_are_pieces_or_money(described):
+    rows = [[*row[:2], n % 8 + 1, n % 2, 2020 + n % 4] for n, row in enumerate(WHOLE)]
+    names = ["customer_id", "date", "till_no", "on promotion", "fiscal year"]
+    file, said = described(orders=[names, *rows])
+    assert "question" not in said
+    assert not {"amount", "quantity"} & set(dataset.load(file).files("transactions")[0].columns)
+
+
+def test_what_was_spent_after_a_mailing_is_not_what_the_mailing_cost(described):
+    rows = [[f"C{n}", "mail", "2024-01-05", n % 2, f"{n}.50"] for n in range(40)]
+    orders = [["customer id", "order date", "amount"], *[[r[0], r[2], "5.00"] for r in rows]]
+    for other, cost in (("visit", False), ("rate", True)):
+        mails = [["customer id", "campaign", "sent at", other, "spend"], *rows]
+        file, _ = described(orders=orders, mails=mails)
+        (campaigns,) = dataset.load(file).files("campaigns")
+        assert ("cost" in campaigns.columns) == cost
