@@ -196,8 +196,8 @@ def test_optional_columns_may_be_absent_but_not_wrong():
 
 
 def test_empty_cells_are_counted_by_column():
-    with pytest.raises(RunError, match="clv is empty in 2 of 2 rows"):
-        tables.conform("clv", clv_frame(clv=[None, float("nan")]))
+    with pytest.raises(RunError, match="expected_orders is empty in 2 of 2 rows"):
+        tables.conform("clv", clv_frame(expected_orders=[None, float("nan")]))
 
 
 def test_repeated_keys_are_counted():

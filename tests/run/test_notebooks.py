@@ -163,7 +163,7 @@ def test_churn_by_contract_of_a_log_without_amounts(perform: Any, tmp_path: Path
     ends.loc[1::2, "contract_end"] = weekly
     options = {"churn": "contract"}
     dataset = write_company(tmp_path, options, transactions=orders, customers=ends)
-    shown, left = perform(["01_data_quality", "04_churn"], dataset)
+    shown, left = perform(["01_data_quality", "03_lifetime_value", "04_churn"], dataset)
     text = "\n".join(shown)
     for words in (
         "have no amounts",

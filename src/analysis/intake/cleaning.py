@@ -323,7 +323,7 @@ def last_complete_day(typed: Table, dataset: Dataset) -> dt.date:
             f" {file.format_of('date')} (found e.g. {example!r}, digits masked); correct"
             " tables.transactions.date_format"
         )
-    return span[1] - dt.timedelta(days=1) if has_clock(typed) else span[1]
+    return max(span[0], span[1] - dt.timedelta(days=has_clock(typed)))
 
 
 def _span(typed: Table) -> tuple[dt.date, dt.date] | None:

@@ -262,11 +262,16 @@ def fit_champion(test: Backtest, customers: pd.DataFrame) -> tuple[OrderModel, s
 
 
 # Value
+def has_money(spent: np.ndarray) -> bool:
+    """Whether it is known what customers spent; of a log without amounts it is not."""
+    return bool(np.isfinite(spent).all())
+
+
 def spend_choice(test: Backtest) -> pd.DataFrame:
     """RMSE of money by spend model and choosing origin; columns as in origins.choice. Orders are
     the champion's.
     """
-    known = [o for o in test.choosing if test.champion in o.forecasts]
+    known = [o for o in test.choosing if test.champion in o.forecasts and has_money(o.money)]
     forecasts, actual = [o.spent(test.champion) for o in known], [o.money for o in known]
     return _choice(clv.SPEND_MODELS, [o.day for o in known], forecasts, actual)
 
@@ -279,7 +284,7 @@ def spend_champion(choice: pd.DataFrame) -> str:
 def value_leaderboard(test: Backtest, spend: str) -> pd.DataFrame:
     """`leaderboard` of forecasts of money at the measured origin."""
     at = test.measured
-    if at is None or test.champion not in at.forecasts:
+    if at is None or test.champion not in at.forecasts or not has_money(at.money):
         return pd.DataFrame()
     return leaderboard(at.spent(test.champion), at.money, spend)
 

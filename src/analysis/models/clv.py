@@ -82,7 +82,11 @@ DEFAULT_SPEND = "shrunk_spend"
 
 
 def order_value(customers: pd.DataFrame, spend: str) -> pd.Series:
-    """Money expected of one order net of returns, by customer_id, by a spend model."""
+    """Money expected of one order net of returns, by customer_id, by a spend model; nan where the
+    log says nothing of money.
+    """
+    if customers.revenue.isna().all():
+        return by_customer(customers, np.full(len(customers), np.nan))
     ordered = (customers.order_value * customers.orders).sum()
     kept = np.clip(customers.revenue.sum() / ordered, 0, 1) if ordered else 1.0
     return SPEND_MODELS[spend](customers) * kept

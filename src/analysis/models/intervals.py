@@ -184,7 +184,7 @@ def by_group(value: pd.DataFrame, groups: pd.Series, outcomes: Outcomes) -> pd.D
     rows = {}
     for name, members in value.groupby(groups.reindex(value.customer_id).to_numpy()):
         total = outcomes.total(members.expected_orders.to_numpy(), group=True)
-        rows[name] = {"customers": len(members), **total, "clv": members.clv.sum()}
+        rows[name] = {"customers": len(members), **total, "clv": members.clv.sum(min_count=1)}
     columns = ["customers", "expected", "low", "high", "clv"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     return table.rename_axis("group").sort_values("clv", ascending=False)

@@ -76,11 +76,16 @@ class Page:
         self.said_last = ""
 
     def cards(self, days: int | None = None, **figures: tuple[str, str, Any]) -> None:
-        """Key figures as cards: name=(label, form, value); the label may say the {days:int}."""
+        """Key figures as cards: name=(label, form, value); the label may say the {days:int}. What
+        is not known has none.
+        """
         cards = {
             name: (say(label, days=days), say.form(form, value))
             for name, (label, form, value) in figures.items()
+            if pd.notna(value)
         }
+        if not cards:
+            return
         self.cards_shown |= cards
         text = "; ".join(f"{label}: {value}" for label, value in cards.values())
         _show(_fragment("cards", list(cards.values())), text)
