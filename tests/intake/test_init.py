@@ -1230,3 +1230,15 @@ def test_what_a_column_holds_is_true_of_nineteen_in_twenty_of_its_values():
 def test_a_day_is_read_in_texts_of_forty_letters_and_no_longer_ones():
     assert value_formats.days_in("2024-01-31".ljust(40))["iso"] == DAY
     assert value_formats.days_in("2024-01-31".ljust(41)) == {}
+
+
+def test_orders_that_stand_in_two_exports_with_another_status_are_one(start):
+    header = ["order_id", "order_date", "status", "customer_id", "order_total"]
+    rows = [[n, f"2024-0{n // 10 + 1}-1{n % 9}", "completed", f"C{n % 7}", n] for n in range(60)]
+    rows[30][2] = "processing"
+    later = [row[:2] + ["completed"] + row[3:] for row in rows[25:]]
+    file, _, content, _ = start(
+        orders_1__csv=table(header, *rows[:35]), orders_2__csv=table(header, *later)
+    )
+    assert content["tables"]["transactions"]["order_key"] == ["order_id"]
+    assert len(read(file)) == 70

@@ -250,12 +250,16 @@ def _cancellations(order_ids: list[str]) -> list[Entry]:
 
 
 def _order_key(look: Look, meanings: Mapping[str, str]) -> list[Entry]:
-    """The columns that tell order lines apart, rows that are repeated whole left aside."""
-    rows = set(zip(*(column.values for column in look.values()), strict=True))
+    """The columns that tell the order lines of a file apart, rows that are repeated whole left
+    aside; what stands in two files is one line in two exports.
+    """
+    places = next(iter(look.values())).places
+    files = [place.partition(" of ")[2] for place in places]
+    rows = set(zip(*(column.values for column in look.values()), files, strict=False))
     for key, enough in ORDER_KEYS:
         if set(key) <= set(meanings):
-            places = [list(look).index(meanings[meaning]) for meaning in key]
-            keys = [tuple(row[place] for place in places) for row in rows]
+            at = [list(look).index(meanings[meaning]) for meaning in key]
+            keys = [(*(row[place] for place in at), row[-1]) for row in rows]
             keys = [found for found in keys if all(found)]
             if keys and len(set(keys)) >= enough * len(keys):
                 comment = f"different in {len(set(keys)):,} of {len(keys):,} rows"
