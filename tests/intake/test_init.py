@@ -472,8 +472,46 @@ def test_encodings_found_by_themselves_are_not_written_and_western_text_is_asked
         text = "".join(f"{line},{name} {n}\n" for n, line in enumerate(ORDERS.splitlines()))
         file, written, content, _ = start(orders__csv=text.encode("cp1252"))
         assert content["tables"]["transactions"]["encoding"] == "?"
-        assert "cp1252" in questions(written)["encoding"]
+        assert "write cp1252 for: " in questions(written)["encoding"].split(";")[1]
         file.unlink()
+
+
+TEAS = {
+    "gb18030": ("绿茶", "红茶与茶壶", "乌龙茶，大罐"),
+    "big5": ("綠茶", "紅茶與茶壺", "臺灣烏龍茶"),
+    "shift_jis": ("緑茶", "抹茶アイス", "ほうじ茶"),
+    "cp1252": ("Café crème", "Grüner Tee, groß", "Té de señor"),
+    "mac_roman": ("Café crème", "Grüner Tee, groß", "Té de señor"),
+}
+
+
+@pytest.mark.parametrize("encoding", TEAS)
+def test_an_encoding_that_is_not_found_is_asked_by_what_would_stand_there(tmp_path, encoding):
+    head = ["customer id", "customer name", "date", "product", "amount"]
+    rows = [
+        [
+            f"K{n % 3}",
+            TEAS[encoding][0] + "!",
+            f"2024-01-{n + 1:02}",
+            f'"{TEAS[encoding][n % 3]}"',
+            n,
+        ]
+        for n in range(20)
+    ]
+    path = tmp_path / "o.csv"
+    path.write_bytes(table(head, *rows).encode(encoding))
+    asked = []
+
+    def first(question, answers):
+        asked.append(answers)
+        return 0
+
+    file, _ = onboarding.init([path], "tea", tmp_path, first)
+    # As it is written, and of no person's column
+    assert [answers[0].partition(" (")[0] for answers in asked] == (
+        [] if encoding == "gb18030" else [TEAS[encoding][0]]
+    )
+    assert set(read(file)["product"]) == set(TEAS[encoding])
 
 
 def test_separators_and_line_ends(start):

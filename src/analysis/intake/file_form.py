@@ -4,15 +4,14 @@ import csv
 import gzip
 import io
 import itertools
-import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from analysis.errors import InputError
-from analysis.intake import formats, readers, text_files
-from analysis.intake.column_matching import EMAIL, Entry, rank
+from analysis.intake import encodings, formats, readers, text_files
+from analysis.intake.column_matching import EMAIL, Choice, Entry, rank
 from analysis.intake.table_files import TableFile
 from analysis.intake.value_formats import ASK, days_in, mark
 from analysis.schema import RECORDS
@@ -20,10 +19,6 @@ from analysis.schema import RECORDS
 HEAD_BYTES, HEAD_ROWS = 1 << 18, 40  # in which separator and header are seen
 # Of those that fit alike the one more seldom inside a text; blanks last
 SEPARATORS = ("\t", ";", "|", ",", " ")
-WESTERN = "cp1252"  # asked for where a text file is neither UTF-8 nor Chinese
-HANZI = "\u3400-\u9fff"
-# Single characters inside Latin words: western text that was read as Chinese
-STRAY = f"(?<=[A-Za-z])[{HANZI}](?![{HANZI}])|(?<![{HANZI}])[{HANZI}](?=[A-Za-z])"
 BOOKS = {"xl/workbook.xml", "xl/workbook.bin", "content.xml"}  # one of which a workbook holds
 
 
@@ -91,20 +86,47 @@ def _plain(begins: bytes) -> str:
 
 
 def _encoding(path: Path, begins: bytes) -> tuple[str, list[Entry]]:
-    """The encoding, and the question about it where it is not found by itself: western text reads
-    as Chinese without an error, but with single characters inside Latin words.
+    """The encoding, and the question about it where it is not found by itself: much of the world
+    reads as Chinese without an error, but with characters that nobody uses.
     """
     try:
         usual = text_files.encoding_of(path)
     except InputError:
         usual = ""
-    chinese = begins.decode("gb18030", "ignore")
-    odd, words = len(re.findall(STRAY, chinese)), len(re.findall(f"[{HANZI}]+", chinese))
-    if usual and (usual != "gb18030" or odd <= 0.5 * words):
+    if usual and (usual != "gb18030" or encodings.is_chinese(begins)):
         return usual, []
-    other = " or gb18030 (Chinese)" if usual else ""
-    question = f"not UTF-8; is it {WESTERN} (Western European){other}?"
-    return WESTERN, [Entry("encoding", ASK, question=question)]
+    possible = encodings.possible(path, begins)
+    samples = {name: _sample(begins, name) for name in possible}
+    choices = [
+        Choice(f"{sample} ({encodings.ENCODINGS[name].words})", {"encoding": name})
+        for name, sample in samples.items()
+    ]
+    question = "which of these is written as it should be?"
+    return possible[0], [Entry("encoding", ASK, question=question, choices=(*choices,))]
+
+
+def _sample(begins: bytes, encoding: str) -> str:
+    """A name of a column or a cell with letters beyond ASCII; of no person's column where others
+    have some.
+    """
+    text = begins.decode(encoding, "ignore")
+    try:
+        rows = list(csv.reader(io.StringIO(text), delimiter=separator_of(text)))
+    except (InputError, csv.Error):
+        rows = [line.split() for line in text.splitlines()]
+    line = max(header_line(rows[:HEAD_ROWS]) - 1, 0)
+    persons = [place for place, name in enumerate(rows[line]) if _is_persons(name)]
+    cells = [(n in persons, cell) for row in rows[line:] for n, cell in enumerate(row)]
+    return min((one for one in cells if not one[1].isascii()), key=lambda one: one[0])[1][:40]
+
+
+def _is_persons(name: str) -> bool:
+    return any(
+        rank(name, table, meaning) is not None
+        for table, records in RECORDS.items()
+        for meaning, spec in records.columns.items()
+        if spec.person or meaning == "customer_id"
+    )
 
 
 def separator_of(text: str) -> str:

@@ -20,7 +20,8 @@ from analysis.intake import layouts, readers, store
 from analysis.intake.column_matching import SEVERAL, Choice, Column, Entry, Look
 from analysis.intake.dataset import NAME, NOBODY, Dataset
 from analysis.intake.dataset_text import comment, indented, key_line, lines_of, printable
-from analysis.intake.file_form import HANZI, form_of, parts_of
+from analysis.intake.encodings import HANZI
+from analysis.intake.file_form import form_of, parts_of
 from analysis.intake.parsing import SIGNS
 from analysis.intake.recognition import Recognition, answered, recognise
 from analysis.intake.rows import Piece

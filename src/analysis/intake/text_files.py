@@ -55,7 +55,7 @@ def encoding_of(path: Path, max_unpacked_mb: int = 4_000) -> str:
     marked = [encoding for mark, encoding in MARKS.items() if start.startswith(mark)]
     first = 0
     for encoding in marked or ENCODINGS:
-        line, beyond = _broken_line(path, encoding, max_unpacked_mb)
+        line, beyond = broken_line(path, encoding, max_unpacked_mb)
         if not line:
             return encoding
         first = first or line
@@ -67,7 +67,7 @@ def encoding_of(path: Path, max_unpacked_mb: int = 4_000) -> str:
     )
 
 
-def _broken_line(path: Path, encoding: str, max_unpacked_mb: int) -> tuple[int, int]:
+def broken_line(path: Path, encoding: str, max_unpacked_mb: int) -> tuple[int, int]:
     """The first line that is not written in an encoding, 0 where all are; and how many bytes beyond
     ASCII are before.
     """
@@ -96,7 +96,7 @@ def _encoding(piece: Piece) -> str:
     path, file = piece.path, piece.file
     if not file.encoding:
         return encoding_of(path, file.max_unpacked_mb)
-    if line := _broken_line(path, file.encoding, file.max_unpacked_mb)[0]:
+    if line := broken_line(path, file.encoding, file.max_unpacked_mb)[0]:
         raise InputError(
             f"line {line} is not {file.encoding}; correct encoding, or leave it out so that it is"
             " found"
