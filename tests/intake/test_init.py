@@ -1274,7 +1274,7 @@ def test_orders_that_stand_in_two_exports_with_another_status_are_one(start):
     header = ["order_id", "order_date", "status", "customer_id", "order_total"]
     rows = [[n, f"2024-0{n // 10 + 1}-1{n % 9}", "completed", f"C{n % 7}", n] for n in range(60)]
     rows[30][2] = "processing"
-    later = [row[:2] + ["completed"] + row[3:] for row in rows[25:]]
+    later = [[*row[:2], "completed", *row[3:]] for row in rows[25:]]
     file, _, content, _ = start(
         orders_1__csv=table(header, *rows[:35]), orders_2__csv=table(header, *later)
     )
