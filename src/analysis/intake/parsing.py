@@ -24,6 +24,7 @@ MONEY = "decimal(38, 12)"
 # Factors whose products cannot overflow: money up to 1e16, pieces up to 1e10, rates up to 1e6.
 PRICE, PIECES = "decimal(22, 6)", "decimal(16, 6)"
 ABROAD, RATE = "decimal(24, 8)", "decimal(14, 8)"
+NEARLY_ALL = 0.99
 MOST_MONEY = 10**15  # of a line; sums of more would not fit
 # Days that programs write where there is none: what 0 means to them, and a date of zeros
 NO_DAYS = (dt.date(1, 1, 1), dt.date(1900, 1, 1), dt.date(1970, 1, 1))
@@ -110,8 +111,26 @@ def timezone(zone: str, moment: UTC) -> dtype.timestamp:  # type: ignore[valid-t
     """The clock time of a moment in a zone."""
 
 
-def parse(raw: Table, table: str, file: TableFile, dataset: Dataset, source: str) -> Table:
-    """The rows of one piece with their columns typed, `source` and `line`, for any day.
+def newest_day(orders: Table) -> dt.date | None:
+    """The day by which nearly all order lines were, so that a few mistyped ones move nothing."""
+    found = orders.filter(_.day.notnull()).group_by("day").agg(rows=_.count()).order_by("day")
+    days = found.to_pandas()
+    if days.empty:
+        return None
+    late = days.day[days.rows.cumsum() >= NEARLY_ALL * days.rows.sum()]
+    return dt.date.fromisoformat(str(late.iloc[0])[:10])
+
+
+def parse(
+    raw: Table,
+    table: str,
+    file: TableFile,
+    dataset: Dataset,
+    source: str,
+    newest: dt.date | None = None,
+) -> Table:
+    """The rows of one piece with their columns typed, `source` and `line`, for any day. `newest` is
+    the newest day of the orders: a birthday with a year of two digits is before it.
 
     `fields` is the number of fields of a line that has too few or too many. For each column not
     read as text `found_<column>` masks what was found where it is not readable.
@@ -122,6 +141,10 @@ def parse(raw: Table, table: str, file: TableFile, dataset: Dataset, source: str
     texts |= {name: ibis.literal(value) for name, value in file.constants.items()}
     kinds = {name: known[name].reads_as if name in known else "text" for name in texts}
     read = {name: _read(kinds[name], text, name, file, dataset) for name, text in texts.items()}
+    if newest and "birthday" in read and "%y" in file.format_of("birthday"):
+        born = read["birthday"]
+        read["birthday"] = ibis.ifelse(born > newest, born - ibis.interval(years=100), born)
+        read["birthday"] = read["birthday"].cast("date")
     ids = {name: read_id(texts[name], dataset) for name in IDS if name in texts}
     written = {f"text_{name}": text for name, text in texts.items() if kinds[name] != "text"}
     if table == "transactions":
@@ -129,8 +152,8 @@ def parse(raw: Table, table: str, file: TableFile, dataset: Dataset, source: str
         undated = texts["date"].isnull()
         sums = (c.re_search(TOTALS) | (undated & c.re_search(SUMS)) for c in cells)
         read["total"] = reduce(or_, (one.fill_null(False) for one in sums))
-        others = [t.isnull() for name, t in texts.items() if name not in file.fill_down]
-        if file.fill_down and file.columns.keys() - file.fill_down:
+        others = [raw[name].isnull() for name in file.columns if name not in file.fill_down]
+        if file.fill_down and others:
             read["heading"] = reduce(and_, [*others, raw.fields.isnull()])
     if "customer_id" in ids:
         named = ibis.ifelse(ids["customer_id"].isnull(), texts["customer_id"], None)

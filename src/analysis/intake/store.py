@@ -5,6 +5,7 @@ Arrow and not Parquet: the files are read once or twice more, and are written in
 time.
 """
 
+import datetime as dt
 import hashlib
 import json
 import os
@@ -59,9 +60,12 @@ def gather(
     part = Path(tempfile.mkdtemp(prefix="reading-", suffix=".part", dir=folder))
     try:
         read: dict[str, list[dict[str, Any]]] = {table: [] for table in RECORDS}
+        newest: dt.date | None = None
         for table, piece in [(name, piece) for name in pieces for piece in pieces[name]]:
             path = part / f"{table}-{len(read[table]):03}.arrow"
-            found = _read(piece, table, dataset, path, progress)
+            if table != "transactions" and newest is None:
+                newest = parsing.newest_day(typed(part, "transactions"))
+            found = _read(piece, table, dataset, path, progress, newest)
             read[table].append(found)
             line = f"{piece.name:<40} {found['rows']:12,} rows  {table:<12}  {found['encoding']}"
             echo(line.rstrip())
@@ -109,7 +113,12 @@ def _settle(part: Path, target: Path) -> Path:
 
 
 def _read(
-    piece: Piece, table: str, dataset: Dataset, path: Path, progress: Progress
+    piece: Piece,
+    table: str,
+    dataset: Dataset,
+    path: Path,
+    progress: Progress,
+    newest: dt.date | None = None,
 ) -> dict[str, Any]:
     """Write the typed rows of a piece; returns its name, rows and encoding."""
     failures: list[Exception] = []
@@ -124,7 +133,7 @@ def _read(
 
     base, count = connect(), 0
     base.con.register("lines", pa.RecordBatchReader.from_batches(lines.schema, overheard()))
-    rows = parsing.parse(base.table("lines"), table, piece.file, dataset, piece.name)
+    rows = parsing.parse(base.table("lines"), table, piece.file, dataset, piece.name, newest)
     ask = base.compile(identity.as_one(rows, dataset))
     try:
         batches = base.con.sql(ask).to_arrow_reader(BATCH_ROWS)
