@@ -131,6 +131,12 @@ def values_of(look: Look) -> dict[str, list[str]]:
     return {name: column.values for name, column in look.items()}
 
 
+def files_of(look: Look) -> list[str]:
+    """The file of each of the first rows."""
+    column = next(iter(look.values()))
+    return [place.partition(" of ")[2] for place in column.places[: len(column.values)]]
+
+
 Ranked = list[tuple[int, Column]]  # columns that may have a meaning, with the rank of their names
 
 

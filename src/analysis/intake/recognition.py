@@ -16,8 +16,10 @@ from analysis.intake.column_matching import (
     Look,
     attributes_of,
     columns_of,
+    files_of,
     says,
     table_of,
+    values_of,
 )
 from analysis.intake.customer_ids import asked_of_crowd
 from analysis.intake.sale_money import money_of_sales, paid_back
@@ -253,9 +255,7 @@ def _order_key(look: Look, meanings: Mapping[str, str]) -> list[Entry]:
     """The columns that tell the order lines of a file apart, rows that are repeated whole left
     aside; what stands in two files is one line in two exports.
     """
-    places = next(iter(look.values())).places
-    files = [place.partition(" of ")[2] for place in places]
-    rows = set(zip(*(column.values for column in look.values()), files, strict=False))
+    rows = set(zip(*values_of(look).values(), files_of(look), strict=True))
     for key, enough in ORDER_KEYS:
         if set(key) <= set(meanings):
             at = [list(look).index(meanings[meaning]) for meaning in key]

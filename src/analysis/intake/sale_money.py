@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.intake.column_matching import SEVERAL, Choice, Entry, Look, says, values_of
+from analysis.intake.column_matching import SEVERAL, Choice, Entry, Look, files_of, says, values_of
 from analysis.intake.value_formats import ASK, MOST, decimal_mark, number
 
 CENTS = 0.02  # that rounding may part an amount from price times quantity
@@ -119,10 +119,10 @@ def _level(look: Look, have: Mapping[str, Entry], name: str) -> str:
     order_id = have.get("order_id")
     if order_id is None or order_id.question:
         return ""
-    cells, orders = values_of(look), dict[str, list[str]]()
-    for key, text in zip(cells[order_id.value], cells[name], strict=True):
+    orders: dict[str, list[str]] = {}
+    for key, text in zip(_orders_of(look, order_id.value), values_of(look)[name], strict=True):
         orders.setdefault(key, []).append("" if BLANK.fullmatch(text) else text)
-    several = [texts for key, texts in orders.items() if key and len(texts) > 1 and any(texts)]
+    several = [texts for texts in orders.values() if len(texts) > 1 and any(texts)]
     if len(several) < SEVERAL:
         return ""
     enough = MOST * len(several)
@@ -131,6 +131,14 @@ def _level(look: Look, have: Mapping[str, Entry], name: str) -> str:
     alike = sum(len(set(texts)) == 1 for texts in several) >= enough
     different = len({texts[0] for texts in several}) >= SEVERAL
     return ALL if alike and different else ""
+
+
+def _orders_of(look: Look, name: str) -> list[str]:
+    """What the rows of an order in one file share, and no row without an id."""
+    files = files_of(look)
+    ids = values_of(look).get(name, [""] * len(files))
+    pairs = enumerate(zip(ids, files, strict=True))
+    return [f"{key}\0{file}" if key else str(n) for n, (key, file) in pairs]
 
 
 def paid_back(
@@ -157,8 +165,7 @@ def _by_order(look: Look, meanings: Mapping[str, str], whole: Sequence[str]) -> 
     found = {text: number(text, decimal) for name in texts for text in set(cells[name])}
     floats = {text: np.nan if n is None else float(n) for text, n in found.items()}
     rows = pd.DataFrame({name: map(floats.get, cells[name]) for name in texts})
-    ids = cells.get(meanings.get("order_id", ""), [""] * len(next(iter(cells.values()))))
-    order = [key or str(n) for n, key in enumerate(ids)]
+    order = _orders_of(look, meanings.get("order_id", ""))
     price, pieces = meanings.get("unit_price"), meanings.get("quantity")
     if "amount" not in meanings and price in rows and pieces in rows:
         rows["amount"] = rows[price] * rows[pieces]
