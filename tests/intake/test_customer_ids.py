@@ -107,6 +107,16 @@ def test_neither_ids_nor_flags_are_pieces_or_money(described):
     assert not {"amount", "quantity"} & set(dataset.load(file).files("transactions")[0].columns)
 
 
+def test_what_is_called_something_else_is_neither_pieces_nor_money(described):
+    rows = [[*row, n % 9 + 20, f"{n % 7}.90"] for n, row in enumerate(WHOLE)]
+    names = ["customer_id", "date", "order total", "subtotal", "shipping charge"]
+    file, said = described(orders=[names, *rows])
+    assert "question" not in said and kept(file).amount.sum() == SUM
+    assert "quantity" not in dataset.load(file).files("transactions")[0].columns
+    file, _ = described(orders=[names[:2] + names[4:], *[row[:2] + row[4:] for row in rows]])
+    assert "amount" not in dataset.load(file).files("transactions")[0].columns
+
+
 def test_what_was_spent_after_a_mailing_is_not_what_the_mailing_cost(described):
     rows = [[f"C{n}", "mail", "2024-01-05", n % 2, f"{n}.50"] for n in range(40)]
     orders = [["customer id", "order date", "amount"], *[[r[0], r[2], "5.00"] for r in rows]]

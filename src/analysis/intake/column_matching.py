@@ -360,7 +360,8 @@ def _by_values(
     kind = (BY_KIND | (OF_ORDERS if table == "transactions" else {})).get(meaning, "")
     found = [column for column in free if column.kind == kind]
     if meaning in OF_ORDERS:
-        found = [column for column in found if _may_be_sum(column)]
+        others = [m for m in RECORDS[table].columns if m not in ("customer_id", meaning)]
+        found = [c for c in found if _may_be_sum(c, table, others)]
         if meaning == "amount" and not found and table == "transactions":
             return _money_or_pieces([c for c in free if _is_free_sum(c, table)], have)
         if meaning == "quantity" and "amount" in have and have["amount"].question:
@@ -387,19 +388,22 @@ def _masked(table: str, meaning: str, columns: Sequence[Column]) -> str:
     return f"no column identifies a customer ({', '.join(bad)}: {how}); " if bad else ""
 
 
-def _may_be_sum(column: Column) -> bool:
-    """Whether numbers may be money or pieces: they are neither a flag nor called somebody's id."""
+def _may_be_sum(column: Column, table: str, others: Sequence[str]) -> bool:
+    """Whether numbers may be money or pieces: they are no flag, and called neither somebody's id
+    nor shipping, taxes or another meaning of ours.
+    """
     flag = {text.partition(".")[0] for text in column.counts} <= {"0", "1"}
-    return not flag and not re.search(ID_NAME, column.name)
+    named = re.search(ID_NAME, column.name) or says(column.name, "extras")
+    known = any(rank(column.name, table, meaning) is not None for meaning in others)
+    return not flag and not named and not known
 
 
 def _is_free_sum(column: Column, table: str) -> bool:
-    """Whether a column of whole numbers may be money or pieces, and no other meaning claims it."""
+    """Whether a column of whole numbers may be money or pieces."""
     own = len(column.counts) == len(column.values) > SEVERAL  # a number of its own for each row
-    meanings = [meaning for meaning in RECORDS[table].columns if meaning not in OF_ORDERS]
-    known = any(rank(column.name, table, meaning) is not None for meaning in meanings)
+    others = [meaning for meaning in RECORDS[table].columns if meaning not in OF_ORDERS]
     whole = column.share(WHOLE.fullmatch) >= MOST
-    return whole and not own and not known and _may_be_sum(column)
+    return whole and not own and _may_be_sum(column, table, others)
 
 
 def _money_or_pieces(columns: list[Column], have: Mapping[str, Entry]) -> Entry | None:
