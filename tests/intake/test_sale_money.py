@@ -80,6 +80,18 @@ def test_refunds_in_the_sales_row_are_taken_off_unless_they_are_already(describe
     assert kept(file).amount.sum() == sum(a for a, _ in money)
 
 
+def test_a_refund_that_is_off_an_orders_total_already_is_left_aside_in_all_its_rows(described):
+    names = ["order id", "customer id", "order date", "product", "order total", "refunded amount"]
+    money = [(n // 2, 20 + n // 2, n // 2 % 7 + 1) for n in range(40)]
+    rows = [[o, o % 9, "2024-01-31", f"tea {n % 2}", t, b] for n, (o, t, b) in enumerate(money)]
+    charged = [[*row, row[4] + row[5]] for row in rows]
+    file, said = described(orders=[[*names, "charged"], *charged])
+    assert "is taken off already, as charged shows" in said
+    assert kept(file).amount.sum() == sum(20 + order for order in range(20))
+    file, said = described(orders=[names, *rows])
+    assert kept(file).amount.sum() == sum(20 + order - order % 7 - 1 for order in range(20))
+
+
 def whole_orders(name):
     header = ["order id", "customer id", "order date", "product", name]
     rows = [

@@ -44,12 +44,23 @@ def money_of_sales(columns: list[Entry], look: Look) -> tuple[list[Entry], list[
         if meaning not in ("amount", *OF_LINES) and not entry.question:
             level = _level(look, have, entry.value)
             whole += [meaning] * bool(level == FIRST or (level and meaning in MONEY))
-    if whole:
+    more, less = _taken_off(have, look, whole)
+    if whole := [meaning for meaning in whole if meaning in have]:
         of_file.append(Entry("of_order", whole, "once an order"))
+    return list(have.values()), of_file + less, notes + more
+
+
+def _taken_off(
+    have: dict[str, Entry], look: Look, whole: Sequence[str]
+) -> tuple[list[str], list[Entry]]:
+    """What is still to be taken off the money, as notes and keys of the file; a refund that is off
+    already leaves `have`.
+    """
     settled = {meaning: entry.value for meaning, entry in have.items() if not entry.question}
     if not settled.keys() & {"discount", "refund"}:
-        return list(have.values()), of_file, notes
+        return [], []
     orders = _by_order(look, settled, whole)
+    notes, of_file = list[str](), list[Entry]()
     off = orders[orders["our discount"] > 0]
     if net := _shown_by(off, off["our amount"] - off["our discount"]):
         note = f"{settled['discount']} is not in the money of the lines yet, as {net} shows"
@@ -64,7 +75,7 @@ def money_of_sales(columns: list[Entry], look: Look) -> tuple[list[Entry], list[
         del have["refund"]
     elif "refund" in settled:
         notes.append(f"refund: {settled['refund']} is taken off the money of its sale")
-    return list(have.values()), of_file, notes
+    return notes, of_file
 
 
 def _are_refunds(have: Mapping[str, Entry], look: Look) -> bool:
