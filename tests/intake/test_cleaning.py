@@ -651,8 +651,10 @@ def test_the_last_complete_day_is_the_newest_possible_one_and_no_mistyped_year(e
     }
     for day, log in logs.items():
         assert cleaning.last_complete_day(log_on(*log), empty) == day
-    clocked = log_on("2024-01-05 09:30", date_format="%Y-%m-%d %H:%M")  # a day may be cut short
-    assert cleaning.last_complete_day(clocked, empty) == dt.date(2024, 1, 4)
+    times = ["2024-01-02 12:00", "2024-01-05 09:30"]  # a day may be cut short
+    for log, day in ((times, dt.date(2024, 1, 4)), (times[:1], dt.date(2024, 1, 2))):
+        clocked = log_on(*log, date_format="%Y-%m-%d %H:%M")
+        assert cleaning.last_complete_day(clocked, empty) == day
     with pytest.raises(InputError, match=r"column day reads as iso .*'99\.99\.9999'") as error:
         cleaning.last_complete_day(log_on("05.01.2024"), empty)
     assert "tables.transactions.date_format" in str(error.value)

@@ -52,7 +52,6 @@ def gather(
     Raises InputError for what cannot be read, with its file, line and remedy.
     """
     pieces = {table: readers.pieces(dataset, table) for table in RECORDS}
-    check_twice([p.path for p in pieces["transactions"] if p.location and not p.file.order_key])
     content = _fingerprint(dataset, [piece for some in pieces.values() for piece in some])
     if content and _folder(folder, content).is_dir():
         return _folder(folder, content)
@@ -74,6 +73,8 @@ def gather(
                 f"{', '.join(p.name for p in pieces['transactions'])}: no rows below the header;"
                 " export again"
             )
+        unkeyed = [p.path for p in pieces["transactions"] if p.location and not p.file.order_key]
+        check_twice(unkeyed)
         orders = typed(part, "transactions")
         parsing.check_currencies(orders, dataset)
         parsing.check_ids(orders, dataset)
