@@ -139,6 +139,20 @@ def test_each_rule_rejects_with_its_reason_and_odd_but_possible_lines_stay(fault
     assert (account.rows["no_customer"], account.money["no_customer"]) == (12, 55)
 
 
+def test_a_row_that_is_the_sum_of_all_others_is_a_total_wherever_it_stands(judge):
+    usual = [f"C{n},2024-01-{n + 1:02},{n}.25" for n in range(1, 9)]  # together 38.00
+    total = "Total,2024-02-01,38.00"
+    for rows, expected in (
+        ([*usual, total], 1),
+        ([total, *usual], 1),
+        ([*usual, "Total,2024-02-01,38.01"], 0),
+        ([*usual[:4], "Total,2024-02-01,11.00"], 0),  # of so few it may be chance
+        ([*usual, total, total], 0),
+    ):
+        found = reasons(judge(HEADER + "".join(row + "\n" for row in rows)))
+        assert found.count("total_row") == expected, rows
+
+
 def test_every_rule_has_a_label_of_its_own_and_can_occur(faulty):
     seen = set(map(tuple, outcomes(faulty)))
     headed = [("7", None, None), ("7", "2024-01-05", "5")]

@@ -23,7 +23,7 @@ from analysis.report.text import N_, labelled, say
 EARLIEST, LATEST = dt.date(1970, 1, 2), dt.date(2100, 1, 1)  # a date outside is a typing error
 # A day so long after the one before, with so few lines from there on, is mistyped.
 STRAY_DAYS, STRAY_SHARE = 180, 0.01
-FEWEST_OF_A_TOTAL = 5  # rows; of fewer the last may be the sum of the others by chance
+FEWEST_OF_A_TOTAL = 5  # rows; of fewer one may be the sum of the others by chance
 # Rows that were never meant to count
 NO_LOSS = ("void_status", "total_row", "group_heading", "after_as_of")
 MOST_LOST = 0.05  # of rows, or of money, that are set apart before a run asks whether that is right
@@ -117,7 +117,7 @@ def judge(typed: Table, as_of: dt.date, table: str = "transactions") -> Table:
         if "amount" not in typed.columns:
             typed = typed.mutate(amount=ibis.null(MONEY))
         asked["is_return"] = is_return(typed)
-        typed = typed.mutate(total=typed.total | _is_last_total(typed))
+        typed = typed.mutate(total=typed.total | _is_unnamed_total(typed))
     rules = [rule for rule in RULES if rule.only in ("", table)]
     rows = _mark_copies(typed, as_of, next((rule.key for rule in rules if rule.key), ()))
     rows = rows.mutate(**asked)
@@ -138,19 +138,21 @@ def judge(typed: Table, as_of: dt.date, table: str = "transactions") -> Table:
     return rows.mutate(**verdict).drop(*asked)
 
 
-def _is_last_total(typed: Table) -> BooleanValue:
-    """Whether a row is the last of its file and its money the sum of all others: a total with no
+def _is_unnamed_total(typed: Table) -> BooleanValue:
+    """Whether a row's money, the largest of its file, is the sum of all others: a total with no
     word for it, or one that could be a customer's name.
     """
-    lines = typed.filter(~typed.total).group_by("source")
-    sums = lines.agg(
-        rows=_.count(), money=_.amount.sum(), line=_.line.max(), last=_.amount.argmax(_.line)
-    ).filter((_.rows > FEWEST_OF_A_TOTAL) & (_.last != 0) & (_.money == 2 * _.last))
-    found = [
-        (typed.source == row.source) & (typed.line == row.line)
-        for row in sums.to_pandas().itertuples()
+    lines = typed.filter(~typed.total, typed.amount.notnull())
+    sums = lines.group_by("source").agg(
+        rows=_.count(), money=_.amount.sum(), top=_.amount.argmax(_.amount.abs())
+    )
+    found = sums.filter((_.rows > FEWEST_OF_A_TOTAL) & (_.top != 0) & (_.money == 2 * _.top))
+    tops = [
+        (typed.source == row.source) & (typed.amount == row.top)
+        for row in found.to_pandas().itertuples()
     ]
-    return reduce(or_, found, ibis.literal(False))
+    alone = [top for top in tops if typed.filter(top).count().execute() == 1]
+    return reduce(or_, alone, ibis.literal(False)).fill_null(False)
 
 
 def losses(judged: Table, dataset: Dataset) -> pd.DataFrame:
