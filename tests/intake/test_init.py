@@ -32,6 +32,7 @@ from analysis.intake import (
     store,
     value_formats,
 )
+from analysis.intake import columns as columns_seen
 from analysis.intake import init as onboarding
 from analysis.intake.rows import normal
 from analysis.intake.table_files import Returns, TableFile, Tables
@@ -854,7 +855,7 @@ def test_only_the_first_rows_are_read(tmp_path):
     )
     look_ = onboarding.read(path, TableFile(path=["orders.csv"], columns={}))
     assert len(look_["date"].texts) == onboarding.MOST_ROWS
-    assert len(look_["date"].values) == column_matching.FIRST_ROWS
+    assert len(look_["date"].values) == columns_seen.FIRST_ROWS
     few = onboarding.read(path, TableFile(path=["orders.csv"], columns={}), 7)
     assert few["customer_id"].seen[-1] == ("6", "line 8 of orders.csv")
 
@@ -1249,7 +1250,7 @@ def test_what_a_column_holds_is_true_of_nineteen_in_twenty_of_its_values():
 
     def column(value, odd, count, of):
         cells = [value] * count + [odd] * (of - count)
-        return column_matching.Column("x", pa.chunked_array([cells]), ["line 1"] * of)
+        return columns_seen.Column("x", pa.chunked_array([cells]), ["line 1"] * of)
 
     for kind, value in (("number", "1.5"), ("flag", "yes")):
         assert column(value, "maybe", 19, 20).reads_as(kind)

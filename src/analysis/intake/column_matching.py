@@ -5,23 +5,31 @@ asked.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import pyarrow as pa
 import yaml
 
 from analysis.intake import value_formats
+from analysis.intake.columns import (
+    ADDRESSES,
+    NONE,
+    SEVERAL,
+    WHOLE,
+    Choice,
+    Column,
+    Entry,
+    Look,
+    has_digit,
+)
 from analysis.intake.identity import LEGAL_FORMS
-from analysis.intake.parsing import MASKED, NO, ROUNDED, YES
-from analysis.intake.value_formats import ASK, DATED, MOST, NUMBERED, Placed, Verdict, mark, mask
+from analysis.intake.parsing import MASKED, ROUNDED
+from analysis.intake.value_formats import ASK, MOST, mark, mask
 from analysis.schema import RECORDS
 
-FIRST_ROWS = 5_000  # from which a column is known
 ALIASES = Path(__file__).with_name("aliases.yml")
 COMPANIES = 0.2  # share of names with Ltd, 公司, … above which they are companies' names
 NEEDED_VOTES = 1.5  # what a table gets for having all the columns it needs
@@ -30,144 +38,17 @@ ONE_ROW_EACH = {"customers": "customer_id", "products": "product"}
 APART = 0.8  # share of rows it must tell apart: exports hold doubles
 STATUSES = 50  # at most; a column of more is none, and its values are not written into the file
 FEW = 20  # distinct values of a column that customers are grouped by
-SEVERAL = 5  # rows of which one alone does not count
 # What a column may be by its values alone, where no name says it
 BY_KIND = {"date": "date", "customer_id": "id", "email": "e-mail", "phone": "telephone"}
 OF_ORDERS = {"amount": "decimal", "quantity": "count"}
-ADDRESSES = ("e-mail", "telephone")
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-PHONE = re.compile(r"(?=.*[+() -])\+?[\d() .-]{7,20}|1[3-9]\d{9}")
-WHOLE = re.compile(r"-?(0|[1-9]\d{0,8})(\.0+)?")
 # How names end that say whose number it is, or which
 ID_NAME = re.compile(
     r"(?i)(^|[\W_])(ids?|no|nr|num|number|code|key|zip|postcode|year|month|week|day|age|rank|index)$"
     r"|[a-z]I[dD]$|编号|编码|代码|号$"
 )
-COUNT = re.compile(r"-?(0|[1-9]\d{0,2})(\.0+)?")
-
-
-@dataclass(frozen=True, eq=False)
-class Column:
-    """A file's column: its cells, an empty one as an empty text, and where each stands."""
-
-    name: str
-    cells: pa.ChunkedArray
-    places: list[str]
-
-    @classmethod
-    def joined(cls, parts: "Sequence[Column]") -> "Column":
-        """One column of several files' parts."""
-        cells = pa.chunked_array([chunk for part in parts for chunk in part.cells.chunks])
-        return cls(parts[0].name, cells, [place for part in parts for place in part.places])
-
-    @property
-    def texts(self) -> list[str]:
-        """All cells."""
-        return self.cells.to_pylist()
-
-    @cached_property
-    def values(self) -> list[str]:
-        """The cells of the first rows, which tell what it is; what is rare comes later."""
-        return self.cells.slice(0, FIRST_ROWS).to_pylist()
-
-    @property
-    def seen(self) -> list[Placed]:
-        """All texts with their places."""
-        return list(zip(self.texts, self.places, strict=True))
-
-    @cached_property
-    def counts(self) -> Counter[str]:
-        """How often each value stands in the first rows, empty ones left out."""
-        return Counter(filter(None, self.values))
-
-    @property
-    def sparse(self) -> bool:
-        """Whether most rows have no value."""
-        return self.counts.total() < len(self.values) / 2
-
-    def share(self, holds: Callable[[str], Any]) -> float:
-        """The share of the values for which something holds."""
-        return sum(n for v, n in self.counts.items() if holds(v)) / (self.counts.total() or 1)
-
-    @cached_property
-    def dates(self) -> Verdict | None:
-        """How its dates are written, were it called a date; None where the first rows hold none."""
-        first = list(zip(self.values, self.places, strict=False))
-        return value_formats.date_format(self.seen) if value_formats.date_format(first) else None
-
-    @cached_property
-    def kind(self) -> str:
-        """What it is by its values alone."""
-        if not self.counts:
-            return "empty"
-        if self.dates and self.dates.value not in NUMBERED:
-            return "date"
-        if self.share(EMAIL.fullmatch) >= DATED:
-            return "e-mail"
-        if self.share(COUNT.fullmatch) >= MOST:
-            return "count"
-        if self.reads_as("number") and self.share(mark) > 0:
-            return "decimal"
-        if self.share(PHONE.fullmatch) >= DATED:
-            return "telephone"
-        return "id" if self.share(lambda v: _has_digit(v) and " " not in v) >= MOST else "text"
-
-    def reads_as(self, kind: str) -> bool:
-        """Whether its values can be read as a meaning asks."""
-        if not self.counts or kind == "text":
-            return bool(self.counts)
-        if kind in ("moment", "day"):
-            return self.dates is not None
-        if kind == "flag":
-            return self.share(lambda v: v.lower() in (*YES, *NO)) >= MOST
-        return self.share(lambda v: mark(v) is not None) >= MOST
-
-
-Look = dict[str, Column]
-
-
-def values_of(look: Look) -> dict[str, list[str]]:
-    """The cells of the first rows of all columns."""
-    return {name: column.values for name, column in look.items()}
-
-
-def files_of(look: Look) -> list[str]:
-    """The file of each of the first rows."""
-    column = next(iter(look.values()))
-    return [place.partition(" of ")[2] for place in column.places[: len(column.values)]]
 
 
 Ranked = list[tuple[int, Column]]  # columns that may have a meaning, with the rank of their names
-
-
-class Choice(NamedTuple):
-    """A possible answer to a question: in words, and the keys with their values that it stands
-    for; none where the question's key is left out.
-    """
-
-    words: str
-    keys: dict[str, Any]
-
-
-NONE = Choice("none of these", {})
-
-
-class Entry(NamedTuple):
-    """A line of the dataset file; one with a question is written as ?.
-
-    `doubt` is what of its comment is worth a second look, `choices` are the answers there are.
-    """
-
-    key: str
-    value: Any
-    comment: str = ""
-    question: str = ""
-    doubt: str = ""
-    choices: tuple[Choice, ...] = ()
-
-
-def _has_digit(text: str) -> bool:
-    return any(map(str.isdigit, text))
 
 
 # --- names
@@ -267,7 +148,7 @@ def _fits(reads_as: str, meaning: str, place: int, column: Column) -> bool:
     if meaning == "customer_id" and not identifies(column):
         return False
     if meaning == "order_id" and place > 1:
-        return column.share(_has_digit) >= MOST
+        return column.share(has_digit) >= MOST
     if meaning == "status" and len(column.counts) > STATUSES:
         return False
     if meaning in ("discount", "refund"):  # a share, or a flag, is no money

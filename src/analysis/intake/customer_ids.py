@@ -4,15 +4,7 @@ import re
 
 import pandas as pd
 
-from analysis.intake.column_matching import (
-    ADDRESSES,
-    SEVERAL,
-    Choice,
-    Column,
-    Entry,
-    Look,
-    values_of,
-)
+from analysis.intake.columns import ADDRESSES, SEVERAL, Choice, Column, Entry, Look, values_of
 from analysis.intake.parsing import CROWD, CROWD_LEAST, CROWD_SHARE, ZERO
 from analysis.intake.value_formats import ASK
 

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from analysis.intake.column_matching import Choice, Entry
+from analysis.intake.columns import Choice, Entry
 from analysis.intake.dataset import Dataset
 from analysis.intake.table_files import Returns, TableFile, Tables
 from analysis.intake.value_formats import ASK

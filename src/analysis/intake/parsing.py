@@ -66,9 +66,8 @@ NUMERAL = (
     r"|\d*)(\.\d+)?$"
 )
 GROUPING = "[,'’ ]"  # to be taken out of a numeral
-# Nobody's number where it cannot be somebody's (check_ids)
-ZERO = r"^0+(\.0+)?$"
-# Numbers that a spreadsheet has rounded, and numbers whose middle is not shown
+ZERO = r"^0+(\.0+)?$"  # nobody's number where it cannot be somebody's (check_ids)
+# Rounded by a spreadsheet; with a middle that is not shown
 ROUNDED, MASKED = r"^\d([.,]\d+)?[eE]\+\d{2,}$", r"\*"
 IDS = ("customer_id", "referrer")
 # What stands in a row that sums up others; a word that could be a name is left to the money (judge)

@@ -10,17 +10,8 @@ from functools import partial
 from typing import Any
 
 from analysis.intake import layouts
-from analysis.intake.column_matching import (
-    Choice,
-    Entry,
-    Look,
-    attributes_of,
-    columns_of,
-    files_of,
-    says,
-    table_of,
-    values_of,
-)
+from analysis.intake.column_matching import attributes_of, columns_of, says, table_of
+from analysis.intake.columns import Choice, Entry, Look, files_of, values_of
 from analysis.intake.customer_ids import asked_of_crowd
 from analysis.intake.sale_money import money_of_sales, paid_back
 from analysis.intake.value_formats import ASK, Verdict, date_format, decimal_mark

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.intake.column_matching import SEVERAL, Choice, Entry, Look, files_of, says, values_of
+from analysis.intake.column_matching import says
+from analysis.intake.columns import SEVERAL, Choice, Entry, Look, files_of, values_of
 from analysis.intake.value_formats import ASK, MOST, decimal_mark, number
 
 CENTS = 0.02  # that rounding may part an amount from price times quantity

@@ -7,10 +7,10 @@ from ibis.expr.types import Table
 
 from analysis.intake import cleaning, quality, store
 from analysis.intake import dataset as dataset_file
-from analysis.intake.column_matching import Choice, Entry
+from analysis.intake.columns import Choice, Entry
+from analysis.intake.company import Ask
 from analysis.intake.dataset import Dataset
 from analysis.intake.dataset_text import lines_of
-from analysis.intake.init import Ask
 from analysis.intake.value_formats import ASK
 from analysis.report.text import say
 from analysis.run.stage import gather, judged_records, parse_day
