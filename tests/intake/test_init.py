@@ -1281,3 +1281,10 @@ def test_orders_that_stand_in_two_exports_with_another_status_are_one(start):
     )
     assert content["tables"]["transactions"]["order_key"] == ["order_id"]
     assert len(read(file)) == 70
+
+
+def test_orders_whose_customers_cannot_be_told_are_refused(start):
+    for ids in (["1.38E+11", "1.39E+11"], ["小***3", "小***4"]):
+        rows = [[ids[n % 2], f"2024-01-{n + 1:02}", n + 0.5, n] for n in range(20)]
+        with pytest.raises(InputError, match=r"no column identifies a customer .Member No"):
+            start(orders__csv=table(["Member No", "Order Date", "Amount", "Order No"], *rows))

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from analysis.errors import InputError
 from analysis.intake import layouts, readers, store
-from analysis.intake.columns import SEVERAL, Choice, Column, Entry, Look
+from analysis.intake.columns import NONE, SEVERAL, Choice, Column, Entry, Look
 from analysis.intake.company import Ask, Found, company_entries
 from analysis.intake.dataset import NAME, Dataset
 from analysis.intake.dataset_text import comment, indented, key_line, lines_of, printable
@@ -81,6 +81,7 @@ def describe(paths: Sequence[Path], folder: Path, ask: Ask | None = None) -> tup
         if one not in found
     ]
     _check_layouts(found)
+    _check_customers(found)
     if ask:
         found = [_answered(one, ask, rows) for one in found]
     lines = _text(found, left_out, folder, ask)
@@ -106,6 +107,18 @@ def _check_layouts(found: list[Found]) -> None:
         known := [f"{name}: {fault}" for name, fault in faults.items() if fault]
     ):
         raise InputError("; ".join(known))
+
+
+def _check_customers(found: list[Found]) -> None:
+    """Refuse (InputError) orders of which no column can tell the customer."""
+    for one in found if found[0].what.table == "transactions" else ():
+        for entry in one.what.columns:
+            if entry.key == "customer_id" and entry.choices == (NONE,):
+                reason = entry.question.partition("; ")[0] if ";" in entry.question else ""
+                raise InputError(
+                    f"{one.name}: {reason or 'no column identifies a customer'}; export it with the"
+                    " customers' numbers whole, as text"
+                )
 
 
 def _has_orders(one: Found) -> bool:

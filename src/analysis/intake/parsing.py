@@ -67,8 +67,7 @@ NUMERAL = (
 )
 GROUPING = "[,'’ ]"  # to be taken out of a numeral
 ZERO = r"^0+(\.0+)?$"  # nobody's number where it cannot be somebody's (check_ids)
-# Rounded by a spreadsheet; with a middle that is not shown
-ROUNDED, MASKED = r"^\d([.,]\d+)?[eE]\+\d{2,}$", r"\*"
+ROUNDED, MASKED = r"^\d([.,]\d+)?[eE]\+\d{2,}$", r"\*"  # by a spreadsheet; in the middle
 IDS = ("customer_id", "referrer")
 # What stands in a row that sums up others; a word that could be a name is left to the money (judge)
 TOTAL_CELLS = ("customer_id", "order_id", "product", "date")
@@ -81,8 +80,8 @@ SUMS = (
     r"(?i)^\s*((total|summe|somme|gesamt|ergebnis)([ :].*)?|(总计|合计|小计|汇总).*"
     r"|.*[ _](total|summe|gesamt|ergebnis)\s*:?|.*(总计|合计|小计|汇总)\s*[:：]?)\s*$"
 )
-CROWD = 5  # times the rows of the next customer, with the share below of all rows: no single one
-CROWD_SHARE, CROWD_LEAST = 0.03, 10
+# Times the rows of the next customer, share of all rows, rows: of so many no single one has more
+CROWD, CROWD_SHARE, CROWD_LEAST = 5, 0.03, 10
 YES = ("true", "yes", "y", "1", "t", "x", "是", "有", "已")
 NO = ("false", "no", "n", "0", "f", "否", "无", "未")
 # Columns that serve to make others and are not kept.
