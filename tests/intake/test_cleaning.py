@@ -305,6 +305,15 @@ def test_equal_lines_are_merged_only_where_an_order_key_proves_them_the_same():
     assert outcomes(proven) == [KEPT, merged, *[KEPT] * 4]
 
 
+def test_lines_of_another_product_or_minute_are_never_merged():
+    names = [*ORDER, "product"]
+    for rows, columns in (
+        (sold(("5", "A", "tea"), ("5", "A", "Tea")), names),
+        ([("7", f"2024-01-05 09:0{n}", "5", "A", "tea") for n in (0, 1)], names),
+    ):
+        assert outcomes(judged_lines(rows, columns, order_key=["order_id"])) == [KEPT] * 2
+
+
 def test_an_overlapping_export_counts_an_order_once_with_a_key_and_is_odd_without(
     company, judge_all
 ):
@@ -396,7 +405,8 @@ def read_log(log):
 
 def key_of(source, line):
     key, amount = FILES[source]["order_key"], line["amount"].removesuffix(".0")
-    return (*key, *(line[name] for name in key), line["customer_id"], line["date"], amount)
+    named = *(line[name] for name in key), line["product"]
+    return (*key, *named, line["customer_id"], line["date"], amount)
 
 
 def reasons_by_hand(log):

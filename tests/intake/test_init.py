@@ -1288,3 +1288,17 @@ def test_orders_whose_customers_cannot_be_told_are_refused(start):
         rows = [[ids[n % 2], f"2024-01-{n + 1:02}", n + 0.5, n] for n in range(20)]
         with pytest.raises(InputError, match=r"no column identifies a customer .Member No"):
             start(orders__csv=table(["Member No", "Order Date", "Amount", "Order No"], *rows))
+
+
+def test_money_that_is_nearly_all_readable_is_asked_about_and_not_dropped(start):
+    header = ["customer no", "order date", "sales", "order total"]
+    for odd, asked in ((0, False), (1, False), (3, True), (11, False)):  # of twenty
+        rows = [
+            [f"C{n % 6}", f"2024-01-{n + 1:02}", "tbd" if n < odd else n + 0.5, n]
+            for n in range(20)
+        ]
+        file, text, content, _ = start(orders__csv=table(header, *rows))
+        assert ("15.0% of its values are no numbers, as xxx" in text) == asked, odd
+        expected = "?" if asked else "sales" if odd < 2 else "order total"
+        assert columns(content)["amount"] == expected, odd
+        file.unlink()

@@ -59,6 +59,7 @@ def _repeats(reason: str, label: str, column: str, table: str, *key: str) -> Rul
 
 
 LINE = ("mark", "customer_id", "day", "amount")
+APART = ("product", "moment")  # another of these is another line, whatever the order key says
 NOTHING = _.returned & (_.amount.isnull() | ~_.is_return)
 RULES = (
     Rule("wrong_field_count", N_("too few or too many fields"), "", "fields", _.fields.notnull()),
@@ -119,7 +120,10 @@ def judge(typed: Table, as_of: dt.date, table: str = "transactions") -> Table:
         asked["is_return"] = is_return(typed)
         typed = typed.mutate(total=typed.total | _is_unnamed_total(typed))
     rules = [rule for rule in RULES if rule.only in ("", table)]
-    rows = _mark_copies(typed, as_of, next((rule.key for rule in rules if rule.key), ()))
+    key = next((rule.key for rule in rules if rule.key), ())
+    if key == LINE:
+        key += tuple(name for name in APART if name in typed.columns)
+    rows = _mark_copies(typed, as_of, key)
     rows = rows.mutate(**asked)
     rules = [rule for rule in rules if rule.needs in rows.columns]
     broken = [
@@ -210,11 +214,9 @@ def _mark_copies(typed: Table, as_of: dt.date, key: tuple[str, ...]) -> Table:
         order = [ibis.desc(ibis.ifelse(alike.updated <= as_of, alike.updated, None)), *order]
     elif "void" in typed.columns:  # where a later export says that nothing came of it, that stands
         newest = typed.group_by("source").agg(newest=_.day.max(where=_.day <= as_of))
-        alike = alike.join(newest, "source")
-        ends = alike.group_by(*key).agg(
-            ended=_.newest.max(where=_.void) > _.newest.max(where=~_.void)
-        )
-        alike = alike.left_join(ends, key)
+        alike, of = alike.join(newest, "source"), ibis.window(group_by=key)
+        void, live = (alike.newest.max(where=which).over(of) for which in (_.void, ~_.void))
+        alike = alike.mutate(ended=void > live).cache()
         order = [ibis.ifelse(alike.ended, ~alike.void, alike.void), *order]
     alike = alike.mutate(number=ibis.row_number().over(group_by=key, order_by=order))
     copies = alike.filter(_.number > 0).select("source", "line", copy=ibis.literal(True)).cache()

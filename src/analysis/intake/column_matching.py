@@ -35,6 +35,7 @@ COMPANIES = 0.2  # share of names with Ltd, 公司, … above which they are com
 NEEDED_VOTES = 1.5  # what a table gets for having all the columns it needs
 # Tables, and the column that must tell their rows apart
 ONE_ROW_EACH = {"customers": "customer_id", "products": "product"}
+PARTLY = 0.5  # share of numbers from which a column called money is asked about
 APART = 0.8  # share of rows it must tell apart: exports hold doubles
 STATUSES = 50  # at most; a column of more is none, and its values are not written into the file
 FEW = 20  # distinct values of a column that customers are grouped by
@@ -185,12 +186,36 @@ def columns_of(table: str, look: Look, ids: frozenset[str] = frozenset()) -> lis
     if joining and not (entry := entries["customer_id"]).question:
         shared = f"{len(ids.intersection(joining[0].counts)):,} of them with orders"
         entries["customer_id"] = entry._replace(comment=f"{entry.comment}, {shared}")
+    if table == "transactions" and (partly := _partly_money(look, entries.get("amount"))):
+        entries["amount"] = partly
     for meaning in known:
         taken = {entry.value for entry in entries.values()}
         free = [column for column in look.values() if column.name not in taken]
         if meaning not in entries and (found := _by_values(table, meaning, free, entries)):
             entries[meaning] = found
     return [entries[meaning] for meaning in known if meaning in entries]
+
+
+def _partly_money(look: Look, taken: Entry | None) -> Entry | None:
+    """The question whether a column called money is it though some of its values are no numbers,
+    where no column with a better name is taken.
+    """
+    other = taken.value if taken and not taken.question else ""
+    limit = rank(other, "transactions", "amount") if other else None
+    for column in look.values():
+        place = rank(column.name, "transactions", "amount")
+        readable = column.share(lambda v: mark(v) is not None)
+        if place is None or not PARTLY <= readable < MOST or (limit is not None and place >= limit):
+            continue
+        odd = next(value for value in column.counts if mark(value) is None)
+        question = (
+            f"{column.name} is called money, but {1 - readable:.1%} of its values are no numbers,"
+            f" as {mask(odd)}: is it the money of a line?"
+        )
+        yes = Choice("yes; rows without a number are set apart", {"amount": column.name})
+        no = [Choice(f"no, {other} is", {"amount": other})] if other else []
+        return Entry("amount", ASK, question=question, choices=(yes, *no, NONE))
+    return None
 
 
 def _whose_id(look: Look, options: Mapping[str, Ranked]) -> Column | None:
