@@ -96,3 +96,17 @@ def test_the_same_file_twice_is_refused_unless_a_key_tells_its_lines_apart(order
         code, said = say("check", file)
         assert (code == 2) == refused and ("byte for byte" in said) == refused
     assert "net money: $300.00" in said
+
+
+def test_check_repeats_what_init_would_note_and_ask_but_not_what_is_settled(orders: Path) -> None:
+    rows = [f"A{n},2024-01-{n + 1:02},C{n % 4},{n}.50,{n}.00,ok" for n in range(20)]
+    rows[3] = rows[3].replace("ok", "refunded")
+    orders.write_text("\n".join([HEADER + ",order total,status", *rows]) + "\n")
+    columns = {"customer_id": "customer no", "date": "order date", "amount": "amount"}
+    file = orders.with_name("shop.yml")
+    for more, asked in (({}, True), ({"void_status": ["refunded"], "returns": {}}, False)):
+        table = {"path": "orders.csv", "columns": columns | {"status": "status"}} | more
+        file.write_text(yaml.safe_dump({"tables": {"transactions": table}}))
+        code, said = say("check", file)
+        assert code == 0 and ("question: orders.csv: what is a row with refunded?" in said) == asked
+        assert "note: orders.csv: amount: amount; it could also be order total" in said

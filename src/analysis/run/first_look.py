@@ -5,8 +5,10 @@ from pathlib import Path
 
 from ibis.expr.types import Table
 
-from analysis.intake import cleaning, quality, store
+from analysis.errors import InputError
+from analysis.intake import cleaning, quality, readers, store
 from analysis.intake import dataset as dataset_file
+from analysis.intake import init as onboarding
 from analysis.intake.columns import Choice, Entry
 from analysis.intake.company import Ask
 from analysis.intake.dataset import Dataset
@@ -26,10 +28,32 @@ def judged(dataset: Dataset, as_of: str, echo: Callable[[str], None]) -> dict[st
     return judged_records(folder, dataset, day)
 
 
+def doubts(dataset: Dataset) -> list[str]:
+    """What `init` would note and ask of the files of orders, but for what the dataset file says."""
+    said: list[str] = []
+    for piece in readers.pieces(dataset, "transactions"):
+        if not piece.file.path:
+            continue
+        told = {*dataset.model_fields_set, *piece.file.model_fields_set, *piece.file.meanings}
+        try:
+            looks = onboarding.look_at(piece.path, onboarding.MOST_ROWS)
+        except InputError:  # the dataset file says how to read it
+            continue
+        for one in looks:
+            if one.what.table == "transactions":
+                said += [f"note: {piece.name}: {note}" for note in one.what.notes]
+                asked = [entry for _, entry in one.questions if entry.key not in told]
+                said += [f"question: {piece.name}: {entry.question}" for entry in asked]
+    return list(dict.fromkeys(said))
+
+
 def check(dataset: Dataset, as_of: str, echo: Callable[[str], None]) -> None:
-    """Say the data quality and the figures to check. Raises InputError for what stops a run."""
+    """Say the data quality, what `init` would say, and the figures to check. Raises InputError for
+    what stops a run.
+    """
     records = judged(dataset, as_of, echo)
-    for line in [*quality.summary(records, dataset), *quality.to_check(records["transactions"])]:
+    figures = quality.to_check(records["transactions"])
+    for line in [*quality.summary(records, dataset), *doubts(dataset), *figures]:
         echo(line)
     cleaning.check_losses(records["transactions"], dataset)
 
