@@ -1302,3 +1302,11 @@ def test_money_that_is_nearly_all_readable_is_asked_about_and_not_dropped(start)
         expected = "?" if asked else "sales" if odd < 2 else "order total"
         assert columns(content)["amount"] == expected, odd
         file.unlink()
+
+
+def test_money_with_who_sold_it_is_orders(start):
+    rows = [[f"C{n % 4}", f"2024-01-{n + 1:02}", n + 0.5, "Ann"] for n in range(20)]
+    _, text, content, _ = start(
+        orders__csv=table(["customer id", "date", "amount", "sales rep"], *rows)
+    )
+    assert questions(text) == {} and columns(content)["amount"] == "amount"

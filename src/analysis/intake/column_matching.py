@@ -36,6 +36,7 @@ NEEDED_VOTES = 1.5  # what a table gets for having all the columns it needs
 # Tables, and the column that must tell their rows apart
 ONE_ROW_EACH = {"customers": "customer_id", "products": "product"}
 PARTLY = 0.5  # share of numbers from which a column called money is asked about
+CONTACTS = {"channel", "outcome", "note"}  # one of which tells interactions from orders
 APART = 0.8  # share of rows it must tell apart: exports hold doubles
 STATUSES = 50  # at most; a column of more is none, and its values are not written into the file
 FEW = 20  # distinct values of a column that customers are grouped by
@@ -114,6 +115,9 @@ def table_of(look: Look) -> tuple[str, bool, list[str]]:
         shared = sum(max(1 / knowing[c] for _, c in some) for some in found.values())
         votes[table] = NEEDED_VOTES * sum(needed) / len(needed) + shared
     best = max(votes, key=lambda table: votes[table])
+    of_sales = sure["transactions"] and "amount" in options["transactions"]
+    if best == "interactions" and of_sales and not CONTACTS & options[best].keys():
+        best = "transactions"  # money and who sold it, and nothing of a contact
     alike = [t for t in votes if t != best and sure[t] and votes[t] >= votes[best]]
     if best == "transactions" and "amount" in options[best]:
         alike = []  # money by customer and day is orders
