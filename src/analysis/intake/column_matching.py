@@ -113,7 +113,7 @@ def table_of(look: Look) -> tuple[str, bool, list[str]]:
             needed = [False]
         sure[table] = all(needed)
         shared = sum(max(1 / knowing[c] for _, c in some) for some in found.values())
-        votes[table] = NEEDED_VOTES * sum(needed) / len(needed) + shared
+        votes[table] = round(NEEDED_VOTES * sum(needed) / len(needed) + shared, 9)  # ties are ties
     best = max(votes, key=lambda table: votes[table])
     of_sales = sure["transactions"] and "amount" in options["transactions"]
     if best == "interactions" and of_sales and not CONTACTS & options[best].keys():
