@@ -22,16 +22,16 @@ def shop(guests=90, members=60, guest="0"):
 
 
 def test_guests_of_one_number_are_asked_for_and_the_answer_is_read(described):
-    shown = {"walk-in-1": "xxxx-xx-9"}  # it could be a name
-    for guest in ("0", "000", "99999", "walk-in-1"):
+    masked = "xxxx-xx-9"  # what could be a name
+    for guest, shown in (("0", "0"), ("000", "000"), ("99999", "99999"), ("walk-in-1", masked)):
         rows = shop(guest=guest)
         members = [row for row in rows if row[2] != guest]
         file, said = described(orders=[HEADER, *rows])
-        assert f"90 of 150 rows are of a customer {shown.get(guest, guest)}," in said
+        assert f"90 of 150 rows are of a customer {shown}," in said
         for answer, customers, orders in (
             ("billing_email", len({row[3] for row in rows}), 150),
-            (f"leave the rows of {guest} out", len({row[2] for row in members}), 60),
-            (f"{guest} is one customer", len({row[2] for row in rows}), 150),
+            (f"leave the rows of {shown} out", len({row[2] for row in members}), 60),
+            (f"{shown} is one customer", len({row[2] for row in rows}), 150),
         ):
             file, _ = described([answer], orders=[HEADER, *rows])
             lines = kept(file)
