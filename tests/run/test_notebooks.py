@@ -70,7 +70,7 @@ def test_a_notebook_reads_like_an_article(stage: str) -> None:
         nodes = list(ast.walk(ast.parse(cell.source)))
         functions = (ast.FunctionDef, ast.ClassDef, ast.Lambda)
         assert not any(isinstance(node, functions) for node in nodes), cell.id
-        assert cell.id in ("parameters", "imports") or cell.source.count("\n") < 12, cell.id
+        assert cell.id == "parameters" or cell.source.count("\n") < 12, cell.id
         assert bool(cell.outputs) == (tags(cell) >= KEPT) == bool(tags(cell) & KEPT), cell.id
     assert [cell.id for cell in notebook.cells if "parameters" in tags(cell)] == ["parameters"]
     text = (NOTEBOOKS / f"{stage}.ipynb").read_text("utf-8")

@@ -43,18 +43,8 @@ NOBODY = (
     *("-", "--", "–", "—", "?", "guest", "guest user", "guest customer", "guest checkout"),
     *("walk-in", "walk in", "walkin", "walk-in customer", "walk in customer", "anonymous"),
     *("cash customer", "cash sale", "gast", "laufkunde", "invité", "invitado"),
-    *(
-        "散客",
-        "普通散客",
-        "匿名",
-        "匿名用户",
-        "匿名买家",
-        "游客",
-        "非会员",
-        "临时客户",
-        "无",
-        "未知",
-    ),
+    *("散客", "普通散客", "匿名", "匿名用户", "匿名买家", "游客", "非会员", "临时客户"),
+    *("无", "未知"),
 )
 
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
