@@ -148,6 +148,9 @@ def test_a_row_that_is_the_sum_of_all_others_is_a_total_wherever_it_stands(judge
         ([*usual, "Total,2024-02-01,38.01"], 0),
         ([*usual[:4], "Total,2024-02-01,11.00"], 0),  # of so few it may be chance
         ([*usual, total, total], 0),
+        ([f"C{n},2024-01-05,{n}e12" for n in range(1, 40)] + ["T,2024-01-05,7.8e14"], 1),
+        ([f"C{n},2024-01-05,0.000{n}" for n in range(1, 9)] + ["T,2024-01-05,0.0036"], 1),
+        ([f"C{n},2024-01-05,0.000{n}" for n in range(1, 9)] + ["T,2024-01-05,0.0037"], 0),
     ):
         found = reasons(judge(HEADER + "".join(row + "\n" for row in rows)))
         assert found.count("total_row") == expected, rows

@@ -152,7 +152,8 @@ def _is_unnamed_total(typed: Table) -> BooleanValue:
     )
     found = sums.filter((_.rows > FEWEST_OF_A_TOTAL) & (_.top != 0) & (_.money == 2 * _.top))
     tops = [
-        (typed.source == row.source) & (typed.amount == row.top)
+        (typed.source == row.source)
+        & (typed.amount == ibis.literal(str(row.top)).cast(typed.amount.type()))
         for row in found.to_pandas().itertuples()
     ]
     alone = [top for top in tops if typed.filter(top).count().execute() == 1]
