@@ -987,7 +987,7 @@ def test_currency_by_sign_or_header(start):
 
 
 def placed(texts):
-    return [(text, f"line {n}") for n, text in enumerate(texts, start=2)]
+    return [(text, (n, "x.csv")) for n, text in enumerate(texts, start=2)]
 
 
 RECOGNISED = {
@@ -1049,8 +1049,8 @@ def test_dates_that_may_be_two_are_asked_for():
             assert dt.datetime.strptime(texts[0], form) == dt.datetime.strptime(said, "%d %B %Y")
     mixed = placed(["01/02/2024", "13/02/2024", *["03/04/2024"] * 50, "02/14/2024"])
     question = value_formats.date_format(mixed).question
-    assert "13/02/2024 in line 3: the day comes first" in question
-    assert "02/14/2024 in line 54: the month comes first" in question
+    assert "13/02/2024 in line 3 of x.csv: the day comes first" in question
+    assert "02/14/2024 in line 54 of x.csv: the month comes first" in question
     clocked = value_formats.date_format(placed(["2024/1/31", "2024/1/31 20:05"] * 5))
     assert clocked.value == "?"
     assert "5 of 10 dates" in clocked.question and clocked.choices[0][1] == "%Y/%m/%d"
@@ -1061,7 +1061,8 @@ def test_dates_that_may_be_two_are_asked_for():
     few = value_formats.date_format(placed(["31/01/2024"] * 99 + ["2024-01-31", "-", "", "N/A"]))
     assert few.value == "%d/%m/%Y"
     assert (
-        few.evidence == "31/01/2024 in line 2: the day comes first; 1 of 100 are written otherwise"
+        few.evidence
+        == "31/01/2024 in line 2 of x.csv: the day comes first; 1 of 100 are written otherwise"
     )
 
 
@@ -1250,7 +1251,7 @@ def test_what_a_column_holds_is_true_of_nineteen_in_twenty_of_its_values():
 
     def column(value, odd, count, of):
         cells = [value] * count + [odd] * (of - count)
-        return columns_seen.Column("x", pa.chunked_array([cells]), ["line 1"] * of)
+        return columns_seen.Column("x", pa.chunked_array([cells]), [(1, "x.csv")] * of)
 
     for kind, value in (("number", "1.5"), ("flag", "yes")):
         assert column(value, "maybe", 19, 20).reads_as(kind)

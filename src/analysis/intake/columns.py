@@ -13,11 +13,12 @@ import pyarrow as pa
 
 from analysis.intake import value_formats
 from analysis.intake.parsing import NO, YES
-from analysis.intake.value_formats import DATED, MOST, NUMBERED, Placed, Verdict, mark
+from analysis.intake.value_formats import DATED, MOST, NUMBERED, Place, Placed, Verdict, mark
+from analysis.report.text import N_
 
 FIRST_ROWS = 5_000  # from which a column is known
 SEVERAL = 5  # rows of which one alone does not count
-ADDRESSES = ("e-mail", "telephone")
+ADDRESSES = (N_("e-mail"), N_("telephone"))
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 PHONE = re.compile(r"(?=.*[+() -])\+?[\d() .-]{7,20}|1[3-9]\d{9}")
 WHOLE = re.compile(r"-?(0|[1-9]\d{0,8})(\.0+)?")
@@ -30,7 +31,7 @@ class Column:
 
     name: str
     cells: pa.ChunkedArray
-    places: list[str]
+    places: list[Place]
 
     @classmethod
     def joined(cls, parts: "Sequence[Column]") -> "Column":
@@ -112,7 +113,7 @@ def values_of(look: Look) -> dict[str, list[str]]:
 def files_of(look: Look) -> list[str]:
     """The file of each of the first rows."""
     column = next(iter(look.values()))
-    return [place.partition(" of ")[2] for place in column.places[: len(column.values)]]
+    return [file for _, file in column.places[: len(column.values)]]
 
 
 class Choice(NamedTuple):

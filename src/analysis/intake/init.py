@@ -2,6 +2,7 @@
 questions left open.
 """
 
+import itertools
 import os
 import re
 from collections import Counter
@@ -23,7 +24,7 @@ from analysis.intake.file_form import form_of, parts_of
 from analysis.intake.recognition import Recognition, answered, recognise
 from analysis.intake.rows import Piece
 from analysis.intake.table_files import TableFile
-from analysis.intake.value_formats import ASK
+from analysis.intake.value_formats import ASK, Place
 from analysis.schema import RECORDS
 
 # That are read of a file, and of all, since what is rare decides, as a day above 12
@@ -229,10 +230,10 @@ def _read(piece: Piece, path: Path, rows: int) -> Look:
     name = f"{path.name}:{piece.file.sheet}" if piece.file.sheet else path.name
     opened = readers.rows_of(replace(piece, name=path.name))
     cells: dict[str, list[pa.Array]] = {name: [] for name in opened.header}
-    places: list[str] = []
+    places: list[Place] = []
     for batch in opened.batches(range(len(opened.header))):
         whole = batch.filter(batch["fields"].is_null()).slice(0, rows - len(places))
-        places += [f"line {line} of {name}" for line in whole["line"].to_pylist()]
+        places += zip(whole["line"].to_pylist(), itertools.repeat(name))
         for column_name, column in zip(opened.header, whole.columns[2:], strict=True):
             cells[column_name].append(pc.utf8_trim_whitespace(pc.fill_null(column, "")))
         if len(places) >= rows:

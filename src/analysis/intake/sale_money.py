@@ -173,7 +173,7 @@ def _by_order(look: Look, meanings: Mapping[str, str], whole: Sequence[str]) -> 
     cells = values_of(look)
     texts = [name for name, column in look.items() if column.reads_as("money")]
     ours = [name for meaning, name in meanings.items() if meaning in MONEY or name in texts]
-    decimal = decimal_mark([(text, "") for text in cells[name]] for name in ours).value
+    decimal = decimal_mark([(text, (0, "")) for text in cells[name]] for name in ours).value
     found = {text: number(text, decimal) for name in texts for text in set(cells[name])}
     floats = {text: np.nan if n is None else float(n) for text, n in found.items()}
     rows = pd.DataFrame({name: map(floats.get, cells[name]) for name in texts})

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from analysis.intake.parsing import CURRENCY, GROUPING, NUMBER_STEPS, NUMERAL
+from analysis.report.text import N_, say
 
 ASK = "?"  # stands in the dataset file where a person has to decide
 MOST = 0.95  # share of a column's values that must be alike; the rest are typing errors
@@ -20,11 +21,15 @@ YEARS = range(1900, 2101)
 # What whole numbers in a column called a date may be: days from 1927, seconds and milliseconds from
 # 1980, to 2100.
 NUMBERED = {
-    "excel": (10_000, 73_050, "days since 1899-12-30"),
-    "epoch_s": (315_532_800, 4_102_444_800, "seconds since 1970"),
-    "epoch_ms": (315_532_800_000, 4_102_444_800_000, "milliseconds since 1970"),
+    "excel": (10_000, 73_050, N_("days since 1899-12-30")),
+    "epoch_s": (315_532_800, 4_102_444_800, N_("seconds since 1970")),
+    "epoch_ms": (315_532_800_000, 4_102_444_800_000, N_("milliseconds since 1970")),
 }
-FIRST = {"d": "the day comes first", "m": "the month comes first", "y": "the year comes first"}
+FIRST = {
+    "d": N_("the day comes first"),
+    "m": N_("the month comes first"),
+    "y": N_("the year comes first"),
+}
 # How days look, and the formats that may stand behind each; {0} is the mark between the parts.
 DAYS = (
     (r"\d{4}([-/.])\d{1,2}\1\d{1,2}", ("%Y{0}%m{0}%d",)),
@@ -53,8 +58,9 @@ STEPS = [(re.compile(pattern, re.A), instead) for pattern, instead in NUMBER_STE
 MONEY = re.compile(f"(?i)({CURRENCY}){{1,2}}")  # before the number and behind it
 SWAPPED = str.maketrans(".,", ",.")
 
-# A value and where it stands.
-Placed = tuple[str, str]
+# A line of a file, and a value with where it stands.
+Place = tuple[int, str]
+Placed = tuple[str, Place]
 
 
 class Verdict(NamedTuple):
@@ -132,43 +138,60 @@ def date_format(placed: Sequence[Placed], person: bool = False) -> Verdict | Non
     seen = [(one, read[one[0]]) for one in placed if one[0] in read]
     proof = next((one for one, has in seen if form in has and not rivals & has.keys()), None)
     contrary = next((one for one, has in seen if form not in has and rivals & has.keys()), None)
-    evidence = f"{_shown(proof, person)}: {FIRST[order(form)[0]]}" if proof else ""
-    kept = f"keep the {most:,} dates as {_shown(proof or seen[0][0], person)}, set the others apart"
+    evidence = f"{_shown(proof, person)}: {_first(form)}" if proof else ""
     if contrary:
         rival = next(f for f in rivals if f in read[contrary[0]])
-        other = FIRST[order(rival)[0]]
+        against = f"{_shown(contrary, person)}: {_first(rival)}"
+        question = say(
+            "{one:text}, but {other:text}; best export again", one=evidence, other=against
+        )
         return Verdict(
-            ASK,
-            question=f"{evidence}, but {_shown(contrary, person)}: {other}; best export again",
-            choices=((FIRST[order(form)[0]], form), (other, rival)),
+            ASK, question=question, choices=((_first(form), form), (_first(rival), rival))
         )
     if rivals and not proof:
         return _either(seen, person)
     if most < MOST * dated:
-        odd = next(one for one, has in seen if form not in has)
-        question = f"{most:,} of {dated:,} dates are written as one, but not {_shown(odd, person)}"
+        other = next(one for one, has in seen if form not in has)
+        question = say(
+            "{n:int} of {all:int} dates are written as one, but not {value:text}",
+            n=most,
+            all=dated,
+            value=_shown(other, person),
+        )
         if _are_swapped(form, read):
-            question += (
+            question += say(
                 ". A spreadsheet has made dates of those it could, with day and month exchanged:"
                 " export again, and read the column in as text"
             )
+        kept = say(
+            "keep the {n:int} dates as {value:text}, set the others apart",
+            n=most,
+            value=_shown(proof or seen[0][0], person),
+        )
         return Verdict(ASK, question=question, choices=((kept, form),))
     # A word for the month, or the year in front, needs no evidence.
     certain = order(form) == "ymd" or re.search("%[bB]", form)
-    rest = f"{dated - most:,} of {dated:,} are written otherwise" if most < dated else ""
+    odd = dated - most
+    rest = say("{n:int} of {all:int} are written otherwise", n=odd, all=dated) if odd else ""
     known = "" if certain and not rivals else evidence
     return Verdict(form, "; ".join(filter(None, [known, rest])))
 
 
 def _shown(placed: Placed, person: bool) -> str:
-    return f"{mask(placed[0]) if person else placed[0]} in {placed[1]}"
+    text, (line, file) = placed
+    shown = mask(text) if person else text
+    return say("{value:text} in line {line:text} of {file:text}", value=shown, line=line, file=file)
+
+
+def _first(form: str) -> str:
+    return say(FIRST[order(form)[0]])
 
 
 def _either(seen: Sequence[tuple[Placed, dict[str, dt.date]]], person: bool) -> Verdict:
     """The question which of several formats a date is written in."""
     first, days = next((one for one in seen if len(set(one[1].values())) > 1), seen[0])
-    question = f"which day is {_shown(first, person)}? No other value tells"
-    said = {f: FIRST[order(f)[0]] if person else f"{d.day} {d:%B %Y}" for f, d in days.items()}
+    question = say("which day is {value:text}? No other value tells", value=_shown(first, person))
+    said = {f: _first(f) if person else say.form("long_date", d) for f, d in days.items()}
     return Verdict(ASK, question=question, choices=tuple((said[f], f) for f in days))
 
 
@@ -188,7 +211,7 @@ def _numbered(counts: Counter[str]) -> Verdict | None:
     for form, (low, high, unit) in NUMBERED.items():
         inside = sum(counts[text] for text, n in numbers.items() if low <= n <= high)
         if inside and inside >= MOST * counts.total():
-            return Verdict(form, unit)
+            return Verdict(form, say(unit))
     return None
 
 
@@ -225,17 +248,23 @@ def mark(text: str) -> str | None:
 def decimal_mark(columns: Iterable[Sequence[Placed]]) -> Verdict:
     """The decimal mark of all numbers of a file; a question where it is left open."""
     found: dict[str, str] = {}
-    for text, place in (one for column in columns for one in column):
-        kind = mark(text)
+    for one in (one for column in columns for one in column):
+        kind = mark(one[0])
         if kind and kind not in found:
-            found[kind] = f"{mask(text)} in {place}"
-    choices = (("1.5 is one and a half, 1,500 is many", "."), ("1,5 is one and a half", ","))
+            found[kind] = _shown(one, person=True)
     if "." in found and "," in found:
-        question = (
-            f"{found['.']} has a decimal point, {found[',']} a decimal comma; which is right?"
+        question = say(
+            "{point:text} has a decimal point, {comma:text} a decimal comma; which is right?",
+            point=found["."],
+            comma=found[","],
         )
-        return Verdict(ASK, question=question, choices=choices)
-    if list(found) == ["?"]:
-        question = f"how are numbers written, as {found['?']}? No other value tells"
-        return Verdict(ASK, question=question, choices=choices)
-    return Verdict(",", f"{found[',']}: a decimal comma") if "," in found else Verdict(".")
+    elif list(found) == ["?"]:
+        question = say(
+            "how are numbers written, as {value:text}? No other value tells", value=found["?"]
+        )
+    elif "," in found:
+        return Verdict(",", say("{value:text}: a decimal comma", value=found[","]))
+    else:
+        return Verdict(".")
+    point, comma = say("1.5 is one and a half, 1,500 is many"), say("1,5 is one and a half")
+    return Verdict(ASK, question=question, choices=((point, "."), (comma, ",")))

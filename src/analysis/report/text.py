@@ -58,8 +58,8 @@ class Language:
     """Says sentences and numbers in one language; reports use the one called `say`.
 
     The forms of a value: int, number, short, percent, whole_percent, money, compact (money as
-    $1.2M), exact (to the cent), date, text, customer (an id), word (a class such as a tier) and
-    field (a column of the records).
+    $1.2M), exact (to the cent), date, long_date, text, customer (an id), word (a class such as a
+    tier) and field (a column of the records).
 
     >>> say = Language("en", "USD")
     >>> say("{share:percent} of {money:money}", share=0.25, money=1200)
@@ -80,6 +80,7 @@ class Language:
             "compact": self.compact,
             "exact": lambda x: format_currency(x, self.currency, locale=self.locale),
             "date": lambda x: format_date(getattr(x, "date", lambda: x)(), "medium", self.locale),
+            "long_date": lambda x: format_date(x, self.translated("d MMMM y"), self.locale),
             "text": str,
             "customer": shown_id,
             "word": self.word,
