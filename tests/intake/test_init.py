@@ -857,7 +857,7 @@ def test_only_the_first_rows_are_read(tmp_path):
     assert len(look_["date"].texts) == onboarding.MOST_ROWS
     assert len(look_["date"].values) == columns_seen.FIRST_ROWS
     few = onboarding.read(path, TableFile(path=["orders.csv"], columns={}), 7)
-    assert few["customer_id"].seen[-1] == ("6", "line 8 of orders.csv")
+    assert few["customer_id"].seen[-1] == ("6", (8, "orders.csv"))
 
 
 def test_evidence_is_found_far_down(start):

@@ -5,7 +5,7 @@ asked.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,6 @@ import yaml
 from analysis.intake import value_formats
 from analysis.intake.columns import (
     ADDRESSES,
-    NONE,
     SEVERAL,
     WHOLE,
     Choice,
@@ -24,10 +23,12 @@ from analysis.intake.columns import (
     Entry,
     Look,
     has_digit,
+    none_of_these,
 )
 from analysis.intake.identity import LEGAL_FORMS
 from analysis.intake.parsing import MASKED, ROUNDED
 from analysis.intake.value_formats import ASK, MOST, mark, mask
+from analysis.report.text import say
 from analysis.schema import RECORDS
 
 ALIASES = Path(__file__).with_name("aliases.yml")
@@ -185,10 +186,10 @@ def columns_of(table: str, look: Look, ids: frozenset[str] = frozenset()) -> lis
     options = {meaning: found for meaning, found in options.items() if found}
     entries = {meaning: _by_name(table, meaning, found) for meaning, found in options.items()}
     if whose and "customer_id" not in entries:
-        doubt = "it stands on several days, as a customer's does and an order's does not"
+        doubt = say("it stands on several days, as a customer's does and an order's does not")
         entries["customer_id"] = Entry("customer_id", whose.name, doubt=doubt)
     if joining and not (entry := entries["customer_id"]).question:
-        shared = f"{len(ids.intersection(joining[0].counts)):,} of them with orders"
+        shared = say("{n:int} of them with orders", n=len(ids.intersection(joining[0].counts)))
         entries["customer_id"] = entry._replace(comment=f"{entry.comment}, {shared}")
     if table == "transactions" and (partly := _partly_money(look, entries.get("amount"))):
         entries["amount"] = partly
@@ -212,13 +213,16 @@ def _partly_money(look: Look, taken: Entry | None) -> Entry | None:
         if place is None or not PARTLY <= readable < MOST or (limit is not None and place >= limit):
             continue
         odd = next(value for value in column.counts if mark(value) is None)
-        question = (
-            f"{column.name} is called money, but {1 - readable:.1%} of its values are no numbers,"
-            f" as {mask(odd)}: is it the money of a line?"
+        question = say(
+            "{column:text} is called money, but {share:text} of its values are no numbers, as"
+            " {value:text}: is it the money of a line?",
+            column=column.name,
+            share=f"{1 - readable:.1%}",
+            value=mask(odd),
         )
-        yes = Choice("yes; rows without a number are set apart", {"amount": column.name})
-        no = [Choice(f"no, {other} is", {"amount": other})] if other else []
-        return Entry("amount", ASK, question=question, choices=(yes, *no, NONE))
+        yes = Choice(say("yes; rows without a number are set apart"), {"amount": column.name})
+        no = [Choice(say("no, {column:text} is", column=other), {"amount": other})] if other else []
+        return Entry("amount", ASK, question=question, choices=(yes, *no, none_of_these()))
     return None
 
 
@@ -255,7 +259,7 @@ def _by_name(table: str, meaning: str, found: Ranked) -> Entry:
         return _which(table, meaning, equal, ASK)
     others = [c.name for _, c in found if c not in equal]
     doubtful = others and meaning in ("customer_id", "date", "amount")
-    doubt = f"it could also be {', '.join(others)}" if doubtful else ""
+    doubt = say("it could also be {others:text}", others=", ".join(others)) if doubtful else ""
     return Entry(meaning, column.name, _contents(column, table, meaning), doubt=doubt)
 
 
@@ -281,21 +285,27 @@ def _by_values(
         whole = [column for column in free if identifies(column)]
         found = [c for c in found if c in whole and _may_be_customers(c, table)]
         found = found or [c for c in whole if c.kind in ADDRESSES]
-    if len(found) == 1 and not _masked(table, meaning, free):
-        doubt = f"by its values, {_contents(found[0], table, meaning)}"
+    masked = masked_ids(table, free) if meaning == "customer_id" else ""
+    if len(found) == 1 and not masked:
+        contents = _contents(found[0], table, meaning)
+        doubt = say("by its values, {contents:text}", contents=contents)
         return Entry(meaning, found[0].name, doubt=doubt)
     if RECORDS[table].columns[meaning].needed or (found and meaning == "amount"):
         entry = _which(table, meaning, found or whole, ASK if found else None)
-        return entry._replace(question=_masked(table, meaning, free) + entry.question)
+        return entry._replace(question="; ".join(filter(None, (masked, entry.question))))
     return None
 
 
-def _masked(table: str, meaning: str, columns: Sequence[Column]) -> str:
+def masked_ids(table: str, columns: Iterable[Column]) -> str:
     """What is said where columns are called a customer's that identify none."""
     named = [c for c in columns if rank(c.name, table, "customer_id") is not None]
-    bad = [c.name for c in named if meaning == "customer_id" and not identifies(c)]
-    how = "masked with *, or rounded by a spreadsheet as 1.38E+11"
-    return f"no column identifies a customer ({', '.join(bad)}: {how}); " if bad else ""
+    if not (bad := [c.name for c in named if not identifies(c)]):
+        return ""
+    return say(
+        "no column identifies a customer ({columns:text}: masked with *, or rounded by a"
+        " spreadsheet as 1.38E+11)",
+        columns=", ".join(bad),
+    )
 
 
 def _may_be_sum(column: Column, table: str, others: Sequence[str]) -> bool:
@@ -324,12 +334,13 @@ def _money_or_pieces(columns: list[Column], have: Mapping[str, Entry]) -> Entry 
         column: f"{column.name} ({_contents(column, 'transactions', 'amount')})"
         for column in columns
     }
-    choices = [Choice(f"{words}: money", {"amount": c.name}) for c, words in told.items()]
+    money, piece = say("money"), say("pieces")
+    choices = [Choice(f"{words}: {money}", {"amount": c.name}) for c, words in told.items()]
     if "quantity" not in have:
         pieces = [(c, words) for c, words in told.items() if c.kind == "count"]
-        choices += [Choice(f"{words}: pieces", {"quantity": c.name}) for c, words in pieces]
-    question = "no column is called money: which is it, or are the whole numbers pieces?"
-    return Entry("amount", ASK, question=question, choices=(*choices, NONE))
+        choices += [Choice(f"{words}: {piece}", {"quantity": c.name}) for c, words in pieces]
+    question = say("no column is called money: which is it, or are the whole numbers pieces?")
+    return Entry("amount", ASK, question=question, choices=(*choices, none_of_these()))
 
 
 def identifies(column: Column) -> bool:
@@ -348,11 +359,11 @@ def _which(table: str, meaning: str, columns: Sequence[Column], value: str | Non
     choices = [
         Choice(f"{c.name} ({_contents(c, table, meaning)})", {meaning: c.name}) for c in columns
     ]
-    words = RECORDS[table].columns[meaning].words
-    question = f"which column is {meaning}, {words}?"
+    words = say(RECORDS[table].columns[meaning].words)
+    question = say("which column is {meaning:text}, {words:text}?", meaning=meaning, words=words)
     if not choices:
-        question += " All columns have another meaning"
-    return Entry(meaning, value, question=question, choices=(*choices, NONE))
+        question = f"{question} {say('All columns have another meaning')}"
+    return Entry(meaning, value, question=question, choices=(*choices, none_of_these()))
 
 
 def _contents(column: Column, table: str, meaning: str) -> str:
@@ -360,15 +371,18 @@ def _contents(column: Column, table: str, meaning: str) -> str:
     neither.
     """
     spec = RECORDS[table].columns.get(meaning)
-    rows, said = len(column.values), [f"as {mask(next(iter(column.counts), ''))}"]
+    rows = len(column.values)
     if column.kind in ADDRESSES:
-        said = [column.kind]
+        said = [say(column.kind)]
     elif spec and spec.person:
-        said = ["a person's"]
+        said = [say("a person's")]
+    else:
+        said = [say("as {value:text}", value=mask(next(iter(column.counts), "")))]
     if not spec or spec.reads_as == "text":
-        said.append(f"{len(column.counts):,} different in {rows:,} rows")
+        different = len(column.counts)
+        said.append(say("{n:int} different in {all:int} rows", n=different, all=rows))
     if empty := rows - column.counts.total():
-        said.append(f"{empty:,} empty")
+        said.append(say("{n:int} empty", n=empty))
     return ", ".join(said)
 
 

@@ -4,7 +4,7 @@ and their answers.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ import pyarrow as pa
 from analysis.intake import value_formats
 from analysis.intake.parsing import NO, YES
 from analysis.intake.value_formats import DATED, MOST, NUMBERED, Place, Placed, Verdict, mark
-from analysis.report.text import N_
+from analysis.report.text import N_, say
 
 FIRST_ROWS = 5_000  # from which a column is known
 SEVERAL = 5  # rows of which one alone does not count
@@ -125,13 +125,20 @@ class Choice(NamedTuple):
     keys: dict[str, Any]
 
 
-NONE = Choice("none of these", {})
+def none_of_these() -> Choice:
+    """The answer that leaves a key out."""
+    return Choice(say("none of these"), {})
+
+
+# Where values come from that files do not tell
+ASSUMED, ANSWERED = "assumed", "answered"
 
 
 class Entry(NamedTuple):
     """A line of the dataset file; one with a question is written as ?.
 
-    `doubt` is what of its comment is worth a second look, `choices` are the answers there are.
+    `doubt` is what of its comment is worth a second look, `choices` are the answers there are,
+    `source` is ASSUMED or ANSWERED where the files do not tell the value.
     """
 
     key: str
@@ -140,6 +147,12 @@ class Entry(NamedTuple):
     question: str = ""
     doubt: str = ""
     choices: tuple[Choice, ...] = ()
+    source: str = ""
+
+
+def of_answer(keys: Mapping[str, Any]) -> list[Entry]:
+    """The keys of an answer with their values."""
+    return [Entry(k, value, say("as answered"), source=ANSWERED) for k, value in keys.items()]
 
 
 def has_digit(text: str) -> bool:

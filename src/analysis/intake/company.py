@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from analysis.intake.columns import Choice, Entry, Look
+from analysis.intake.columns import ASSUMED, Choice, Entry, Look, of_answer
 from analysis.intake.dataset import NOBODY, Dataset
 from analysis.intake.encodings import HANZI
 from analysis.intake.parsing import SIGNS
 from analysis.intake.recognition import Recognition, answered
 from analysis.intake.table_files import TableFile
 from analysis.intake.value_formats import ASK, days_in
+from analysis.report.text import say
 
 CURRENCY_NAMES = {"DOLLAR": "USD", "DOLLARS": "USD", "EURO": "EUR"}
 CURRENCY_NAMES |= dict.fromkeys(("RMB", "人民币", "元"), "CNY")
@@ -24,7 +25,6 @@ MOST_ALIKE = 0.5  # share of customers of two files that are alike, from which i
 CODES = {code for codes in SIGNS.values() for code in codes}.union(
     ("CHF", "SEK", "NOK", "DKK", "PLN", "RUB", "BRL", "ZAR", "THB", "VND")
 )
-ASSUMED = "assumed"  # begins the remark on what nobody said
 ZONED = re.compile(r":\d\d.*?([+-]\d\d(?::?\d\d)?|Z)$")
 # In which shops are; of zones with the same offsets one will do
 ZONES = (
@@ -79,9 +79,8 @@ def company_entries(found: list[Found], ask: Ask | None) -> list[Entry]:
     of it was assumed.
     """
     orders = [one for one in found if one.what.table == "transactions"]
-    horizon = Entry(
-        "horizon_days", Dataset.model_fields["horizon_days"].default, "assumed, a quarter"
-    )
+    quarter = Dataset.model_fields["horizon_days"].default
+    horizon = Entry("horizon_days", quarter, say("assumed, a quarter"), source=ASSUMED)
     asked = (_plain_ids(found), _somebody(found), _currency(orders), _time_zone(found))
     told = [entry for one in found for entry in one.what.company]
     every = answered([entry for entry in (*told, *asked) if entry], "company", {})
@@ -89,12 +88,11 @@ def company_entries(found: list[Found], ask: Ask | None) -> list[Entry]:
     for entry in [*every, horizon]:
         if ask and entry.question and entry.choices:
             words = [choice.words for choice in entry.choices]
-            keys = entry.choices[ask(entry.question, words)].keys
-            made += [Entry(key, value, "as answered") for key, value in keys.items()]
+            made += of_answer(entry.choices[ask(entry.question, words)].keys)
         else:
             made.append(entry)
-    assumed = [entry.key for entry in made if entry.comment.startswith(ASSUMED)]
-    remark = "shown on the first page; remove what you have confirmed"
+    assumed = [entry.key for entry in made if entry.source == ASSUMED]
+    remark = say("shown on the first page; remove what you have confirmed")
     return [*made, Entry("assumed", assumed, remark)]
 
 
@@ -107,12 +105,15 @@ def _plain_ids(found: list[Found]) -> Entry | None:
             here = set(filter(None, one.look[column].texts))
             alike = {_plain(text) for text in here} & {_plain(text) for text in one.ids}
             if not here & one.ids and len(alike) >= MOST_ALIKE * min(len(here), len(one.ids)):
-                question = (
-                    f"{len(alike):,} customers of {one.name} are in the orders only if zeros in"
-                    " front, .0 behind and apostrophes are passed over: are they the same?"
+                question = say(
+                    "{n:int} customers of {file:text} are in the orders only if zeros in front, .0"
+                    " behind and apostrophes are passed over: are they the same?",
+                    n=len(alike),
+                    file=one.name,
                 )
-                choices = (Choice("yes", {"plain_ids": True}), Choice("no", {"plain_ids": False}))
-                return Entry("plain_ids", ASK, question=question, choices=choices)
+                yes = Choice(say("yes"), {"plain_ids": True})
+                no = Choice(say("no"), {"plain_ids": False})
+                return Entry("plain_ids", ASK, question=question, choices=(yes, no))
     return None
 
 
@@ -121,7 +122,7 @@ def _somebody(found: list[Found]) -> Entry | None:
     profiles = [one for one in found if one.what.table == "customers"]
     ids = {text for one in profiles for text in one.values("customer_id")}
     known = sorted(text for text in ids if text.lower() in NOBODY)
-    return Entry("somebody", known, "has a profile") if known else None
+    return Entry("somebody", known, say("has a profile")) if known else None
 
 
 def _plain(text: str) -> str:
@@ -139,17 +140,19 @@ def _currency(orders: list[Found]) -> Entry:
     for one in orders:
         found |= {home.get(code, code): where for code, where in _currencies_of(one).items()}
     if len(found) > 1:
-        question = (
-            f"money is in {', '.join(found)}: write the one of the reports, and under rates what"
-            " one unit of the others is worth"
+        question = say(
+            "money is in {currencies:text}: write the one of the reports, and under rates what one"
+            " unit of the others is worth",
+            currencies=", ".join(found),
         )
         return Entry("currency", ASK, question=question)
     if "" in found:
         choices = tuple(Choice(code, {"currency": code}) for code in SIGNS["¥"])
-        return Entry("currency", ASK, question=f"which is {found['']}?", choices=choices)
+        question = say("which is {sign:text}?", sign=found[""])
+        return Entry("currency", ASK, question=question, choices=choices)
     if not found:
         code = "CNY" if chinese else str(Dataset.model_fields["currency"].default)
-        found = {code: f"{ASSUMED}, no currency was seen"}
+        return Entry("currency", code, say("assumed, no currency was seen"), source=ASSUMED)
     return next(Entry("currency", code, where) for code, where in found.items())
 
 
@@ -158,16 +161,19 @@ def _currencies_of(one: Found) -> dict[str, str]:
     column; and where.
     """
     codes = [text.upper() for text in one.values("currency") if re.fullmatch("[A-Za-z]{3}", text)]
-    found = dict.fromkeys(codes, "by its column")
+    found = dict.fromkeys(codes, say("by its column"))
     for name in filter(None, map(one.what.meanings.get, ("amount", "unit_price"))):
         words = re.split(r"[\W_]+", name.upper())
         named = {CURRENCY_NAMES.get(word, word) for word in words} & CODES
-        found |= dict.fromkeys(sorted(named), f"by {name}")
-        for text in one.look[name].counts:
-            signs = [sign for sign in SIGNS if sign in text.upper().replace("￥", "¥")]
-            signs += re.findall(r"\b[A-Z]{3}\b", text)
-            found |= {sign: f"{sign} in {name}" for sign in signs}
+        found |= dict.fromkeys(sorted(named), say("by {column:text}", column=name))
+        signs = dict.fromkeys(sign for text in one.look[name].counts for sign in _signs_in(text))
+        found |= {one: say("{sign:text} in {column:text}", sign=one, column=name) for one in signs}
     return found
+
+
+def _signs_in(text: str) -> list[str]:
+    signs = [sign for sign in SIGNS if sign in text.upper().replace("￥", "¥")]
+    return signs + re.findall(r"\b[A-Z]{3}\b", text)
 
 
 def _time_zone(found: list[Found]) -> Entry | None:
@@ -184,9 +190,12 @@ def _time_zone(found: list[Found]) -> Entry | None:
         if any(offset != "Z" and offset.strip("+-0:") for _, offset in offsets):
             for zone in ZONES:
                 if all(_has_offset(zone, day, offset) for day, offset in offsets):
-                    return Entry("time_zone", zone, f"by the offsets in {name}")
+                    return Entry(
+                        "time_zone", zone, say("by the offsets in {column:text}", column=name)
+                    )
         home = "Asia/Shanghai" if _is_chinese(found) else "UTC"
-        return Entry("time_zone", home, f"{ASSUMED}, {name} is given from UTC")
+        remark = say("assumed, {column:text} is given from UTC", column=name)
+        return Entry("time_zone", home, remark, source=ASSUMED)
     return None
 
 

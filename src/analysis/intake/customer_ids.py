@@ -7,6 +7,7 @@ import pandas as pd
 from analysis.intake.columns import ADDRESSES, SEVERAL, Choice, Column, Entry, Look, values_of
 from analysis.intake.parsing import CROWD, CROWD_LEAST, CROWD_SHARE, ZERO
 from analysis.intake.value_formats import ASK, mask
+from analysis.report.text import say
 
 FEWEST_OF_A_CROWD = 50  # rows of an id that nothing but their number makes doubtful
 
@@ -23,17 +24,25 @@ def asked_of_crowd(entry: Entry, look: Look) -> Entry:
     rows = column.counts[crowd]
     next_most = max((n for one, n in column.counts.items() if one != crowd), default=0)
     shown = mask(crowd) if re.search(r"[^\W\d]", crowd) else crowd  # it may be a name
-    question = (
-        f"{rows:,} of {len(column.values):,} rows are of a customer {shown}, the next has"
-        f" {next_most:,}: guests, it seems. Who is the customer?"
+    question = say(
+        "{n:int} of {all:int} rows are of a customer {customer:text}, the next has {next:int}:"
+        " guests, it seems. Who is the customer?",
+        n=rows,
+        all=len(column.values),
+        customer=shown,
+        next=next_most,
     )
     leave = {"customer_id": column.name, "nobody": [crowd], "accept": ["no_customer"]}
     choices = [
-        Choice(f"leave the rows of {shown} out", leave),
-        Choice(f"{shown} is one customer", {"customer_id": column.name, "somebody": [crowd]}),
+        Choice(say("leave the rows of {customer:text} out", customer=shown), leave),
+        Choice(
+            say("{customer:text} is one customer", customer=shown),
+            {"customer_id": column.name, "somebody": [crowd]},
+        ),
     ]
     if best:
-        choices.insert(0, Choice(f"{best.name}, the e-mail", {"customer_id": best.name}))
+        words = say("{column:text}, the e-mail", column=best.name)
+        choices.insert(0, Choice(words, {"customer_id": best.name}))
     return Entry("customer_id", ASK, question=question, choices=tuple(choices))
 
 

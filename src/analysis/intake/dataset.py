@@ -28,6 +28,8 @@ from analysis.intake.table_files import TableFile, Tables
 
 MAX_YAML_BYTES = 1_000_000  # a dataset file is a page of text; more is a mistake or an attack
 MOST_MISTAKES = 20  # that are said at once
+# What `init` writes as comments above a ?, in any language: the question, and each answer
+QUESTION, ANSWER = re.compile(r"^# [^:]+: (.+)"), "#   "
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"  # it becomes a folder
 
 
@@ -212,9 +214,10 @@ def load(path: str | Path) -> Dataset:
     path = Path(path)
     text, content = _read(path)
     open_keys = [key for key, value in _leaves(content) if value == "?"]
+    questions = itertools.chain(questions_in(text), itertools.repeat(list[str]()))
     faults = [
-        f"{key} is not answered yet. {question}"
-        for key, question in zip(open_keys, _questions(text), strict=False)
+        f"{key} is not answered yet. {'; '.join(question) or 'Write the answer instead of ?'}"
+        for key, question in zip(open_keys, questions, strict=False)
     ] or [
         f"unknown key {key!r}; {did_you_mean(str(key), _keys_at(()))}"
         for key in content
@@ -278,19 +281,20 @@ def _leaves(content: Any, where: str = "") -> Iterator[tuple[str, Any]]:
         yield from _leaves(value, f"{where}.{key}" if where else str(key))
 
 
-def _questions(text: str) -> Iterator[str]:
-    """What `init` asks above each value that is still ?, in order; else a plain remedy."""
-    question, plain = "", "Write the answer instead of ?"
-    for line in text.splitlines():
-        if "# QUESTION:" in line:
-            question = line.partition("QUESTION:")[2].strip()
-        elif question and line.lstrip().startswith("#   write"):
-            question += f"; {line.strip(' #')}"
-        elif not line.lstrip().startswith("#"):
+def questions_in(text: str) -> Iterator[list[str]]:
+    """What `init` asks above each value that is still ?, in whatever language: the question, and
+    the answers there are; nothing where a person wrote the ?.
+    """
+    asked: list[str] = []
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith(ANSWER):
+            asked.append(line.removeprefix(ANSWER))
+        elif line.startswith("#"):
+            asked = QUESTION.findall(line)
+        else:
             if re.search(r":\s*[\"']\?[\"']", line):
-                yield question or plain
-            question = ""
-    yield from itertools.repeat("Write the answer instead of ?")
+                yield asked
+            asked = []
 
 
 def _explain(error: Any, content: dict[str, Any]) -> str:

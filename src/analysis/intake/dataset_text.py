@@ -15,14 +15,21 @@ from analysis.intake.columns import Choice, Entry
 from analysis.intake.dataset import Dataset
 from analysis.intake.table_files import Returns, TableFile, Tables
 from analysis.intake.value_formats import ASK
+from analysis.report.text import N_, say
 from analysis.schema import RECORDS
 
-TYPES = {str: "text", int: "whole number", float: "number", dt.date: "date", Any: "any value"}
+TYPES = {
+    str: N_("text"),
+    int: N_("whole number"),
+    float: N_("number"),
+    dt.date: N_("date"),
+    Any: N_("any value"),
+}
 MODELS: dict[str, type[BaseModel]] = {
-    "Every key of a dataset file, with its default.": Dataset,
-    "In tables:": Tables,
-    "A description of files, as tables.transactions holds one or a list of them:": TableFile,
-    "In its returns:": Returns,
+    N_("Every key of a dataset file, with its default."): Dataset,
+    N_("In tables:"): Tables,
+    N_("A description of files, as tables.transactions holds one or a list of them:"): TableFile,
+    N_("In its returns:"): Returns,
 }
 
 
@@ -54,7 +61,7 @@ def lines_of(entries: Iterable[Entry]) -> list[str]:
     lines = []
     for entry in entries:
         if entry.question:
-            lines.append(comment(f"QUESTION: {entry.key}: {entry.question}"))
+            lines.append(comment(f"{say('QUESTION')}: {entry.key}: {entry.question}"))
             lines += [comment(f"  {_answer(entry, choice)}") for choice in entry.choices]
         asked = entry.question or entry.value == ASK
         remark = "; ".join(filter(None, (entry.comment, entry.doubt)))
@@ -69,12 +76,13 @@ def _answer(entry: Entry, choice: Choice) -> str:
     if entry.key in choice.keys:
         write = flow(choice.keys[entry.key])
     else:
-        write = "nothing, and remove the line"
-    more = "".join(
-        f", and {key}: {flow(value)}" + " at the top of the file" * (key in Dataset.model_fields)
-        for key, value in others.items()
-    )
-    return f"write {write}{more} for: {choice.words}"
+        write = say("nothing, and remove the line")
+    for key, value in others.items():
+        line = f"{key}: {flow(value)}"
+        if key in Dataset.model_fields:
+            line = say("{line:text} at the top of the file", line=line)
+        write = say("{answer:text}, and {line:text}", answer=write, line=line)
+    return say("write {answer:text} for: {words:text}", answer=write, words=choice.words)
 
 
 def key_line(model: type[BaseModel], name: str) -> str:
@@ -83,8 +91,8 @@ def key_line(model: type[BaseModel], name: str) -> str:
     default = spec.get_default(call_default_factory=True)
     plain = default.model_dump() if isinstance(default, BaseModel) else default
     value = "" if plain in (PydanticUndefined, None, "") else f" {flow(plain)}"
-    needed = ", needed" if spec.is_required() else ""
-    meaning = " ".join((spec.description or "the files of records").split())
+    needed = f", {say('needed')}" if spec.is_required() else ""
+    meaning = say(" ".join((spec.description or N_("the files of records")).split()))
     return f"{name}:{value}  # {meaning} ({_type(spec.annotation)}{needed})"
 
 
@@ -95,19 +103,24 @@ def reference() -> str:
     lines: list[str] = []
     for title, model in MODELS.items():
         names = [name for name, spec in model.model_fields.items() if not spec.exclude]
-        lines += ["", title, *indented([key_line(model, name) for name in names])]
+        lines += ["", say(title), *indented([key_line(model, name) for name in names])]
     for table, records in RECORDS.items():
-        row = f"where {records.row} is a row (our column: the file's column):"
-        lines += ["", f"In columns of tables.{table}, {row}"]
+        heading = say(
+            "In columns of tables.{table:text}, where {what:text} is a row (our column: the file's"
+            " column):",
+            table=table,
+            what=say(records.row),
+        )
+        lines += ["", heading]
         for name, meaning in records.columns.items():
             more = {
                 meaning.reads_as: True,
-                "needed": meaning.needed,
-                "a person's, never shown": meaning.person,
-                "serves to make others": meaning.read_only,
+                say("needed"): meaning.needed,
+                say("a person's, never shown"): meaning.person,
+                say("serves to make others"): meaning.read_only,
             }
             said = ", ".join(word for word, holds in more.items() if holds)
-            lines.append(f"  {name}:  # {meaning.words} ({said})")
+            lines.append(f"  {name}:  # {say(meaning.words)} ({said})")
     return "".join(comment(line).rstrip() + "\n" for line in lines[1:])
 
 
@@ -118,10 +131,11 @@ def _type(annotation: Any) -> str:
     if origin is Annotated:
         return inside[0]
     if origin is list:
-        return f"list of {inside[0]}"
+        return say("list of {kind:text}", kind=inside[0])
     if origin is dict:
         return f"{inside[0]}: {inside[1]}"
     if origin:
-        return " or ".join(dict.fromkeys(inside))
-    unknown = "keys, see below" if isinstance(annotation, type) else str(annotation)
-    return TYPES.get(annotation, unknown)
+        return say(" or ").join(dict.fromkeys(inside))
+    if annotation in TYPES:
+        return say(TYPES[annotation])
+    return say("keys, see below") if isinstance(annotation, type) else str(annotation)

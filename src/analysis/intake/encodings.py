@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.intake import text_files
+from analysis.report.text import N_
 
 SURE = 0.9  # share of usual characters from which GB18030 is taken without a question
 HANZI = "\u3400-\u9fff"
@@ -45,11 +46,11 @@ def _latin(text: str) -> float:
 
 
 ENCODINGS = {
-    "gb18030": Encoding("Chinese, simplified", _in_rows("gb2312", 0xB0, 0xD7)),
-    "big5": Encoding("Chinese, traditional", _in_rows("big5", 0xA4, 0xC6)),
-    "shift_jis": Encoding("Japanese", _in_rows("shift_jis", 0x88, 0x97, "\u3041-\u30ff")),
-    "cp1252": Encoding("Western European, of Windows", _latin),
-    "mac_roman": Encoding("Western European, of a Mac", _latin),
+    "gb18030": Encoding(N_("Chinese, simplified"), _in_rows("gb2312", 0xB0, 0xD7)),
+    "big5": Encoding(N_("Chinese, traditional"), _in_rows("big5", 0xA4, 0xC6)),
+    "shift_jis": Encoding(N_("Japanese"), _in_rows("shift_jis", 0x88, 0x97, "\u3041-\u30ff")),
+    "cp1252": Encoding(N_("Western European, of Windows"), _latin),
+    "mac_roman": Encoding(N_("Western European, of a Mac"), _latin),
 }
 
 

@@ -15,6 +15,7 @@ from analysis.intake.column_matching import rank
 from analysis.intake.columns import EMAIL, Choice, Entry
 from analysis.intake.table_files import TableFile
 from analysis.intake.value_formats import ASK, days_in, mark
+from analysis.report.text import say
 from analysis.schema import RECORDS
 
 HEAD_BYTES, HEAD_ROWS = 1 << 18, 40  # in which separator and header are seen
@@ -99,10 +100,10 @@ def _encoding(path: Path, begins: bytes) -> tuple[str, list[Entry]]:
     possible = encodings.possible(path, begins)
     samples = {name: _sample(begins, name) for name in possible}
     choices = [
-        Choice(f"{sample} ({encodings.ENCODINGS[name].words})", {"encoding": name})
+        Choice(f"{sample} ({say(encodings.ENCODINGS[name].words)})", {"encoding": name})
         for name, sample in samples.items()
     ]
-    question = "which of these is written as it should be?"
+    question = say("which of these is written as it should be?")
     return possible[0], [Entry("encoding", ASK, question=question, choices=(*choices,))]
 
 

@@ -16,15 +16,17 @@ import pyarrow.compute as pc
 
 from analysis.errors import InputError
 from analysis.intake import layouts, readers, store
-from analysis.intake.columns import NONE, SEVERAL, Choice, Column, Entry, Look
+from analysis.intake.column_matching import masked_ids
+from analysis.intake.columns import SEVERAL, Choice, Column, Entry, Look
 from analysis.intake.company import Ask, Found, company_entries
-from analysis.intake.dataset import NAME, Dataset
+from analysis.intake.dataset import NAME, Dataset, questions_in
 from analysis.intake.dataset_text import comment, indented, key_line, lines_of, printable
 from analysis.intake.file_form import form_of, parts_of
 from analysis.intake.recognition import Recognition, answered, recognise
 from analysis.intake.rows import Piece
 from analysis.intake.table_files import TableFile
 from analysis.intake.value_formats import ASK, Place
+from analysis.report.text import N_, say
 from analysis.schema import RECORDS
 
 # That are read of a file, and of all, since what is rare decides, as a day above 12
@@ -37,14 +39,20 @@ FORM = ("format", "encoding", "separator", "sheet", "table")
 
 
 def init(
-    paths: Sequence[Path], name: str, folder: Path, ask: Ask | None = None
+    paths: Sequence[Path],
+    name: str,
+    folder: Path,
+    ask: Ask | None = None,
+    language: str = "en",
 ) -> tuple[Path, list[str]]:
     """Write folder/name.yml from a look at files; returns it, and what was found, noted and asked
     as lines for the screen. `ask` answers questions; without it they are written as ?.
 
     Without a name the first file's is taken. Raises InputError for a name that is no name,
-    for a dataset file that is there already, and for a file that is no table.
+    for a dataset file that is there already, for a file that is no table, and for a language that
+    there is not.
     """
+    say.speak(language, say.currency)
     if not paths:
         raise InputError("name at least one file of the company's records")
     name = name or name_of(paths[0])
@@ -77,7 +85,12 @@ def describe(paths: Sequence[Path], folder: Path, ask: Ask | None = None) -> tup
     every.sort(key=lambda one: list(RECORDS).index(one.what.table))
     found = [one for one in every if not one.what.lacking] or every
     left_out = [
-        f"left out: {one.name}, most like {one.what.table}: {one.what.lacking}"
+        say(
+            "left out: {file:text}, most like {table:text}: {why:text}",
+            file=one.name,
+            table=one.what.table,
+            why=one.what.lacking,
+        )
         for one in every
         if one not in found
     ]
@@ -87,17 +100,32 @@ def describe(paths: Sequence[Path], folder: Path, ask: Ask | None = None) -> tup
         found = [_answered(one, ask, rows) for one in found]
     lines = _text(found, left_out, folder, ask)
     said = [
-        f"{one.name}: {one.what.table} with {', '.join(one.what.meanings) or 'no known column'}"
+        say(
+            "{file:text}: {table:text} with {columns:text}",
+            file=one.name,
+            table=one.what.table,
+            columns=", ".join(one.what.meanings) or say("no known column"),
+        )
         for one in found
     ]
     said += left_out
     for one in found:
         notes = [entry.doubt for entry in one.asked if entry.doubt]
-        said += [f"note: {one.name}: {note}" for note in (*notes, *one.what.notes)]
-    for line in map(str.strip, lines):
-        if line.startswith(("# QUESTION: ", "#   write ")):
-            said.append(line.replace("# QUESTION:", "question:").removeprefix("# "))
-    return "\n".join(lines) + "\n", list(map(printable, said))
+        said += [noted(one.name, note) for note in (*notes, *one.what.notes)]
+    text = "\n".join(lines) + "\n"
+    for question, *answers in filter(None, questions_in(text)):
+        said += [asked(question), *(f"  {answer}" for answer in answers)]
+    return text, list(map(printable, said))
+
+
+def noted(name: str, note: str) -> str:
+    """What is worth a second look of a file, as a line for the screen."""
+    return say("note: {file:text}: {note:text}", file=name, note=note)
+
+
+def asked(question: str) -> str:
+    """A question as a line for the screen."""
+    return say("question: {question:text}", question=question)
 
 
 def _check_layouts(found: list[Found]) -> None:
@@ -114,8 +142,8 @@ def _check_customers(found: list[Found]) -> None:
     """Refuse (InputError) orders of which no column can tell the customer."""
     for one in found if found[0].what.table == "transactions" else ():
         for entry in one.what.columns:
-            if entry.key == "customer_id" and entry.choices == (NONE,):
-                reason = entry.question.partition("; ")[0] if ";" in entry.question else ""
+            if entry.key == "customer_id" and [choice.keys for choice in entry.choices] == [{}]:
+                reason = masked_ids(one.what.table, one.look.values())
                 raise InputError(
                     f"{one.name}: {reason or 'no column identifies a customer'}; export it with the"
                     " customers' numbers whole, as text"
@@ -189,17 +217,28 @@ def _of_parts(alike: list[Found]) -> Found:
     repeated = _repeated(same) if key == "sheet" and most > 1 else ""
     choices = [Choice(other.part, {key: other.part}) for other in alike]
     if key == "sheet" and most > 1:
-        words = f"all {most} sheets of one layout: {same[0].part} to {same[-1].part}"
+        words = say(
+            "all {n:int} sheets of one layout: {first:text} to {last:text}",
+            n=most,
+            first=same[0].part,
+            last=same[-1].part,
+        )
         choices.insert(len(choices) if repeated else 0, Choice(words, {"sheet": "*"}))
         if most == len(alike) and not repeated and one.what.sure:
             look = {c: Column.joined([other.look[c] for other in same]) for c in one.look}
-            entry = Entry("sheet", "*", doubt=f"{words} are read as one")
+            entry = Entry("sheet", "*", doubt=say("{sheets:text} are read as one", sheets=words))
             file = one.file.model_copy(update={"sheet": "*"})
             return replace(
                 one, file=file, asked=[*one.asked, entry], look=look, what=recognise(look)
             )
-    names = ", ".join(other.part for other in alike)
-    question = f"which {key} holds the {one.what.table}: {names}?{repeated}"
+    question = say(
+        "which sheet holds the {table:text}: {names:text}?"
+        if key == "sheet"
+        else "which table holds the {table:text}: {names:text}?",
+        table=one.what.table,
+        names=", ".join(other.part for other in alike),
+    )
+    question = " ".join(filter(None, (question, repeated)))
     return replace(one, asked=[*one.asked, Entry(key, ASK, question=question, choices=(*choices,))])
 
 
@@ -212,7 +251,12 @@ def _repeated(sheets: list[Found]) -> str:
     for one, some in zip(sheets, rows, strict=True):
         again = sum(standing[row] > 1 for row in some)
         if again > len(some) / 2 and len(some) >= SEVERAL:
-            return f" {again:,} of {len(some):,} rows of {one.part} stand in others, too"
+            return say(
+                "{n:int} of {all:int} rows of {part:text} stand in others, too",
+                n=again,
+                all=len(some),
+                part=one.part,
+            )
     return ""
 
 
@@ -269,7 +313,8 @@ def _joined(found: list[Found]) -> list[Found]:
     for one in others:
         column = one.what.meanings.get("customer_id")
         if column and not ids.intersection(one.values("customer_id")):
-            one.what.notes.append(f"none of the customers seen in the orders was seen in {column}")
+            note = N_("none of the customers seen in the orders was seen in {column:text}")
+            one.what.notes.append(say(note, column=column))
     return orders + others
 
 
@@ -297,11 +342,14 @@ def _text(found: list[Found], left_out: list[str], folder: Path, ask: Ask | None
     """The lines of the dataset file."""
     names = ", ".join(one.name for one in found)
     orders = [one for one in found if one.what.table == "transactions"]
-    top = company_entries(found, ask)
+    spoken = [] if say.language == "en" else [Entry("language", say.language)]
+    top = [*spoken, *company_entries(found, ask)]
     asked = {entry.key for entry in top}
     lines = [
-        comment(f"Written from {names}. Correct what is wrong, and answer each {ASK}."),
-        comment("Every key there is: customer-matrix check --keys"),
+        comment(
+            say("Written from {files:text}. Correct what is wrong, and answer each ?.", files=names)
+        ),
+        comment(say("Every key there is: customer-matrix check --keys")),
         *lines_of(top),
         *(comment(key_line(Dataset, name)) for name in OPTIONAL if name not in asked),
         *map(comment, left_out),
@@ -309,7 +357,8 @@ def _text(found: list[Found], left_out: list[str], folder: Path, ask: Ask | None
     ]
     for table, records in RECORDS.items():
         blocks = [_block(one, folder) for one in found if one.what.table == table]
-        lines += [f"  {table}:  # {records.row} a row"] if blocks else []
+        row = comment(say("{what:text} a row", what=say(records.row)))
+        lines += [f"  {table}:  {row}"] if blocks else []
         for block in blocks:
             item = [f"- {block[0]}", *indented(block[1:])] if len(blocks) > 1 else block
             lines += indented(item, 2)
@@ -329,16 +378,20 @@ def _block(one: Found, folder: Path) -> list[str]:
         if entries := getattr(what, name):
             lines += [f"{name}:", *indented(lines_of(entries))]
     lines += lines_of(what.marks)
-    return [*lines, comment(f"not used: {', '.join(what.unused)}")] if what.unused else lines
+    if what.unused:
+        lines.append(comment(say("not used: {columns:text}", columns=", ".join(what.unused))))
+    return lines
 
 
 def _no_orders() -> list[str]:
     """The lines that ask for the orders."""
-    path = Entry("path", ASK, question="where are the orders? None of these files holds them")
+    where = say("where are the orders? None of these files holds them")
+    which = N_("which column of the orders is {words:text}?")
     columns = [
-        Entry(name, ASK, question=f"which column of the orders is {meaning.words}?")
+        Entry(name, ASK, question=say(which, words=say(meaning.words)))
         for name, meaning in RECORDS["transactions"].columns.items()
         if meaning.needed
     ]
-    below = [*lines_of([path]), "columns:", *indented(lines_of(columns))]
+    path = lines_of([Entry("path", ASK, question=where)])
+    below = [*path, "columns:", *indented(lines_of(columns))]
     return ["transactions:", *indented(below)]

@@ -9,6 +9,7 @@ from analysis.intake import parsing
 from analysis.intake.column_matching import says
 from analysis.intake.columns import SEVERAL, Choice, Column, Entry, Look
 from analysis.intake.value_formats import ASK, MOST, days_in
+from analysis.report.text import say
 
 FEWEST_MONTHS = 3
 # What may stand once for a group of rows, and what each of them has
@@ -116,16 +117,21 @@ def fill_down(look: Look, meanings: Mapping[str, str]) -> list[Entry]:
     count = len(empty[leader])
     named = sum(texts[head] in " ".join(row) for head, row in _groups(cells, heads, sums))
     above = len(set(heads) - set(lines))
-    said = f"stands in the first row of each of {len(heads):,} groups"
-    columns = " and ".join(meanings[name] for name in filled)
+    said = say(
+        "{columns:text} stands in the first row of each of {n:int} groups",
+        columns=say(" and ").join(meanings[name] for name in filled),
+        n=len(heads),
+    )
     if max(named, above) > len(heads) / 2:
-        doubt = f"{columns} {said}, and holds for the {count:,} rows below"
+        doubt = say("{said:text}, and holds for the {n:int} rows below", said=said, n=count)
         return [Entry("fill_down", filled, doubt=doubt)]
     choices = (
-        Choice("yes, they belong to the group above", {"fill_down": filled}),
-        Choice("no, they are nobody's", {}),
+        Choice(say("yes, they belong to the group above"), {"fill_down": filled}),
+        Choice(say("no, they are nobody's"), {}),
     )
-    question = f"{columns} {said}: does it hold for the {count:,} rows where it is empty?"
+    question = say(
+        "{said:text}: does it hold for the {n:int} rows where it is empty?", said=said, n=count
+    )
     return [Entry("fill_down", ASK, question=question, choices=choices)]
 
 

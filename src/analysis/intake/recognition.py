@@ -11,10 +11,19 @@ from typing import Any
 
 from analysis.intake import layouts
 from analysis.intake.column_matching import attributes_of, columns_of, says, table_of
-from analysis.intake.columns import Choice, Entry, Look, files_of, values_of
+from analysis.intake.columns import (
+    ANSWERED,
+    Choice,
+    Entry,
+    Look,
+    files_of,
+    of_answer,
+    values_of,
+)
 from analysis.intake.customer_ids import asked_of_crowd
 from analysis.intake.sale_money import money_of_sales, paid_back
 from analysis.intake.value_formats import ASK, Verdict, date_format, decimal_mark
+from analysis.report.text import say
 from analysis.schema import RECORDS
 
 # What may name an order line, and the share of rows it must tell apart: two lines of an order may
@@ -30,8 +39,6 @@ KEYS = ("of_order", "before_discount", "returns", "void_status")
 # What was answered: by the list of entries and the key that a question stood for, its keys
 Answers = Mapping[tuple[str, str], Mapping[str, Any]]
 
-
-ANSWERED = "as answered"
 # Whether orders of some statuses have their money paid back in their own rows
 PaidBack = Callable[[list[str]], bool]
 
@@ -59,8 +66,9 @@ class Recognition:
     def lacking(self) -> str:
         """Why the file is of no use as it is; nothing where it is."""
         if none := [entry.key for entry in self.columns if entry.value is None]:
-            return f"no column can be {' or '.join(none)}"
-        return "" if len(self.columns) + len(self.attributes) > 1 else "only one column is known"
+            return say("no column can be {meanings:text}", meanings=say(" or ").join(none))
+        known = len(self.columns) + len(self.attributes)
+        return "" if known > 1 else say("only one column is known")
 
 
 def recognise(
@@ -81,7 +89,11 @@ def recognise(
     company = [entry for entry in columns if entry.key in COMPANY_KEYS]
     columns = [entry for entry in columns if entry not in [*of_file, *company]]
     if alike:
-        notes.insert(0, f"taken as {table}; it could also be {', '.join(alike)}")
+        others = ", ".join(alike)
+        note = say(
+            "taken as {table:text}; it could also be {others:text}", table=table, others=others
+        )
+        notes.insert(0, note)
     notes += [f"{entry.key}: {entry.value}; {entry.doubt}" for entry in columns if entry.doubt]
     meanings = Recognition(table, sure, columns).meanings
     attributes = attributes_of(look, meanings) if table == "customers" else []
@@ -105,7 +117,7 @@ def recognise(
 
 def _is_found(entry: Entry) -> bool:
     """Whether an entry is a customer column that was neither asked for nor chosen."""
-    return entry.key == "customer_id" and not entry.question and entry.comment != ANSWERED
+    return entry.key == "customer_id" and not entry.question and entry.source != ANSWERED
 
 
 def answered(entries: list[Entry], place: str, answers: Answers) -> list[Entry]:
@@ -113,7 +125,7 @@ def answered(entries: list[Entry], place: str, answers: Answers) -> list[Entry]:
     made: dict[str, Entry] = {}
     for entry in entries:
         keys = answers.get((place, entry.key)) if entry.question else None
-        found = [entry] if keys is None else [Entry(k, v, ANSWERED) for k, v in keys.items()]
+        found = [entry] if keys is None else of_answer(keys)
         for one in found:
             if one.key in made and isinstance(one.value, list):
                 one = one._replace(value=[*made[one.key].value, *one.value])
@@ -147,9 +159,9 @@ def _entry(key: str, found: Verdict, column: str = "") -> Entry:
 def _kind_of_feedback(look: Look) -> Entry:
     kinds = [kind for kind in FEEDBACK if any(says(name, kind) for name in look)]
     if len(kinds) == 1:
-        return Entry("constants", {"kind": kinds[0]}, "by the columns' names")
+        return Entry("constants", {"kind": kinds[0]}, say("by the columns' names"))
     choices = [Choice(kind, {"constants": {"kind": kind}}) for kind in kinds or FEEDBACK]
-    return Entry("constants", ASK, question="what are these?", choices=tuple(choices))
+    return Entry("constants", ASK, question=say("what are these?"), choices=tuple(choices))
 
 
 # --- what each line is
@@ -186,9 +198,10 @@ def _by_status(
     if paid_back(returned):
         void, returned = [*void, *returned], []
     kept = ", ".join(text for text in of if of[text] in ("kept", "won"))[:200]
+    sales = say("kept as sales: {statuses:text}", statuses=kept or say("none"))
     return (
         [_of_returned(texts, returned)] if returned else [],
-        [Entry("void_status", void, f"kept as sales: {kept or 'none'}")] if void else [],
+        [Entry("void_status", void, sales)] if void else [],
     )
 
 
@@ -212,16 +225,23 @@ def _of_returned(texts: Mapping[str, list[str]], returned: list[str]) -> Entry:
     back = sum(any(way[n] in sold for way in keys) for n in rows)
     words = ", ".join(returned)
     if back >= max(len(rows) / 2, 1):
-        found = f"{back:,} of {len(rows):,} rows with {words} have their sale in another row"
+        found = say(
+            "{n:int} of {all:int} rows with {statuses:text} have their sale in another row",
+            n=back,
+            all=len(rows),
+            statuses=words,
+        )
         return Entry("returns", {"status": returned}, found)
     choices = (
-        Choice("the money paid back for a sale in another row", {"returns": {"status": returned}}),
-        Choice("that sale itself, which came to nothing", {"void_status": returned}),
+        Choice(
+            say("the money paid back for a sale in another row"), {"returns": {"status": returned}}
+        ),
+        Choice(say("that sale itself, which came to nothing"), {"void_status": returned}),
     )
     return Entry(
         "returns",
         {"status": returned},
-        question=f"what is a row with {words}?",
+        question=say("what is a row with {statuses:text}?", statuses=words),
         choices=choices,
     )
 
@@ -235,9 +255,10 @@ def _cancellations(order_ids: list[str]) -> list[Entry]:
         return []
     prefix = prefixes.most_common(1)[0][0]
     begin = sum(one.startswith(prefix) for one in ids)
-    comment = (
-        f"{prefixes.total():,} of the {begin:,} order ids that begin so go on with the id of"
-        " another order"
+    comment = say(
+        "{n:int} of the {all:int} order ids that begin so go on with the id of another order",
+        n=prefixes.total(),
+        all=begin,
     )
     return [Entry("returns", {"prefix": prefix}, comment)] if begin < len(ids) / 2 else []
 
@@ -253,6 +274,7 @@ def _order_key(look: Look, meanings: Mapping[str, str]) -> list[Entry]:
             keys = [(*(row[place] for place in at), row[-1]) for row in rows]
             keys = [found for found in keys if all(found)]
             if keys and len(set(keys)) >= enough * len(keys):
-                comment = f"different in {len(set(keys)):,} of {len(keys):,} rows"
+                different, all_ = len(set(keys)), len(keys)
+                comment = say("different in {n:int} of {all:int} rows", n=different, all=all_)
                 return [Entry("order_key", key, comment)]
     return []

@@ -12,10 +12,12 @@ import pandas as pd
 from analysis.intake.column_matching import says
 from analysis.intake.columns import SEVERAL, Choice, Entry, Look, files_of, values_of
 from analysis.intake.value_formats import ASK, MOST, decimal_mark, number
+from analysis.report.text import N_, say
 
 CENTS = 0.02  # that rounding may part an amount from price times quantity
 # How a column shows that it is the order's
-FIRST, ALL = "stands only in the first row of an order", "is the same in all rows of an order"
+FIRST = N_("{column:text} stands only in the first row of an order")
+ALL = N_("{column:text} is the same in all rows of an order")
 BLANK = re.compile(r"0*[.,]?0*")
 MONEY = ("amount", "discount", "refund", "cost", "profit")
 OF_LINES = ("order_id", "product", "category", "quantity", "unit_price")
@@ -34,20 +36,20 @@ def money_of_sales(columns: list[Entry], look: Look) -> tuple[list[Entry], list[
     if amount and not amount.question:
         whole, notes = _amount_once(have, look)
     elif price and not pieces:
-        doubt = "the price, since there is no quantity"
+        doubt = say("the price, since there is no quantity")
         have["amount"] = have.pop("unit_price")._replace(key="amount", doubt=doubt)
     if "amount" in have:
         have.pop("unit_price", None)
     if refunds:
-        notes.append("a file of refunds: each row takes back some of the order that it names")
-        of_file.append(Entry("returns", {"all": True}, "by the columns' names"))
+        notes.append(say("a file of refunds: each row takes back some of the order that it names"))
+        of_file.append(Entry("returns", {"all": True}, say("by the columns' names")))
     for meaning, entry in have.items():
         if meaning not in ("amount", *OF_LINES) and not entry.question:
             level = _level(look, have, entry.value)
             whole += [meaning] * bool(level == FIRST or (level and meaning in MONEY))
     more, less = _taken_off(have, look, whole)
     if whole := [meaning for meaning in whole if meaning in have]:
-        of_file.append(Entry("of_order", whole, "once an order"))
+        of_file.append(Entry("of_order", whole, say("once an order")))
     return list(have.values()), of_file + less, notes + more
 
 
@@ -64,18 +66,34 @@ def _taken_off(
     notes, of_file = list[str](), list[Entry]()
     off = orders[orders["our discount"] > 0]
     if net := _shown_by(off, off["our amount"] - off["our discount"]):
-        note = f"{settled['discount']} is not in the money of the lines yet, as {net} shows"
-        notes.append(f"discount: {note}: it is taken off")
-        of_file.append(Entry("before_discount", True, f"by {net}"))
+        note = say(
+            "{discount:text} is not in the money of the lines yet, as {net:text} shows: it is taken"
+            " off",
+            discount=settled["discount"],
+            net=net,
+        )
+        notes.append(f"discount: {note}")
+        of_file.append(Entry("before_discount", True, say("by {column:text}", column=net)))
     elif "unit_price" in settled and len(off):
-        note = f"{settled['discount']} is taken to be in {settled['unit_price']} already"
-        notes.append(f"discount: {note}; if it is not, write before_discount: true")
+        note = say(
+            "{discount:text} is taken to be in {price:text} already; if it is not, write"
+            " before_discount: true",
+            discount=settled["discount"],
+            price=settled["unit_price"],
+        )
+        notes.append(f"discount: {note}")
     back = orders[orders["our refund"] > 0]
     if "amount" in settled and (gross := _shown_by(back, back["our amount"] + back["our refund"])):
-        notes.append(f"refund: {settled['refund']} is taken off already, as {gross} shows")
+        note = say(
+            "{refund:text} is taken off already, as {gross:text} shows",
+            refund=settled["refund"],
+            gross=gross,
+        )
+        notes.append(f"refund: {note}")
         del have["refund"]
     elif "refund" in settled:
-        notes.append(f"refund: {settled['refund']} is taken off the money of its sale")
+        note = say("{refund:text} is taken off the money of its sale", refund=settled["refund"])
+        notes.append(f"refund: {note}")
     return notes, of_file
 
 
@@ -104,12 +122,18 @@ def _amount_once(have: dict[str, Entry], look: Look) -> tuple[list[str], list[st
         return [], []
     if product:
         del have["amount"]
-        return [], [f"amount: {name} {how}; {product} is taken as the money of a line"]
+        note = say("{product:text} is taken as the money of a line", product=product)
+        return [], [f"amount: {say(how, column=name)}; {note}"]
     if how == FIRST or says(name, "order_money"):
-        return ["amount"], [f"amount: {name} {how}: it is the order's, and counts once"]
-    question = f"{name} {how}: is it the money of the line, or of the whole order?"
+        note = say("it is the order's, and counts once")
+        return ["amount"], [f"amount: {say(how, column=name)}: {note}"]
+    asked = say("is it the money of the line, or of the whole order?")
+    question = f"{say(how, column=name)}: {asked}"
     order = {"amount": name, "of_order": ["amount"]}
-    choices = (Choice("of the whole order", order), Choice("of the line", {"amount": name}))
+    choices = (
+        Choice(say("of the whole order"), order),
+        Choice(say("of the line"), {"amount": name}),
+    )
     have["amount"] = Entry("amount", ASK, question=question, choices=choices)
     return [], []
 

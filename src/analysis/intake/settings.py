@@ -72,7 +72,7 @@ class Planning(Strict):
     budget: Amount | None = None
     """money for one cycle; by default as much as pays"""
     capacity: dict[Literal["channel", "account_owner"], dict[str, Days]] = {}
-    """most customers in a cycle, by channel or account owner, as {channel: {phone: 200}}"""
+    """most customers in a cycle, by channel or account owner, as phone: 200 below channel"""
     contacts: Count = 2
     """campaigns that may reach a customer within contact_days"""
     contact_days: Count = 30

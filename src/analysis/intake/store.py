@@ -26,6 +26,7 @@ from analysis.errors import InputError
 from analysis.intake import databases, identity, parsing, readers
 from analysis.intake.dataset import Dataset
 from analysis.intake.rows import Piece
+from analysis.report.text import say
 from analysis.schema import RECORDS
 
 BATCH_ROWS = 20_000  # that are written, and later read, at once
@@ -66,8 +67,8 @@ def gather(
                 newest = parsing.newest_day(typed(part, "transactions"))
             found = _read(piece, table, dataset, path, progress, newest)
             read[table].append(found)
-            line = f"{piece.name:<40} {found['rows']:12,} rows  {table:<12}  {found['encoding']}"
-            echo(line.rstrip())
+            rows = say("{n:int} rows", n=found["rows"])
+            echo(f"{piece.name:<40} {rows:>17}  {table:<12}  {found['encoding']}".rstrip())
         if not sum(piece["rows"] for piece in read["transactions"]):
             raise InputError(
                 f"{', '.join(p.name for p in pieces['transactions'])}: no rows below the header;"

@@ -3,12 +3,14 @@
     python -m analysis.report.catalogues            refresh every catalogue, keeping translations
     python -m analysis.report.catalogues --new zh   begin one
 
-A message is a literal in one of the calls below, a text cell of a notebook, a text of the schema or
-a sentence of a template. Playbooks hold their own languages.
+A message is a literal in one of the calls below, a text cell of a notebook, a text of the schema,
+the meaning of a key of the dataset file or a sentence of a template. Playbooks hold their own
+languages.
 """
 
 import argparse
 import ast
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from jinja2.ext import extract_from_ast
 from analysis import schema
 from analysis.files import ROOT
 from analysis.report.page import is_for_analysts
-from analysis.report.text import LOCALE
+from analysis.report.text import LOCALE, languages
 
 # Calls whose texts are messages: the first (and its plural, the second), the second, or every one.
 SENTENCES = ("say", "N_", "finding", "caveat", "translated")
@@ -48,15 +50,19 @@ def _everywhere(root: Path) -> Iterator[Found]:
             told = (c for c in cells if c.cell_type == "markdown" and not is_for_analysts(c))
             yield from ((cell.source, "", where) for cell in told)
             sources = [c.source for c in cells if c.cell_type == "code"]
-        for call in (node for source in sources for node in ast.walk(ast.parse(source))):
-            if isinstance(call, ast.Call):
-                yield from ((one, many, where) for one, many in _of(call) if one)
+        for node in (node for source in sources for node in ast.walk(ast.parse(source))):
+            if isinstance(node, ast.Call):
+                yield from ((one, many, where) for one, many in _of(node) if one)
+            elif isinstance(node, ast.ClassDef) and "Strict" in map(ast.unparse, node.bases):
+                yield from ((one, "", where) for one in _meanings(node))
     for path in sorted(package.rglob("*.j2")):
         tree = Environment().parse(path.read_text("utf-8"))
         for _, _, said in extract_from_ast(tree, ("say",), babel_style=False):
             assert isinstance(said, tuple)  # but in babel's style
             yield str(said[0]), "", path.relative_to(root).as_posix()
     shown = [heading for heading, _ in schema.SHOWN.values()]
+    for records in schema.RECORDS.values():
+        shown += [records.row, *(meaning.words for meaning in records.columns.values())]
     for one in [*shown, *schema.LABELS.values(), *schema.FIELDS.values()]:
         yield one, "", "src/analysis/schema.yml"
 
@@ -75,6 +81,14 @@ def _of(call: ast.Call) -> Iterable[tuple[str, str]]:
     elif name == "chart":
         said = [*call.args, *keywords]
     return [(one, "") for one in _literals(said)]
+
+
+def _meanings(settings: ast.ClassDef) -> Iterable[str]:
+    """What stands below the keys of a part of the dataset file, on one line."""
+    pairs = itertools.pairwise(settings.body)
+    below = [text for key, text in pairs if isinstance(key, ast.AnnAssign)]
+    values = _literals(text.value for text in below if isinstance(text, ast.Expr))
+    return [" ".join(text.split()) for text in values]
 
 
 def _literals(nodes: Iterable[ast.expr]) -> list[str]:
@@ -110,8 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m analysis.report.catalogues")
     parser.add_argument("--new", default="", metavar="LANGUAGE", help="begin a catalogue, as zh")
     new = parser.parse_args().new
-    there = [path.parts[-3] for path in LOCALE.glob("*/LC_MESSAGES/messages.po")]
-    for language in sorted({*there, new} - {""}):
+    for language in sorted({*languages(), new} - {"", "en"}):
         print(refresh(language, begin=language == new))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
-from babel import Locale, UnknownLocaleError
+from babel import Locale
 from babel.dates import format_date
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
@@ -41,17 +41,20 @@ def printable(text: str) -> str:
     return NOT_XML.sub("", text)
 
 
+def languages() -> list[str]:
+    """The tags of the languages that there are, as zh-TW."""
+    found = LOCALE.glob("*/LC_MESSAGES/messages.po")
+    return sorted({"en", *(path.parts[-3].replace("_", "-") for path in found)})
+
+
 @cache
 def catalogue(language: str) -> Catalog:
-    """The catalogue of a language; empty for English. Raises InputError where there is none."""
+    """The catalogue of one of the languages; empty for English."""
     if language == "en":
         return Catalog("en")
-    path = LOCALE / language.replace("-", "_") / "LC_MESSAGES" / "messages.po"
-    if not path.is_file():
-        known = ["en", *(found.parts[-3] for found in LOCALE.glob("*/LC_MESSAGES/messages.po"))]
-        raise InputError(f"no reports in {language!r}; {did_you_mean(language, known)}")
-    with path.open("rb") as file:
-        return read_po(file, language.replace("-", "_"))
+    locale = language.replace("-", "_")
+    with (LOCALE / locale / "LC_MESSAGES" / "messages.po").open("rb") as file:
+        return read_po(file, locale)
 
 
 class Language:
@@ -89,12 +92,9 @@ class Language:
 
     def speak(self, language: str, currency: str) -> None:
         """Say everything in this language and currency from now on. Raises InputError."""
-        try:
-            self.locale = Locale.parse(language, sep="-")
-        except (ValueError, UnknownLocaleError):
-            raise InputError(
-                f"language {language!r} is no language tag as en, zh or zh-TW"
-            ) from None
+        if language not in (known := languages()):
+            raise InputError(f"no language {language!r}; {did_you_mean(language, known)}")
+        self.locale = Locale.parse(language, sep="-")
         self.language, self.currency, self.catalogue = language, currency, catalogue(language)
 
     def __call__(self, text: str, many: str | None = None, /, **values: Any) -> str:

@@ -83,26 +83,34 @@ def run(
 @click.option(
     "--name", default="", help="Of the dataset file in data/; by default the first file's name."
 )
-def init(paths: tuple[Path, ...], name: str) -> None:
+@click.option(
+    "--language", default="en", show_default=True, help="Of the questions, and of the reports."
+)
+def init(paths: tuple[Path, ...], name: str, language: str) -> None:
     """Look at PATHS and write the dataset file that describes them."""
     from analysis import files
     from analysis.intake import init as onboarding
+    from analysis.intake.dataset import questions_in
+    from analysis.report.text import say
     from analysis.run import first_look
 
     def ask(question: str, answers: list[str]) -> int:
         click.echo(question)
         for number, answer in enumerate(answers, start=1):
             click.echo(f"  {number}. {answer}")
-        return int(click.prompt("Number", type=click.IntRange(1, len(answers)))) - 1
+        return int(click.prompt(say("Number"), type=click.IntRange(1, len(answers)))) - 1
 
     on_screen = sys.stdin.isatty() and sys.stdout.isatty()
     answer = ask if on_screen else None
-    written, lines = onboarding.init(paths, name, files.home() / "data", answer)
+    written, lines = onboarding.init(paths, name, files.home() / "data", answer, language)
     for line in lines:
         click.echo(line)
-    if not any(line.startswith("question: ") for line in lines):
+    if not list(questions_in(written.read_text("utf-8"))):
         first_look.begin(written, click.echo, answer)
-    click.echo(f"Written: {written}. Read it, then: customer-matrix check {written}")
+    done = say(
+        "Written: {file:text}. Read it, then: customer-matrix check {file:text}", file=written
+    )
+    click.echo(done)
 
 
 @main.command()

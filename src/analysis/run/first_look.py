@@ -9,7 +9,7 @@ from analysis.errors import InputError
 from analysis.intake import cleaning, quality, readers, store
 from analysis.intake import dataset as dataset_file
 from analysis.intake import init as onboarding
-from analysis.intake.columns import Choice, Entry
+from analysis.intake.columns import Choice, Entry, of_answer
 from analysis.intake.company import Ask
 from analysis.intake.dataset import Dataset
 from analysis.intake.dataset_text import lines_of
@@ -20,10 +20,10 @@ from analysis.run.stage import gather, judged_records, parse_day
 
 def judged(dataset: Dataset, as_of: str, echo: Callable[[str], None]) -> dict[str, Table]:
     """The records as of a day (by default the last complete one), which is said."""
+    say.speak(dataset.language, dataset.currency)
     folder = gather(dataset, echo)
     orders = store.typed(folder, "transactions")
     day = parse_day(as_of) or dataset.as_of or cleaning.last_complete_day(orders, dataset)
-    say.speak(dataset.language, dataset.currency)
     echo(say("As of {day:date}:", day=day))
     return judged_records(folder, dataset, day)
 
@@ -41,9 +41,9 @@ def doubts(dataset: Dataset) -> list[str]:
             continue
         for one in looks:
             if one.what.table == "transactions":
-                said += [f"note: {piece.name}: {note}" for note in one.what.notes]
+                said += [onboarding.noted(piece.name, note) for note in one.what.notes]
                 asked = [entry for _, entry in one.questions if entry.key not in told]
-                said += [f"question: {piece.name}: {entry.question}" for entry in asked]
+                said += [onboarding.asked(f"{piece.name}: {entry.question}") for entry in asked]
     return list(dict.fromkeys(said))
 
 
@@ -73,11 +73,10 @@ def begin(path: Path, echo: Callable[[str], None], ask: Ask | None) -> None:
         Choice(say("yes, leave them out"), {"accept": list(lost.reason)}),
         Choice(say("no, I correct the file or export again"), {"accept": []}),
     )
-    entry = Entry("accept", ASK, question=question, choices=choices)
+    entries = [Entry("accept", ASK, question=question, choices=choices)]
     if ask:
-        number = ask(question, [choice.words for choice in choices])
-        entry = Entry("accept", choices[number].keys["accept"], "as answered")
+        entries = of_answer(choices[ask(question, [choice.words for choice in choices])].keys)
     else:
         echo(question)
-    text, added = path.read_text("utf-8"), "\n".join(lines_of([entry]))
-    path.write_text(text.replace("tables:", f"{added}\ntables:", 1), "utf-8")
+    text, added = path.read_text("utf-8"), "\n".join(lines_of(entries))
+    path.write_text(text.replace("\ntables:", f"\n{added}\ntables:", 1), "utf-8")
