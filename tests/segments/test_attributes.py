@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.segments import attributes
@@ -68,9 +68,45 @@ def test_many_numbers_are_cut_into_classes_of_about_as_many():
     assert not any("987" in name or "3 " in name for name in extreme.cat.categories)
     parts = attributes.classify(series([f"{n / 8}" for n in range(-50, 50)]))
     assert parts.cat.categories[1] == "-3.8 – < -1.3"
-    most_alike = attributes.classify(series(["0"] * 900 + [str(n) for n in range(1, 101)]))
-    assert 2 <= len(most_alike.cat.categories) <= 5
-    assert most_alike.cat.codes.is_monotonic_increasing
+
+
+def test_where_many_share_a_number_the_others_are_cut():
+    """Half have 0: the quantiles at 0.6 and 0.8 are 100 and 300. Nine in ten have it: so are all
+    quantiles of customers, and those of the numbers are 20, 40, 60 and 80.
+    """
+    for zeros, last, names, sizes in (
+        (500, 500, ["< 100", "100 – 299", "≥ 300"], [599, 200, 201]),
+        (900, 100, ["< 20", "20 – 39", "40 – 59", "60 – 79", "≥ 80"], [919, 20, 20, 20, 21]),
+    ):
+        numbers = ["0"] * zeros + [str(n) for n in range(1, last + 1)]
+        found = attributes.classify(series(numbers)).value_counts(sort=False)
+        assert (list(found.index), found.tolist()) == (names, sizes)
+
+
+def test_numbers_are_cut_from_thirteen_on_and_where_nine_in_ten_customers_have_one():
+    """27 customers have a number: three words are a tenth of all, and four are more."""
+    twelve, thirteen = ([str(n) for n in range(n)] for n in (12, 13))
+    assert list(attributes.classify(series(twelve * 2)).cat.categories) == twelve
+    cut = attributes.classify(series([*thirteen * 2, "5", *["none"] * 3]))
+    assert cut.cat.ordered and cut.cat.categories[-1] == OTHER
+    uncut = attributes.classify(series([*thirteen * 2, "5", *["none"] * 4]))
+    assert not uncut.cat.ordered and uncut.cat.categories[0] == "none"
+
+
+@given(st.sets(st.integers(0, 40), min_size=13), st.sampled_from([1, 4, 100]))
+@settings(max_examples=10)
+def test_a_number_is_of_the_class_whose_name_it_is_within(numbers, parts):
+    """Of whole numbers "3 – 4" is followed by "5 – 8", and no number lies between the two."""
+    texts = [f"{n / parts:.15g}" for n in numbers]
+    found = attributes.classify(series(texts))
+    for text, name in zip(texts, found, strict=True):
+        low, dash, high = name.partition(" – ")
+        value, below = float(text), (high or name).startswith("< ")
+        if dash or name.startswith("≥ "):
+            assert value >= float(low.removeprefix("≥ "))
+        if dash or below:
+            end = float((high or name).removeprefix("< "))
+            assert value < end if below else value <= end
 
 
 def test_rare_words_stand_together_and_names_or_single_values_are_no_classes():
@@ -171,6 +207,47 @@ def test_intervals_and_p_are_students_where_money_is_normal():
     welch = stats.ttest_ind(mine, money[:1_000], equal_var=False).pvalue
     assert b.p == pytest.approx(welch, abs=0.01)
     assert b.q == b.p and b.differs == (b.q < 0.05)
+
+
+def test_each_class_is_tested_against_all_others_in_the_draws_of_the_smaller_side(monkeypatch):
+    """What is looked up in the draws is Welch's t; the class of nobody knows what is left out."""
+    from scipy import stats
+
+    asked = []
+
+    def looked_up(_, size, t):
+        asked.append(size)
+        return stats.norm.cdf(t / 10)
+
+    monkeypatch.setattr(attributes._Draws, "p", looked_up)
+    money = np.array([3.0, 8, 40, 42, 51, 46, 90, 97, 1, 500, 0])
+    for classes, sizes in (
+        (["a"] * 3 + ["b"] * 4 + ["c"] * 2 + [None] * 2, [3, 4, 2]),
+        (["a"] * 6 + ["b"] * 3 + [None] * 2, [3, 3]),
+        (["a"] * 7 + ["b"] * 2 + [None] * 2, [2, 2]),
+    ):
+        asked.clear()
+        by = attributes.value_by(*buyers(classes, money), persons=False).set_index("group")
+        names, known = np.array(classes[:9]), money[:9]
+        for name in sorted(set(names)):
+            mine, others = known[names == name], known[names != name]
+            sides = (mine, others) if len(mine) <= len(others) else (others, mine)
+            t = stats.ttest_ind(*sides, equal_var=False).statistic
+            assert by.p[name] == pytest.approx(stats.norm.cdf(t / 10))
+        assert asked == sizes and np.isnan(by.p[UNKNOWN])
+
+
+def test_between_two_sizes_that_were_drawn_the_smaller_is_taken():
+    draws = attributes._Draws(np.random.default_rng(1).normal(size=50), seed=0)
+    for size in (1, 2, 3, 4, 7, 99, 499, 500, 9_000):
+        place = max([n for n, drawn in enumerate(attributes.DRAWN) if drawn <= size], default=0)
+        assert np.array_equal(draws.of(size), draws.students[:, place])
+
+
+def test_customers_without_known_money_brought_none():
+    known, people = buyers(["a", "a", "b"], [6.0, np.nan, 9])
+    by = attributes.value_by(known, people, persons=False)
+    assert by.revenue.tolist() == [6, 9] and by.revenue_each.tolist() == [3, 9]
 
 
 def test_what_no_draw_reaches_has_the_smallest_p_there_is(fewer_draws):

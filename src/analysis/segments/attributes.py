@@ -84,9 +84,13 @@ def _cut(numbers: pd.Series, sizes: pd.Series) -> pd.Categorical:
     parts = np.arange(1, NUMBER_CLASSES) / NUMBER_CLASSES
     # the latter where most share one number
     quantiles = numbers.repeat(sizes.to_numpy()).quantile(parts), numbers.quantile(parts)
-    cuts = [sorted({float(f"{c:.2g}") for c in some if c > numbers.min()}) for some in quantiles]
-    limits = cuts[0] if len(cuts[0]) > 1 else cuts[1]
     whole = (numbers.dropna() % 1 == 0).all()
+    upward = np.ceil if whole else float  # 9 is the first whole number of those from 8.6 on
+    cuts = [
+        sorted({float(upward(float(f"{c:.2g}"))) for c in some if c > numbers.min()})
+        for some in quantiles
+    ]
+    limits = cuts[0] if len(cuts[0]) > 1 else cuts[1]
     last = [f"{limit - 1:.15g}" if whole else f"< {limit:.15g}" for limit in limits]
     inner = [f"{low:.15g} – {high}" for low, high in zip(limits, last[1:], strict=False)]
     names = [f"< {limits[0]:.15g}", *inner, f"≥ {limits[-1]:.15g}"] if limits else ["≥ 0"]
