@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analysis import customers, schema
@@ -91,7 +91,13 @@ def described_by_hand(log, as_of, window_days):
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("customer_id").reset_index()
 
 
+# "7" only returned; "d" has lines on the day before the window, a gift first and twice one order.
+EDGES = [("7", AS_OF, "-20"), ("d", dt.date(2024, 3, 1), "0"), ("e", dt.date(2024, 3, 2), "0.01")]
+EDGES += [("d", AS_OF, amount) for amount in ("5", "0.01", "-0.01")]
+
+
 @given(PAST, st.sampled_from([0, 1, 30, 365]))
+@example(EDGES, 30)
 @settings(max_examples=10)
 def test_every_column_is_what_its_contract_says(ledger, log, window_days):
     people = customers.at(ledger(log[::-1]), AS_OF, window_days)
@@ -195,8 +201,10 @@ def test_weeks_end_on_the_day_of_the_picture(ledger):
 
 
 def test_profit_is_of_customers_whose_costs_are_known_of_nine_tenths():
-    """a: 90 of 100 with costs of 50, and a return of 10 that cost 6; b: 89 of 100; c: none."""
-    days = [dt.date(2024, 3, n) for n in (1, 2, 3, 1, 2, 1)] + [dt.date(2024, 1, 1)]
+    """a: 90 of 100 with costs of 50, and a return of 10 that cost 6; b: 89 of 100; c: none. The
+    sale of 70 is of the day before the window.
+    """
+    days = [dt.date(2024, 3, n) for n in (1, 2, 3, 1, 2, 1)] + [dt.date(2024, 2, 29)]
     log = {"customer_id": [*"aaabbca"], "day": pa.array(days, pa.date32())}
     money, cost = [90, 10, -10, 89, 11, 5, 70], [50, None, -6, 1, None, None, 1]
     both = {"amount": money, "cost": cost}
@@ -254,7 +262,7 @@ def test_who_has_a_profile_and_no_order_is_a_prospect(ledger):
     log = ledger([("7", dt.date(2024, 3, 1), "5"), ("9", dt.date(2024, 3, 1), "-5")])
     known = customers.at(log, AS_OF, 30, trailing=[30])
     people = customers.with_prospects(known, profiles_of("8", "7", "07"), AS_OF)
-    assert people.customer_id.tolist() == ["07", "7", "8", "9"]
+    assert people.customer_id.to_dict() == dict(enumerate(["07", "7", "8", "9"]))
     new = people[people.customer_id.isin(["07", "8"])]
     counts = ["orders", "frequency", "repeat_valued", "window_orders", "orders_30"]
     assert new[[*counts, "revenue", "window_revenue", "revenue_30"]].eq(0).all(axis=None)
@@ -313,7 +321,8 @@ def test_what_is_a_return_a_sale_and_an_order_day():
     people = customers.at(log, AS_OF)
     assert people.orders.tolist() == [1, 1, 1, 0, 0, 0, 1, 1]
     assert customers.has_ordered(people).tolist() == [True] * 3 + [False] * 3 + [True] * 2
-    assert customers.buyers(people).customer_id.tolist() == [*"abcgh"]
+    bought = customers.buyers(people)
+    assert bought.customer_id.to_dict() == dict(enumerate("abcgh"))
 
 
 def test_pauses_by_hand(ledger):
@@ -355,5 +364,7 @@ def test_the_margin_is_stated_or_known_from_costs_or_unknown():
         (costed.assign(window_profit=NOTHING), unstated, 1, ""),
         (costed.assign(window_revenue=0.0), unstated, 1, ""),
     ):
-        assert customers.margin(frame, stated) == margin
-        assert customers.margin_source(frame, stated) == source
+        for unit in (1, 0.001):  # pence or millions
+            money = frame * unit
+            assert customers.margin(money, stated) == pytest.approx(margin)
+            assert customers.margin_source(money, stated) == source

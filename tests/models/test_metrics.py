@@ -183,12 +183,12 @@ def test_slope_by_hand():
     predicted.
     """
     risk, gone = (
-        np.repeat([0.8, 0.2], 100),
-        np.concatenate([np.arange(100) < 60, np.arange(100) < 30]),
+        np.repeat([0.8, 0.3], [100, 40]),
+        np.concatenate([np.arange(100) < 60, np.arange(40) < 10]),
     )
     found = metrics.calibration(risk, gone)
-    predicted, error = logit(0.8) - logit(0.2), np.sqrt(1 / 60 + 1 / 40 + 1 / 30 + 1 / 70)
-    assert found["slope"] == pytest.approx((logit(0.6) - logit(0.3)) / predicted)
+    predicted, error = logit(0.8) - logit(0.3), np.sqrt(1 / 60 + 1 / 40 + 1 / 10 + 1 / 30)
+    assert found["slope"] == pytest.approx((logit(0.6) - logit(0.25)) / predicted)
     assert (found["slope_high"] - found["slope_low"]) / 2 == pytest.approx(1.96 * error / predicted)
 
 

@@ -300,7 +300,11 @@ def test_small_segments_are_named_and_not_measured(monkeypatch):
     assert both.effect.notna().to_dict() == {"a": True, "b": False, "c": True}
     alone = effects.effect(frame[frame.segment == "c"], "y", [], level=0.95**0.5)
     assert both.loc["c", ["low", "high"]].tolist() == [alone["low"], alone["high"]]
-    table = effects.uplift(frame[frame.segment != "c"], "y", []).set_index("segment")
+    table = effects.uplift(frame[frame.segment != "c"].replace({"a": "z"}), "y", [])
+    assert table.segment.to_dict() == {0: "z", 1: "b"}
+    none = effects.uplift(frame.groupby("segment").head(20).iloc[::-1], "y", [])
+    assert none.segment.to_dict() == {0: "a", 1: "b", 2: "c"}
+    table = table.replace({"z": "a"}).set_index("segment")
     assert np.isnan(table.loc["b", ["effect", "low", "p", "p_holm"]].astype(float)).all()
     assert table.p_holm["a"] == table.p["a"]
     assert np.isnan(effects.differ(table))
@@ -321,6 +325,7 @@ def test_imbalance_by_hand():
     found = effects.imbalance(people(x, treated, x=x), ["x"])
     assert found == pytest.approx(stats.chi2.sf(distance, 1))
     assert np.isnan(effects.imbalance(people([1.0], [1], x=1.0), ["x"]))
+    assert np.isnan(effects.imbalance(people([1.0, 2], [1, 1], x=[1.0, 2]), ["x"]))
 
 
 @pytest.mark.slow

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels import api as sm
 
 from analysis import schema
 from analysis.report.text import Language
 from analysis.strategy import effects, trials
+from analysis.strategy.campaign_members import COVARIATES
 
 AS_OF = dt.date(2024, 12, 31)
 
@@ -195,7 +197,40 @@ def test_the_yardstick_is_what_customers_as_long_silent_did_in_the_last_window(l
     assert told["customers"] == len(alike) >= effects.MIN_ARM
     assert told["mean"] == pytest.approx(alike.orders.mean())
     assert told["sd"] == pytest.approx(alike.orders.std())
-    assert 0 < told["reduction"] < 1  # own rates differ, and show in the past
+    counts = ["orders_before", "orders_year", "recency_days"]  # all orders are of 10: money is them
+    before = sm.add_constant(alike[counts].to_numpy(float))
+    share = sm.OLS(alike.orders.to_numpy(float), before).fit().rsquared_adj
+    assert told["reduction"] == pytest.approx(share) and 0 < share < 1  # rates show in the past
+    same = past.assign(orders=3.0)
+    assert trials.yardstick(facts, same)["reduction"] == trials.yardstick(facts, same)["sd"] == 0
+
+
+def test_thirty_who_are_alike_are_a_yardstick_and_less_is_none():
+    """Of two facts 5 % of the way lie within the ends: 10 to 30 days of silence are 11 to 29."""
+    random = np.random.default_rng(2)
+    past = pd.DataFrame(random.normal(size=(40, 5)), columns=list(COVARIATES))
+    past = past.assign(
+        orders=random.poisson(1, 40), recency_days=[11.0, 29] * 15 + [10.5, 29.5] * 5
+    )
+    facts = pd.DataFrame({"recency_days": [10.0, 30]})
+    assert trials.yardstick(facts, past)["mean"] == past.orders[:30].mean()
+    fewer = trials.yardstick(facts, past.iloc[1:])
+    assert fewer["customers"] == 29
+    assert np.isnan([fewer[name] for name in ("mean", "sd", "reduction")]).all()
+
+
+def test_a_window_ago_only_those_of_earlier_days_were_there(ledger, monkeypatch):
+    """Ten days back is December 21: b's first line is of that day, c's later; of a the later lines
+    are counted and the earlier are what was known.
+    """
+    days = {"a": [10, 20, 22, 31], "b": [21], "c": [22], "d": [9]}
+    log = ledger([(who, dt.date(2024, 12, day), "5") for who, of in days.items() for day in of])
+    past = trials.a_window_ago(log, AS_OF, 10, 1).set_index("customer_id")
+    assert past.orders.to_dict() == {"a": 2, "d": 0}
+    assert past.orders_year.to_dict() == {"a": 2, "d": 1}
+    monkeypatch.setattr(trials, "MOST_COMPARED", 1)
+    drawn = [trials.a_window_ago(log, AS_OF, 10, seed).customer_id.item() for seed in range(4)]
+    assert {*drawn} == {"a", "d"}
 
 
 def test_nobody_alike_is_no_yardstick(ledger):
@@ -258,6 +293,23 @@ def test_the_day_of_the_plan_is_over_and_counts_as_before(ledger):
 def test_nobody_chosen_is_an_empty_plan(ledger, plan):
     chosen, frozen = plan
     assert list(trials.planned(chosen.iloc[:0], shop(ledger), AS_OF, 60, 5)) == list(frozen)
+
+
+def test_the_surest_campaign_comes_first_and_just_enough_is_enough():
+    """Detectable over smallest: 0.4 / 0.8, 0.5 / 0.5, 0.6 / 0.5; of 40 customers a fourth, all, and
+    1.44 times as many are needed. Where nothing is wanted nothing is known.
+    """
+    rows = {"c": (0.6, 0.5), "a": (0.5, 0.5), "b": (0.4, 0.8), "d": (0.4, 0.0), "e": (np.nan, 0.5)}
+    parts = [
+        pd.DataFrame({"campaign_id": name, "arm": ["treat"] * 30 + ["control"] * 10}).assign(
+            detectable_effect=detectable, smallest_effect=smallest
+        )
+        for name, (detectable, smallest) in rows.items()
+    ]
+    table = trials.foretold(pd.concat(parts))
+    assert table.campaign_id.to_dict() == dict(enumerate("bacde"))
+    assert table.needed.tolist()[:3] == [10, 40, 58] and table.needed[3:].isna().all()
+    assert table.enough.tolist() == [True, True, False, False, False]
 
 
 def test_a_campaign_that_is_too_small_says_so_before_it_starts(plan):
