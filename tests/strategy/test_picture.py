@@ -297,4 +297,13 @@ def test_risks_leave_out_who_has_none_and_are_in_order():
     found = picture.risks(matrix)
     assert found.to_dict() == {"a": "low", "c": "high"}
     assert found.cat.categories.tolist() == ["high", "low"]
-    assert picture.risk_goes_with(None, matrix) is False
+
+
+def test_risk_goes_with_an_attribute_whose_classes_differ_in_it():
+    """Thirty customers of low and thirty of high risk: by region, and by one that says nothing."""
+    ids = [f"c{n:02}" for n in range(60)]
+    risk = np.linspace(0.1, 0.3, 60) + np.repeat([0, 0.5], 30)
+    matrix = pd.DataFrame({"customer_id": ids, "churn_risk": risk})
+    region, shirt = (pd.Series(of, ids) for of in (["n"] * 30 + ["s"] * 30, ["x", "y"] * 30))
+    found = [picture.risk_goes_with(one, matrix) for one in (region, shirt, None)]
+    assert found == [True, False, False]

@@ -127,6 +127,29 @@ def test_whom_the_budget_does_not_reach_gets_the_action_for_all_or_none():
     assert len(possible) == 10
 
 
+def test_what_is_for_all_stands_in_only_where_it_brings_less_or_the_rule_nothing():
+    """An order is worth 10, 50 and 30. The call brings a tenth of one for 2: -1, 3 and 1; the
+    message a fiftieth for 0.1 (0.1, 0.9 and 0.5), or a tenth: 0.9, 4.9 and 2.9.
+    """
+    folk = company(3, stage=["new"] * 3, value=[10.0, 50.0, 30.0])
+    for effect, second in ((0.02, ["c00000", "c00001", "c00002"]), (0.1, ["c00000"])):
+        rules = (
+            rule("call", {"stage": ["new"]}, must=True),
+            rule("message", cost=0.1, effect=effect),
+        )
+        _, possible, *_ = made(rules, *folk)
+        asked, rest = (possible[possible.rule == name] for name in ("call", "message"))
+        assert asked.customer_id.tolist() == ["c00000", "c00001", "c00002"] and asked.must.all()
+        assert rest.customer_id.tolist() == second and not rest.must.any()
+        assert possible.index.equals(pd.RangeIndex(3 + len(second)))
+
+
+def test_nobody_stays_more_surely_than_surely():
+    matrix, clv, profiles = company(3)
+    found, *_ = made((rule("rest"),), matrix.assign(churn_risk=[0.0, 0.05, 0.5]), clv, profiles)
+    assert found.target.tolist() == pytest.approx([1, 1, 0.6])
+
+
 def test_a_capacity_of_a_channel_holds():
     found, *_ = made((rule("rest"),), *company(10), plan={"capacity": {"channel": {"phone": 3}}})
     assert (found.status == "planned").sum() == 3
@@ -163,18 +186,20 @@ def test_contacts_are_counted_of_the_days_that_count_and_of_the_treated(engine):
         "c_plan",
         pd.DataFrame(
             {
-                "customer_id": ["a", "a", "a", "b", "c", "d"],
-                "campaign_id": ["x", "x", "y", "x", "x", "x"],
+                "customer_id": ["a", "a", "a", "b", "c", "d", "e"],
+                "campaign_id": ["x", "x", "y", "x", "x", "x", "x"],
                 "day": (
                     [dt.date(2026, 1, d) for d in (30, 31, 10)]
-                    + [dt.date(2026, 1, 1), dt.date(2026, 2, 1), AS_OF]
+                    + [dt.date(2026, 1, 1), dt.date(2026, 2, 1), AS_OF, AS_OF]
                 ),
-                "arm": ["treat", "treat", "treat", "treat", "treat", "control"],
+                "arm": ["treat", "treat", "treat", "treat", "treat", "Control", None],
             }
         ),
         temp=True,
     )
-    assert plan.contacted(log, AS_OF, shop(plan={"contact_days": 30})).to_dict() == {"a": 2}
+    month = shop(plan={"contact_days": 30})
+    assert plan.contacted(log, AS_OF, month).to_dict() == {"a": 2, "e": 1}
+    assert plan.contacted(log.drop("arm"), AS_OF, month).to_dict() == {"a": 2, "d": 1, "e": 1}
     assert plan.contacted(None, AS_OF, shop()).empty
 
 
@@ -236,7 +261,15 @@ def test_a_measured_effect_takes_the_place_of_the_assumed_one():
         ("Y", "news", "2025-09-01", "random", 0.4, -0.1, 0.9),
     )
     settings = shop(
-        plan={"campaigns": {"call": "winback", "card": "X", "news": "Y", "rest": "unknown"}}
+        plan={
+            "campaigns": {
+                "call": "winback",
+                "card": "X",
+                "news": "Y",
+                "rest": "unknown",
+                "gone": "winback",
+            }
+        }
     )
     rules = (
         rule("call", {"stage": ["new"]}),
@@ -254,6 +287,10 @@ def test_a_measured_effect_takes_the_place_of_the_assumed_one():
         "Y",
     ]  # nothing proved: the smaller of what is assumed and measured
     assert found.loc["rest"].tolist()[::3] == [0.1, "assumption"]
+    assert found.index.tolist() == ["call", "card", "news", "rest"]
+    unnamed = shop(plan={"campaigns": {"call": ""}})
+    found = plan.effects(book(*rules), done.assign(kind=""), unnamed)
+    assert set(found.source) == {"assumption"}
 
 
 def test_by_rule_says_what_each_action_comes_to_and_from_which_effect_it_pays():
@@ -331,6 +368,50 @@ def test_the_list_for_people_goes_owner_by_owner_with_companies_and_no_person():
     assert listed.account_owner.tolist() == ["li", "wang"]
     assert listed.company.tolist() == ["Ada Ltd", "=1+1"]
     assert not {"contact", "phone", "email", "name"} & {*listed}
+
+
+def test_owners_have_the_most_valuable_first_and_the_busiest_owner_leads():
+    """Of Li's channel the 90 come before the 60s, of these the first id; of Wang the one who is
+    held back is on no list and in no sum. An order brings a tenth of what it is worth, for 2.
+    """
+    matrix, clv, profiles = company(
+        6, owner=["li@x.example", "li@x.example", "li@x.example", "wang", "wang", "li@x.example"]
+    )
+    value = clv.assign(expected_order_value=[60.0, 90.0, 60.0, 50.0, 40.0, 60.0])
+    found, *_ = made((rule("rest"),), matrix.iloc[::-1], value, profiles)
+    found.loc[found.customer_id == "c00004", ["status", "arm"]] = "held_back", "control"
+    found.loc[found.customer_id == "c00005", "channel"] = "visit"
+    listed = plan.export(found, matrix, profiles)
+    assert listed.customer_id.to_dict() == dict(
+        enumerate(["c00001", "c00000", "c00002", "c00005", "c00003"])
+    )
+    assert listed.columns[:7].tolist() == [
+        "account_owner", "owner", "channel", "customer_id", "tier", "stage", "risk_band",
+    ]  # fmt: skip
+    table = plan.by_owner(found).round(9)
+    assert table.to_dict("list") == {
+        "owner": ["sales"] * 3,
+        "account_owner": ["li", "li", "wang"],
+        "channel": ["phone", "visit", "phone"],
+        "customers": [3, 1, 1],
+        "cost": [6.0, 2, 2],
+        "expected_value": [21.0, 6, 5],
+        "gain": [15.0, 4, 3],
+    }
+
+
+def test_each_action_with_its_arms_is_a_campaign_of_its_share_held_back():
+    """Who gets no action is in none."""
+    rules = (rule("call", {"stage": ["new"]}, control=0.25), rule("rest", cost=9.0))
+    matrix, clv, profiles = company(45, stage=["new"] * 40 + ["lost"] * 5)
+    settings = shop(plan={"smallest_effect": 0.3})
+    found, _, _, these = made(rules, matrix, clv, profiles, plan={"smallest_effect": 0.3})
+    folk = plan.people(matrix, clv, profiles, pd.Series(dtype=float), these, settings)
+    table = plan.trials(found, folk, these, settings)
+    assert table.customer_id.tolist() == matrix.customer_id[:40].tolist()
+    assert set(table.campaign_id) == {"call"} and (table.arm == "control").sum() == 10
+    assert set(table.control_share) == {0.25} and set(table.smallest_effect) == {0.3}
+    assert table.clv.tolist() == list(range(40)) and set(table.forecast) == {1.0}
 
 
 def test_contact_details_come_only_of_who_agreed_and_the_others_are_counted():
