@@ -132,6 +132,19 @@ def test_nothing_after_the_day_changes_any_column(ledger, log, later, window_day
     pd.testing.assert_frame_equal(customers.at(ledger(log + later), AS_OF, window_days), before)
 
 
+def test_several_days_are_told_as_each_by_itself_in_any_pieces(ledger, monkeypatch):
+    early, late = dt.date(2024, 1, 31), dt.date(2024, 3, 31)
+    days = [late, early, dt.date(2024, 1, 1), dt.date(2024, 2, 29)]
+    log = [("a", early, "5"), ("007", early, "3"), ("a", dt.date(2024, 2, 29), "7.01")]
+    log += [("a", late, "-2"), ("b", late, "0")]
+    for most in (len(log), 2 * len(log) + 1, 500_000):  # a day, two, and all at once
+        monkeypatch.setattr(customers, "LINES_AT_ONCE", most)
+        found = customers.on_days(ledger(log), days, 30, [31])
+        assert list(found) == days
+        for day, told in found.items():
+            pd.testing.assert_frame_equal(told, customers.at(ledger(log), day, 30, [31]))
+
+
 def test_fault_41_a_return_is_netted_on_its_own_day_and_not_before(judge):
     log = cleaning.transactions(
         judge("id,day,eur\n7,2024-01-05,50\n7,2024-02-10,-50\n7,2024-02-20,20\n")

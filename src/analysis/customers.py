@@ -26,6 +26,8 @@ from analysis import schema
 
 COSTED = 0.9  # share of a customer's revenue whose cost must be known, or the profit is not
 RECENT_PAUSES = 3  # the last pauses of a customer, against all of them
+LINES_AT_ONCE = 500_000  # of a log, once for each day: of more the result would be too large
+DIGITS = 3  # of the number of a copy
 
 
 def is_return(lines: Table) -> BooleanValue:
@@ -223,6 +225,55 @@ def at(
     """The same as a checked pandas frame, sorted by customer_id."""
     found = customers(transactions, as_of, window_days, trailing).to_pyarrow()
     return schema.conform("customers", found).to_pandas(date_as_object=False)
+
+
+def on_days(
+    transactions: Table, days: Sequence[dt.date], window_days: int = 0, trailing: Sequence[int] = ()
+) -> dict[dt.date, pd.DataFrame]:
+    """`at` each of several days. By few queries on `copies` of the log, since putting one together
+    takes longer than its answer.
+    """
+    most = max(1, LINES_AT_ONCE // max(transactions.count().execute(), 1))
+    found = {}
+    for first in range(0, len(days), most):
+        some = days[first : first + most]
+        every = at(copies(transactions, some), max(some), window_days, trailing)
+        found |= by_day(every, some)
+    return found
+
+
+def copies(records: Table, days: Sequence[dt.date]) -> Table:
+    """Records once for each day (named in the column copy and before the customer_id), moved in
+    time so that the day falls on the last one.
+    """
+    later = [(max(days) - day).days for day in days]
+    copies = ibis.memtable(pd.DataFrame({"copy": _names(days), "later": later}))
+    many = records.cross_join(copies)
+    dated = {
+        name: (many[name].cast("timestamp") + many.later.as_interval("D")).cast(kind)
+        for name, kind in records.schema().items()
+        if kind.is_date() or kind.is_timestamp()
+    }
+    return many.mutate(customer_id=many.copy.concat(many.customer_id), **dated).drop("later")
+
+
+def by_day(found: pd.DataFrame, days: Sequence[dt.date]) -> dict[dt.date, pd.DataFrame]:
+    """What `copies` tell, by day, as of the records themselves."""
+    copies, ids = found.customer_id.str[:DIGITS], found.customer_id.str[DIGITS:]
+    dates = found.select_dtypes("datetime")
+    parts = {}
+    for name, day in zip(_names(days), days, strict=True):
+        mine, moved = copies == name, max(days) - day
+        back = {
+            column: (dates[column][mine] - moved).astype(dates[column].dtype) for column in dates
+        }
+        part = found[mine].assign(customer_id=ids[mine], **back)
+        parts[day] = part.reset_index(drop=True)
+    return parts
+
+
+def _names(days: Sequence[dt.date]) -> list[str]:
+    return [f"{number:0{DIGITS}}" for number in range(len(days))]
 
 
 def with_prospects(

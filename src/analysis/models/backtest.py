@@ -236,7 +236,9 @@ def leaderboard(
 
 def run(transactions: Table, as_of: dt.date, horizon_days: int, wanted: str = "") -> Backtest:
     """All candidates at all origins the log has room for."""
-    past = Past(transactions, horizon_days)
+    past, horizon = Past(transactions, horizon_days), dt.timedelta(days=horizon_days)
+    days = past.all_days(as_of)
+    past.read([*days, *(day + horizon for day in days if day < as_of)])
     every = [Origin(day, past.at(day), past.lessons(day)) for day in past.days(as_of)]
     found = [origin for origin in every if len(origin.held) >= MIN_CUSTOMERS]
     for origin in found:

@@ -188,8 +188,7 @@ def dated(past: Past, as_of: dt.date) -> Trial:
     """Origins at several dates, each calibrated at the one before it."""
     older: Origin | None = None
     found: list[Origin] = []
-    days = [as_of, *past.days(as_of)]
-    past.read([*days, *(lesson for day in days for lesson in past.lesson_days(day))])
+    past.read(past.all_days(as_of))
     for day in reversed(past.days(as_of)):
         taught = past.taught(day)
         if len(taught) and learnable(past.at(day).left):

@@ -148,11 +148,10 @@ def on_days(
     customers.rhythm, `baskets`, `contacts`, `opinions`, `campaigns` and `profile` tell, as far as
     there are such records. `trailing` as for customers.customers.
 
-    One query for all days, since putting it together takes longer than its answer: each day has its
-    `_copies` of the records.
+    One query for all days, on customers.copies of the records.
     """
     last = max(days)
-    transactions = _copies(records.transactions, days)
+    transactions = customers.copies(records.transactions, days)
     known = customers.customers(transactions, last, window_days, trailing)
     rhythm = customers.rhythm(transactions, last).drop("pauses")
     parts = [rhythm, baskets(transactions, last)]
@@ -162,64 +161,29 @@ def on_days(
         (records.campaigns, campaigns),
     ):
         if log is not None:
-            parts.append(told(_copies(log, days), last))
+            parts.append(told(customers.copies(log, days), last))
     if records.profiles is not None and records.static:
-        parts.append(profile(_copies(records.profiles, days), records.static))
+        parts.append(profile(customers.copies(records.profiles, days), records.static))
     for part in parts:
         known = known.left_join(part, "customer_id").drop("customer_id_right")
     found = schema.conform("customers", known.order_by("customer_id").to_pyarrow()).to_pandas(
         date_as_object=False
     )
     counts = [column for column in COUNTS if column in found]
-    return _by_day(found.assign(**found[counts].fillna(0).astype(float)), days)
+    return customers.by_day(found.assign(**found[counts].fillna(0).astype(float)), days)
 
 
 def next_orders(
     transactions: Table, days: Sequence[dt.date], horizon_days: int
 ) -> dict[dt.date, pd.Series]:
     """customers.next_orders after each day: next_order_days by customer_id."""
-    found = customers.next_orders(_copies(transactions, days), max(days), horizon_days)
+    found = customers.next_orders(customers.copies(transactions, days), max(days), horizon_days)
     return {
         day: orders.set_index("customer_id").next_order_days
-        for day, orders in _by_day(found, days).items()
+        for day, orders in customers.by_day(found, days).items()
     }
 
 
-def _copies(records: Table, days: Sequence[dt.date]) -> Table:
-    """Records once for each day (named in the column copy and before the customer_id), moved in
-    time so that the day falls on the last one.
-    """
-    later = [(max(days) - day).days for day in days]
-    copies = ibis.memtable(pd.DataFrame({"copy": _names(days), "later": later}))
-    many = records.cross_join(copies)
-    dated = {
-        name: (many[name].cast("timestamp") + many.later.as_interval("D")).cast(kind)
-        for name, kind in records.schema().items()
-        if kind.is_date() or kind.is_timestamp()
-    }
-    return many.mutate(customer_id=many.copy.concat(many.customer_id), **dated).drop("later")
-
-
-def _by_day(found: pd.DataFrame, days: Sequence[dt.date]) -> dict[dt.date, pd.DataFrame]:
-    """What `_copies` tell, by day, as of the records themselves."""
-    copies, ids = found.customer_id.str[:DIGITS], found.customer_id.str[DIGITS:]
-    dates = found.select_dtypes("datetime")
-    parts = {}
-    for name, day in zip(_names(days), days, strict=True):
-        mine, moved = copies == name, max(days) - day
-        back = {
-            column: (dates[column][mine] - moved).astype(dates[column].dtype) for column in dates
-        }
-        part = found[mine].assign(customer_id=ids[mine], **back)
-        parts[day] = part.reset_index(drop=True)
-    return parts
-
-
-def _names(days: Sequence[dt.date]) -> list[str]:
-    return [f"{number:0{DIGITS}}" for number in range(len(days))]
-
-
-DIGITS = 2  # of the number of a copy
 # Of a customer of whom there is no such record: none, and not unknown.
 COUNTS = ("returns", "contacts", "visits", "complaints", "open_tickets", "treated", "answered")
 

@@ -89,10 +89,6 @@ class Past(origins.Past):
         expected = expected_orders(found, self.horizon_days, settings.seed)
         return found.assign(**stages.reset_index(drop=True), expected=expected)
 
-    def describe(self, day: dt.date) -> pd.DataFrame:
-        self.read([day])
-        return self._known[day]
-
     def outcome(self, day: dt.date) -> pd.DataFrame:
         """`known` with next_order_days (empty without one in the horizon) and `left`; without those
         of whom a profile does not say.

@@ -5,7 +5,7 @@ They step back from the day of the picture in whole horizons. The first one back
 chooses nothing; those before it *choose*. Every window that trains or chooses ends by the origin
 that it is used at.
 
-    past = Past(transactions, horizon_days)  # or a subclass: `describe`, `outcome`
+    past = Past(transactions, horizon_days)  # or a subclass: `read`, `outcome`
     measured, *choosing = past.days(as_of)  # latest first; none where the log is short
     held = past.at(measured)  # customers as known on the day (`known`), with what followed
     lessons = [past.at(day) for day in past.lesson_days(measured)]
@@ -13,7 +13,7 @@ that it is used at.
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -43,9 +43,11 @@ class Past:
         self._known: dict[dt.date, pd.DataFrame] = {}
         self._held: dict[dt.date, pd.DataFrame] = {}
 
-    def describe(self, day: dt.date) -> pd.DataFrame:
-        """Who has ordered by a day, as known on it; a subclass may describe them by more."""
-        return customers.buyers(customers.at(self.transactions, day, trailing=self.trailing))
+    def read(self, days: Iterable[dt.date]) -> None:
+        """Know who had ordered by these days; a subclass may describe them by more."""
+        if new := [day for day in dict.fromkeys(days) if day not in self._known]:
+            found = customers.on_days(self.transactions, new, trailing=self.trailing)
+            self._known |= {day: customers.buyers(people) for day, people in found.items()}
 
     def outcome(self, day: dt.date) -> pd.DataFrame:
         """`known` with what followed: holdout_orders, holdout_revenue within the horizon; a
@@ -58,8 +60,7 @@ class Past:
 
     def known(self, day: dt.date) -> pd.DataFrame:
         """Customers as known on a day."""
-        if day not in self._known:
-            self._known[day] = self.describe(day)
+        self.read([day])
         return self._known[day]
 
     def at(self, day: dt.date) -> pd.DataFrame:
@@ -87,6 +88,11 @@ class Past:
         back = [round(self.horizon_days * (1 + n / 3)) for n in range(TRAINING)]
         found = [day - dt.timedelta(days=n) for n in back]
         return [d for d in found if self.depth(d) >= self.horizon_days / 2]
+
+    def all_days(self, as_of: dt.date) -> list[dt.date]:
+        """The day of the picture, its `days`, and those that each of them learns from."""
+        days = [as_of, *self.days(as_of)]
+        return [*days, *(lesson for day in days for lesson in self.lesson_days(day))]
 
 
 def choice(

@@ -32,8 +32,8 @@ def tier_history(
     """
     oldest = pd.Timestamp(transactions.day.min().execute()).date()
     parts = []
-    for end in month_ends(oldest, as_of, most):
-        then = customers.at(transactions, end, window_days)
+    ends = month_ends(oldest, as_of, most)
+    for end, then in customers.on_days(transactions, ends, window_days).items():
         part = then[["customer_id"]].assign(
             month_end=pd.Timestamp(end),
             tier=abc_classes(then.window_revenue).map(TIERS_TODAY),
