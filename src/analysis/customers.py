@@ -234,7 +234,7 @@ def on_days(
     takes longer than its answer.
     """
     most = max(1, LINES_AT_ONCE // max(transactions.count().execute(), 1))
-    found = {}
+    found: dict[dt.date, pd.DataFrame] = {}
     for first in range(0, len(days), most):
         some = days[first : first + most]
         every = at(copies(transactions, some), max(some), window_days, trailing)
