@@ -114,7 +114,7 @@ def reference() -> str:
         lines += ["", heading]
         for name, meaning in records.columns.items():
             more = {
-                meaning.reads_as: True,
+                say(meaning.reads_as): True,
                 say("needed"): meaning.needed,
                 say("a person's, never shown"): meaning.person,
                 say("serves to make others"): meaning.read_only,

@@ -34,6 +34,12 @@ as_of_day = click.option(
     metavar="DATE",
     help="Day of the picture, YYYY-MM-DD; by default the last complete day.",
 )
+spoken = click.option(
+    "--language",
+    default="",
+    metavar="TAG",
+    help="To say it in, as zh; by default the dataset file's, or English.",
+)
 of_run = click.option(
     "--as-of", default="", metavar="DATE", help="Of the run at this day; by default the newest."
 )
@@ -83,9 +89,7 @@ def run(
 @click.option(
     "--name", default="", help="Of the dataset file in data/; by default the first file's name."
 )
-@click.option(
-    "--language", default="en", show_default=True, help="Of the questions, and of the reports."
-)
+@spoken
 def init(paths: tuple[Path, ...], name: str, language: str) -> None:
     """Look at PATHS and write the dataset file that describes them."""
     from analysis import files
@@ -102,7 +106,7 @@ def init(paths: tuple[Path, ...], name: str, language: str) -> None:
 
     on_screen = sys.stdin.isatty() and sys.stdout.isatty()
     answer = ask if on_screen else None
-    written, lines = onboarding.init(paths, name, files.home() / "data", answer, language)
+    written, lines = onboarding.init(paths, name, files.home() / "data", answer, language or "en")
     for line in lines:
         click.echo(line)
     if not list(questions_in(written.read_text("utf-8"))):
@@ -117,16 +121,21 @@ def init(paths: tuple[Path, ...], name: str, language: str) -> None:
 @click.argument("dataset", required=False)
 @as_of_day
 @click.option("--keys", is_flag=True, help="Instead, print every key a dataset file may have.")
-def check(dataset: str | None, as_of: str, keys: bool) -> None:
+@spoken
+def check(dataset: str | None, as_of: str, keys: bool, language: str) -> None:
     """Print the data quality of the dataset file DATASET; nothing is run."""
     from analysis.intake import dataset as dataset_file
     from analysis.intake import dataset_text
+    from analysis.report.text import say
     from analysis.run import first_look
 
     if keys or not dataset:
+        say.speak(language or "en", say.currency)
         click.echo(dataset_text.reference())
         return
-    first_look.check(dataset_file.load(dataset), as_of, click.echo)
+    found = dataset_file.load(dataset)
+    said = found.model_copy(update={"language": language or found.language})
+    first_look.check(said, as_of, click.echo)
 
 
 @main.command()
