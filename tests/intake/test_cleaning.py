@@ -417,8 +417,19 @@ def reasons_by_hand(log):
     one that is kept is repeated, and any with the key of one that is void in a later export.
     """
     by_row, seen, lines, newest, rows = {}, set(), Counter(), {}, []
-    for source, row in log:
-        line = dict(zip(LOG_COLUMNS, row, strict=True))
+    named = [(source, dict(zip(LOG_COLUMNS, row, strict=True))) for source, row in log]
+    sold = [one for _, one in named if one["amount"] >= "0" and one["date"] <= str(AS_OF)]
+    for source, line in named:
+        buyers = {one["customer_id"] for one in sold if one["order_id"] == line["order_id"]} - {
+            None
+        }
+        if (
+            line["amount"] < "0"
+            and line["order_id"]
+            and not line["customer_id"]
+            and len(buyers) == 1
+        ):
+            (line["customer_id"],) = buyers  # of a return that names its order
         lines[source] += 1
         dropped = "void_status" in FILES[source] and line["status"] == "void"
         rows.append((source, dropped, lines[source] + 1, line))

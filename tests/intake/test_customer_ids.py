@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from analysis.errors import InputError
 from analysis.intake import dataset
 from tests.intake.reading import kept
 
@@ -70,6 +71,57 @@ def test_masked_and_rounded_columns_are_no_customers(described, masked):
     rows = [[*row, f"C{n % 10}"] for n, row in enumerate(rows)]
     file, said = described(orders=[[*names, "客户编号"], *rows])
     assert "question" not in said and kept(file).customer_id.nunique() == 10
+
+
+def test_rounded_numbers_of_orders_tell_none(described):
+    names = ["customer id", "order date", "total", "order no"]
+    rows = [[f"C{n % 9}", "2024-01-05", "5.50", f"6.2220{n % 3}E+18"] for n in range(60)]
+    file, said = described(orders=[names, *rows])
+    assert "order no is rounded by a spreadsheet" in said and "question" not in said
+    assert "order_id" not in kept(file)
+    text = file.read_text("utf-8").replace("columns:", "columns:\n      order_id: order no")
+    file.write_text(text, "utf-8")
+    with pytest.raises(InputError, match="60 of 60 order lines have the number of an order that"):
+        kept(file)
+
+
+def test_first_and_last_names_are_offered_joined(described):
+    names = ["First Name", "Last Name", "Order Date", "Total"]
+    who = [(f"F{n % 6}", f"L{n % 7}" if n % 7 else "") for n in range(84)]
+    rows = [[*one, f"2024-01-{n % 27 + 1:02}", "5.50"] for n, one in enumerate(who)]
+    profiles = [["first name", "last name", "segment"], *([*one, "x"] for one in sorted({*who}))]
+    file, said = described(["First Name + Last Name"], orders=[names, *rows], people=profiles)
+    assert "people.csv: customers with customer_id" in said
+    lines = kept(file)
+    assert set(lines.customer_id) == {f"{first} {last}".strip() for first, last in who}
+    assert len(lines) == 84
+    people = dataset.load(file).files("customers")[0]
+    assert people.columns["customer_id"] == "first name + last name"
+    file, said = described(orders=[["id", *names], *([n % 9, *row] for n, row in enumerate(rows))])
+    assert "question" not in said and kept(file).customer_id.nunique() == 9
+
+
+@pytest.mark.parametrize(
+    ("zones", "place"),
+    [
+        (["PST", "PDT"], None),
+        (["CST", "CDT"], "America/Chicago"),
+        (["BST", "GMT"], "Europe/London"),
+        (["CST"], "Asia/Shanghai"),
+    ],
+)
+def test_names_of_zones_that_mean_two_are_asked(described, zones, place):
+    rows = [
+        [f"C{n % 9}", f"Jan {n % 27 + 1}, 2024 9:{n % 60:02}:07 PM {zones[n % len(zones)]}", "5.50"]
+        for n in range(60)
+    ]
+    rows.insert(0, ["customer id", "order date", "total"])
+    asked = zones == ["CST"]
+    _, said = described(orders=rows)
+    assert ("CST: where is that?" in said) == ("question" in said) == asked
+    file, _ = described(["Shanghai"] * asked, orders=rows)
+    assert (dataset.load(file).time_zone == place) == bool(place)
+    assert {day.day for day in kept(file).day} == {*range(1, 28)}  # the clock as it stands
 
 
 def test_an_id_on_several_days_is_a_customers_and_on_one_an_orders(described):

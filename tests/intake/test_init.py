@@ -1009,6 +1009,7 @@ RECOGNISED = {
     "%b %d, %Y %I:%M:%S %p %Z": ["Jan 31, 2024 3:14:07 PM PST", "Jul 1, 2024 11:14:07 PM PDT"],
     "%d/%m/%y": ["31/01/24", "13/12/68", "01/02/99"],
     "%y/%m/%d": ["24/01/31", "99/12/13"],
+    "%y-%m-%d": ["24-01-31", "24-12-30", "23-11-30"],  # with the day first, of 2030 and 2031
     "%Y-%m-%d %H:%M:%S %z": ["2024-01-31 20:05:00 +0800"],
     "excel": ["45322", "45323.5"],
     "epoch_s": ["1706702700"],
@@ -1092,6 +1093,8 @@ def test_every_date_is_read_back_to_its_day_or_asked_for(days, short):
     """Zeros in front of days and months may be left out where a mark stands between them."""
     settled = {}
     for form in FORMS:
+        if "%y" in form and max(days) > dt.date.today():
+            continue  # of two digits, a year to come is none
         texts = [dt.datetime(d.year, d.month, d.day, 20, 15, 19).strftime(form) for d in days]
         if short and "%y" not in form and re.search(r"%d\W|\W%d|月", form):
             texts = [re.sub(r"(?<!\d)0(?=\d(?!\d))", "", text) for text in texts]

@@ -159,5 +159,10 @@ def test_a_file_of_refunds_takes_back_from_the_orders_it_names(described):
         assert lines.amount.sum() == sum(n + 10 for n in range(30)) - sum(
             Decimal(row[4]) for row in back
         )
+        unnamed = [row[:3] + row[4:] for row in [names, *back]]  # customers: those of the orders
+        file, said = described(orders=orders, refunds=unnamed)
+        assert "question" not in said
+        theirs = kept(file).groupby("customer_id").amount.sum()
+        assert theirs.to_dict() == lines.groupby("customer_id").amount.sum().to_dict()
         returns = lines[lines.returned]
         assert len(returns) == 6 and lines[~lines.returned].order_id.nunique() == 30

@@ -409,16 +409,17 @@ def test_the_encoding_is_said(shop, tmp_path, codec, said):
     assert lines[0].endswith(said)
 
 
-def test_a_birthday_with_two_digits_of_the_year_is_before_the_orders(company):
-    orders = "id,day,eur\n" + "".join(f"{n % 5},2024-03-{n % 28 + 1:02},5\n" for n in range(200))
+def test_a_year_of_two_digits_is_none_to_come_and_a_birthday_is_before_the_orders(company):
+    orders = "id,day,eur\n" + "".join(f"{n % 5},{n % 28 + 1:02}/03/24,5\n" for n in range(200))
     born = {"0": "31/12/45", "1": "01/03/24", "2": "29/03/24", "3": "13/12/68", "4": "02/02/99"}
     people = "id,born\n" + "".join(f"{who},{day}\n" for who, day in born.items())
     found = company(
-        {"o.csv": orders + "1,2090-01-01,5\n", "c.csv": people},
+        {"o.csv": orders + "1,01/01/68,5\n", "c.csv": people},
         {
             "transactions": {
                 "path": "o.csv",
                 "columns": {"customer_id": "id", "date": "day", "amount": "eur"},
+                "date_format": "%d/%m/%y",
             },
             "customers": {
                 "path": "c.csv",
@@ -427,6 +428,9 @@ def test_a_birthday_with_two_digits_of_the_year_is_before_the_orders(company):
             },
         },
     )
-    rows = store.typed(store.gather(found, found.file.parent), "customers").to_pandas()
+    folder = store.gather(found, found.file.parent)
+    orders = store.typed(folder, "transactions").to_pandas()
+    assert (str(orders.day.min())[:10], str(orders.day.max())[:10]) == ("1968-01-01", "2024-03-28")
+    rows = store.typed(folder, "customers").to_pandas()
     years = dict(zip(rows.customer_id, rows.birthday.astype(str).str[:4], strict=True))
     assert years == {"0": "1945", "1": "2024", "2": "1924", "3": "1968", "4": "1999"}

@@ -117,6 +117,7 @@ def judge(typed: Table, as_of: dt.date, table: str = "transactions") -> Table:
     if table == "transactions":
         if "amount" not in typed.columns:
             typed = typed.mutate(amount=ibis.null(MONEY))
+        typed = _with_buyers(typed, as_of)
         asked["is_return"] = is_return(typed)
         typed = typed.mutate(total=typed.total | _is_unnamed_total(typed))
     rules = [rule for rule in RULES if rule.only in ("", table)]
@@ -140,6 +141,26 @@ def judge(typed: Table, as_of: dt.date, table: str = "transactions") -> Table:
         for name, otherwise in {"outcome": "kept", "reason": "", "column": ""}.items()
     }
     return rows.mutate(**verdict).drop(*asked)
+
+
+def _with_buyers(typed: Table, as_of: dt.date) -> Table:
+    """The lines with a return that names its order but no customer as its order's customer's, where
+    lines up to the day tell one.
+    """
+    if not {"order_id", "returned"} <= {*typed.columns}:
+        return typed
+    named = ibis.coalesce(*(typed[c] for c in ("sale_id", "order_id") if c in typed.columns))
+    asked = typed.returned & typed.customer_id.isnull() & named.notnull()
+    if not asked.any().execute():
+        return typed
+    sold = typed.filter(~typed.returned, typed.day <= as_of, typed.customer_id.notnull())
+    buyers = sold.group_by(of_order="order_id").agg(
+        buyer=_.customer_id.max(), buyers=_.customer_id.nunique()
+    )
+    lines = typed.mutate(named=ibis.ifelse(asked, named, None))
+    found = lines.left_join(buyers.filter(_.buyers == 1), lines.named == buyers.of_order)
+    found = found.mutate(customer_id=ibis.coalesce(_.customer_id, _.buyer))
+    return found.select(typed.columns)
 
 
 def _is_unnamed_total(typed: Table) -> BooleanValue:

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import yaml
 
 from analysis.intake import value_formats
@@ -44,6 +45,7 @@ FEW = 20  # distinct values of a column that customers are grouped by
 # What a column may be by its values alone, where no name says it
 BY_KIND = {"date": "date", "customer_id": "id", "email": "e-mail", "phone": "telephone"}
 OF_ORDERS = {"amount": "decimal", "quantity": "count"}
+HALVES, JOINED = ("given_name", "family_name"), " + "  # of a person's name; as readers join columns
 # How names end that say whose number it is, or which
 ID_NAME = re.compile(
     r"(?i)(^|[\W_])(ids?|no|nr|num|number|code|key|zip|postcode|year|month|week|day|age|rank|index)$"
@@ -153,6 +155,8 @@ def _fits(reads_as: str, meaning: str, place: int, column: Column) -> bool:
         return column.share(lambda v: re.search(LEGAL_FORMS, v.lower())) >= COMPANIES
     if meaning == "customer_id" and not identifies(column):
         return False
+    if meaning == "order_id" and not identifies(column):
+        return False
     if meaning == "order_id" and place > 1:
         return column.share(has_digit) >= MOST
     if meaning == "status" and len(column.counts) > STATUSES:
@@ -193,6 +197,9 @@ def columns_of(table: str, look: Look, ids: frozenset[str] = frozenset()) -> lis
         entries["customer_id"] = entry._replace(comment=f"{entry.comment}, {shared}")
     if table == "transactions" and (partly := _partly_money(look, entries.get("amount"))):
         entries["amount"] = partly
+    full = next((column for column in look.values() if JOINED in column.name), None)
+    if full and (name := entries.get("name")) and says(str(name.value), "family_name"):
+        entries["name"] = name._replace(value=full.name)
     for meaning in known:
         taken = {entry.value for entry in entries.values()}
         free = [column for column in look.values() if column.name not in taken]
@@ -224,6 +231,21 @@ def _partly_money(look: Look, taken: Entry | None) -> Entry | None:
         no = [Choice(say("no, {column:text} is", column=other), {"amount": other})] if other else []
         return Entry("amount", ASK, question=question, choices=(yes, *no, none_of_these()))
     return None
+
+
+def with_full_names(look: Look) -> Look:
+    """The columns with one more in front: first and last names, where they stand apart, joined."""
+    halves = [
+        next((column for column in look.values() if says(column.name, half)), None)
+        for half in HALVES
+    ]
+    if None in halves or halves[0] is halves[1]:
+        return look
+    first, last = filter(None, halves)
+    name = f"{first.name}{JOINED}{last.name}"
+    pairs = zip(first.texts, last.texts, strict=True)
+    cells = pa.chunked_array([pa.array([" ".join(filter(None, pair)) for pair in pairs])])
+    return {name: Column(name, cells, first.places)} | look
 
 
 def _whose_id(look: Look, options: Mapping[str, Ranked]) -> Column | None:
@@ -291,7 +313,8 @@ def _by_values(
         doubt = say("by its values, {contents:text}", contents=contents)
         return Entry(meaning, found[0].name, doubt=doubt)
     if RECORDS[table].columns[meaning].needed or (found and meaning == "amount"):
-        entry = _which(table, meaning, found or whole, ASK if found else None)
+        names = [column for column in whole if JOINED in column.name]
+        entry = _which(table, meaning, found or whole, ASK if found or names else None)
         return entry._replace(question="; ".join(filter(None, (masked, entry.question))))
     return None
 
@@ -349,9 +372,15 @@ def identifies(column: Column) -> bool:
 
 
 def _may_be_customers(column: Column, table: str) -> bool:
-    """Several, in most rows, and in orders not one of its own for each row."""
+    """Several, in most rows, and in orders not one of its own for each row; no half of a name."""
     counts_rows = len(column.counts) == len(column.values) > SEVERAL and table == "transactions"
-    return len(column.counts) > 1 and not column.sparse and not counts_rows
+    several = len(column.counts) > 1 and not column.sparse
+    return several and not counts_rows and not _is_half(column)
+
+
+def _is_half(column: Column) -> bool:
+    """Whether it is called a person's first or last name."""
+    return any(says(column.name, half) for half in HALVES)
 
 
 def _which(table: str, meaning: str, columns: Sequence[Column], value: str | None) -> Entry:
@@ -393,6 +422,7 @@ def attributes_of(look: Look, meanings: Mapping[str, str]) -> list[Entry]:
         ours = re.sub(r"\W+", "_", column.name.casefold()).strip("_")
         few = 1 < len(column.counts) <= min(FEW, len(column.values) / 2)
         free = column.name not in meanings.values() and ours not in RECORDS["customers"].columns
-        if ours and few and free and column.kind in ("text", "count", "id"):
+        persons = JOINED in column.name or _is_half(column)
+        if ours and few and free and not persons and column.kind in ("text", "count", "id"):
             entries[ours] = Entry(ours, column.name, _contents(column, "customers", ours))
     return list(entries.values())

@@ -34,6 +34,13 @@ ZONES = (
     *("America/Phoenix", "Pacific/Auckland", "Australia/Brisbane", "Africa/Lagos"),
     *("America/Halifax", "Asia/Karachi", "Asia/Dhaka", "Africa/Johannesburg", "Africa/Nairobi"),
 )
+# Names of zones that mean two: what else a file may say where it is the first, and the places
+TWOFOLD = {
+    "CST": {"Asia/Shanghai": "", "America/Chicago": "CDT"},
+    "IST": {"Asia/Kolkata": "", "Europe/Dublin": "GMT", "Asia/Jerusalem": "IDT"},
+    "BST": {"Europe/London": "GMT", "Asia/Dhaka": ""},
+    "AST": {"America/Halifax": "ADT", "Asia/Riyadh": ""},
+}
 # Puts a question with its possible answers to somebody; returns the number of the one chosen
 Ask = Callable[[str, list[str]], int]
 
@@ -183,6 +190,8 @@ def _time_zone(found: list[Found]) -> Entry | None:
     for one in found:
         form = next((str(e.value) for e in one.what.date_format if e.key == "date"), "")
         name = one.what.meanings.get("date", "")
+        if "%Z" in form and (asked := _named_zone(name, one.values("date"))):
+            return asked
         zoned = [(text, end[1]) for text in one.values("date") if (end := ZONED.search(text))]
         if not (form.startswith("epoch") or (zoned and (form == "iso" or "%z" in form))):
             continue
@@ -196,6 +205,34 @@ def _time_zone(found: list[Found]) -> Entry | None:
         home = "Asia/Shanghai" if _is_chinese(found) else "UTC"
         remark = say("assumed, {column:text} is given from UTC", column=name)
         return Entry("time_zone", home, remark, source=ASSUMED)
+    return None
+
+
+def _named_zone(column: str, texts: list[str]) -> Entry | None:
+    """Which place a zone's name that means two stands for: told by the name of its summer or winter
+    time beside it, else asked.
+    """
+    names = {found[0] for text in texts if (found := re.findall(r"[A-Z]{3,4}$", text))}
+    for name, places in TWOFOLD.items():
+        if name in names:
+            proof = {other: place for place, other in places.items() if other in names}
+            if proof:
+                other, place = proof.popitem()
+                evidence = say(
+                    "{column:text} says {one:text} and {other:text}",
+                    column=column,
+                    one=name,
+                    other=other,
+                )
+                return Entry("time_zone", place, evidence)
+            choices = [
+                Choice(place.partition("/")[2].replace("_", " "), {"time_zone": place})
+                for place in places
+            ]
+            question = say(
+                "{column:text} is in {zone:text}: where is that?", column=column, zone=name
+            )
+            return Entry("time_zone", ASK, question=question, choices=(*choices,))
     return None
 
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from analysis.errors import InputError
 from analysis.intake import layouts, readers, store
-from analysis.intake.column_matching import masked_ids
+from analysis.intake.column_matching import JOINED, masked_ids, with_full_names
 from analysis.intake.columns import SEVERAL, Choice, Column, Entry, Look
 from analysis.intake.company import Ask, Found, company_entries
 from analysis.intake.dataset import NAME, Dataset, questions_in
@@ -81,8 +81,15 @@ def describe(paths: Sequence[Path], folder: Path, ask: Ask | None = None) -> tup
     """The text of a dataset file for some files, and what was found, noted and asked."""
     store.check_twice([path for path in paths if path.is_file()])
     rows = min(MOST_ROWS, ALL_ROWS // len(paths))
-    every = _joined(_grouped([one for path in dict.fromkeys(paths) for one in look_at(path, rows)]))
+    every = _grouped([one for path in dict.fromkeys(paths) for one in look_at(path, rows)])
     every.sort(key=lambda one: list(RECORDS).index(one.what.table))
+    usable = [one for one in every if not one.what.lacking] or every
+    _check_layouts(usable)
+    _check_customers(usable)
+    if ask:  # the customers of the orders tell those of the others
+        orders = [one for one in usable if one.what.table == "transactions"]
+        every = [_answered(one, ask, rows) if one in orders else one for one in every]
+    every = _joined(every)
     found = [one for one in every if not one.what.lacking] or every
     left_out = [
         say(
@@ -94,8 +101,6 @@ def describe(paths: Sequence[Path], folder: Path, ask: Ask | None = None) -> tup
         for one in every
         if one not in found
     ]
-    _check_layouts(found)
-    _check_customers(found)
     if ask:
         found = [_answered(one, ask, rows) for one in found]
     lines = _text(found, left_out, folder, ask)
@@ -171,7 +176,7 @@ def look_at(path: Path, rows: int) -> list[Found]:
         for part in parts_of(path, file):
             try:
                 if look := read(path, part, rows):
-                    look, what = _with_numbers(path, part, look, rows)
+                    look, what = _with_names(*_with_numbers(path, part, look, rows))
                     found.append(Found((path,), part, asked, look, what))
             except InputError as error:
                 faults.append(error)
@@ -201,6 +206,16 @@ def _with_numbers(path: Path, part: TableFile, look: Look, rows: int) -> tuple[L
     again = recognise(other)
     settled = [e.value for e in again.marks if e.key == "decimal" and not e.question]
     return (other, again) if settled else (look, what)
+
+
+def _with_names(look: Look, what: Recognition) -> tuple[Look, Recognition]:
+    """A look and what it is, with full names where they may tell the customer or are shown."""
+    buyer = [entry for entry in what.columns if entry.key == "customer_id"]
+    open_ = any(not choice.keys for entry in buyer for choice in entry.choices)
+    if not open_ and what.table != "customers":
+        return look, what
+    full = with_full_names(look)
+    return full, what if full is look else recognise(full)
 
 
 def _of_parts(alike: list[Found]) -> Found:
@@ -309,7 +324,10 @@ def _joined(found: list[Found]) -> list[Found]:
     ids = frozenset(text for one in orders for text in one.values("customer_id") if text)
     if not ids:
         return found
-    others = [replace(o, what=recognise(o.look, ids), ids=ids) for o in found if o not in orders]
+    others = [replace(one, ids=ids) for one in found if one not in orders]
+    if any(JOINED in one.what.meanings.get("customer_id", "") for one in orders):
+        others = [replace(one, look=with_full_names(one.look)) for one in others]
+    others = [replace(one, what=recognise(one.look, ids)) for one in others]
     for one in others:
         column = one.what.meanings.get("customer_id")
         if column and not ids.intersection(one.values("customer_id")):

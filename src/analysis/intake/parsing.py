@@ -128,7 +128,8 @@ def parse(
     newest: dt.date | None = None,
 ) -> Table:
     """The rows of one piece with their columns typed, `source` and `line`, for any day. `newest` is
-    the newest day of the orders: a birthday with a year of two digits is before it.
+    the newest day of the orders: a birthday with a year of two digits is before it, an order's date
+    is before tomorrow.
 
     `fields` is the number of fields of a line that has too few or too many. For each column not
     read as text `found_<column>` masks what was found where it is not readable.
@@ -139,10 +140,12 @@ def parse(
     texts |= {name: ibis.literal(value) for name, value in file.constants.items()}
     kinds = {name: known[name].reads_as if name in known else "text" for name in texts}
     read = {name: _read(kinds[name], text, name, file, dataset) for name, text in texts.items()}
-    if newest and "birthday" in read and "%y" in file.format_of("birthday"):
-        born = read["birthday"]
-        read["birthday"] = ibis.ifelse(born > newest, born - ibis.interval(years=100), born)
-        read["birthday"] = read["birthday"].cast("date")
+    latest = {"birthday": newest} if newest else {}
+    if table == "transactions":
+        latest["date"] = dt.date.today()
+    for name in read.keys() & latest.keys():
+        if "%y" in file.format_of(name):
+            read[name] = _before(latest[name], read[name])
     ids = {name: read_id(texts[name], dataset) for name in IDS if name in texts}
     written = {f"text_{name}": text for name, text in texts.items() if kinds[name] != "text"}
     if table == "transactions":
@@ -174,6 +177,12 @@ def parse(
         agreed = [typed.consent] if "consent" in kinds else []
         typed = typed.mutate(consent=reduce(and_, agreed, ~typed.opt_out)).drop("opt_out")
     return _order_lines(typed, file, dataset) if table == "transactions" else typed
+
+
+def _before(latest: dt.date, read: Value) -> Value:
+    """Dates or moments with a year of two digits in the century in which they are no later."""
+    earlier = (read - ibis.interval(years=100)).cast(read.type())
+    return ibis.ifelse(read.cast("date") > latest, earlier, read)
 
 
 def _of_order(raw: Table, file: TableFile, known: Mapping[str, Meaning]) -> Table:
@@ -267,23 +276,30 @@ def read_id(text: StringValue, dataset: Dataset) -> StringValue:
 
 
 def check_ids(typed: Table, dataset: Dataset) -> None:
-    """Refuse (InputError) numbers of customers that are several customers', with their count."""
+    """Refuse (InputError) numbers of customers that are several customers', and rounded numbers of
+    orders, with their count.
+    """
     ids = typed.customer_id
+    orders = typed.order_id if "order_id" in typed.columns else ids.nullif(ids)
     counted = typed.agg(
         rows=_.count(),
         rounded=ids.re_search(ROUNDED).sum(),
         masked=ids.re_search(MASKED).sum(),
         zero=ids.re_search(ZERO).sum(),
+        order=orders.re_search(ROUNDED).sum(),
     )
     found = counted.to_pandas().iloc[0]
-    for name, how, remedy in (
-        ("rounded", "rounded by a spreadsheet, as 1.38E+11", "export them as text"),
-        ("masked", "masked with *, so that several customers share one", "export them whole"),
+    rounded, text = "rounded by a spreadsheet, as 1.38E+11", "export them as text"
+    masked = "masked with *, so that several customers share one"
+    for name, column, whose, how, remedy in (
+        ("rounded", "customer_id", "a customer", rounded, text),
+        ("masked", "customer_id", "a customer", masked, "export them whole"),
+        ("order", "order_id", "an order", rounded, text),
     ):
         if count := int(found[name] or 0):
             raise InputError(
-                f"{dataset.file}: {count:,} of {found.rows:,} order lines have a customer's number"
-                f" that is {how}; {remedy}, or name another column for customer_id"
+                f"{dataset.file}: {count:,} of {found.rows:,} order lines have the number of"
+                f" {whose} that is {how}; {remedy}, or name another column for {column}"
             )
     known = any(re.fullmatch(ZERO, one) for one in dataset.somebody)
     if known or not (zeros := int(found.zero or 0)):

@@ -16,7 +16,7 @@ from analysis.files import home
 from analysis.intake import parsing, workbooks
 from analysis.intake.dataset import Dataset
 from analysis.intake.formats import FORMATS
-from analysis.intake.rows import Piece, Rows, normal
+from analysis.intake.rows import Piece, Rows, named_columns, normal
 from analysis.intake.table_files import TableFile
 from analysis.schema import RECORDS
 
@@ -141,8 +141,8 @@ def stream(piece: Piece, table: str, dataset_file: Path) -> pa.RecordBatchReader
     Raises InputError for a column that is not there, before a row is read.
     """
     rows, columns = rows_of(piece), piece.file.columns | piece.file.attributes
-    theirs = {ours: normal(column) for ours, column in columns.items()}
-    if missing := [ours for ours, column in theirs.items() if column not in rows.header]:
+    theirs = {ours: named_columns(column, rows.header) for ours, column in columns.items()}
+    if missing := [ours for ours, names in theirs.items() if {*names} - {*rows.header}]:
         others = (
             ""
             if len(missing) < len(columns)
@@ -154,8 +154,9 @@ def stream(piece: Piece, table: str, dataset_file: Path) -> pa.RecordBatchReader
             f" {', '.join(rows.header)}. Correct tables.{table}.columns{others}"
         )
     known = RECORDS[table].columns
-    read = {theirs[ours] for ours in piece.file.columns if known[ours].reads_as != "text"}
-    wanted = list(dict.fromkeys(theirs.values()))
+    typed = [ours for ours in piece.file.columns if known[ours].reads_as != "text"]
+    read = {name for ours in typed for name in theirs[ours]}
+    wanted = list(dict.fromkeys(name for names in theirs.values() for name in names))
     places = [rows.header.index(column) for column in wanted]
     origin = [(name, pa.int64()) for name in ("line", "fields")]
     schema = pa.schema([*origin, *((ours, pa.string()) for ours in columns)])
@@ -169,12 +170,20 @@ def stream(piece: Piece, table: str, dataset_file: Path) -> pa.RecordBatchReader
                 column: _trimmed(text, column in read)
                 for column, text in zip(wanted, texts, strict=True)
             }
-            texts = {our: trimmed[column] for our, column in theirs.items()}
+            texts = {our: joined([trimmed[n] for n in names]) for our, names in theirs.items()}
             ours = _filled_down(texts, piece.file.fill_down, above).values()
             yield pa.RecordBatch.from_arrays([line, fields, *ours], schema=schema)
 
     marked = schema.with_metadata({"encoding": rows.encoding})
     return pa.RecordBatchReader.from_batches(marked, batches())
+
+
+def joined(parts: Sequence[pa.Array]) -> pa.Array:
+    """Texts of several columns with a blank between them; nothing where none has one."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = pc.binary_join_element_wise(*parts, " ", null_handling="skip")
+    return pc.if_else(pc.equal(whole, ""), pa.scalar(None, pa.string()), whole)
 
 
 def _filled_down(

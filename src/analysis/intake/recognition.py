@@ -10,7 +10,15 @@ from functools import partial
 from typing import Any
 
 from analysis.intake import layouts
-from analysis.intake.column_matching import attributes_of, columns_of, says, table_of
+from analysis.intake.column_matching import (
+    JOINED,
+    attributes_of,
+    columns_of,
+    identifies,
+    rank,
+    says,
+    table_of,
+)
 from analysis.intake.columns import (
     ANSWERED,
     Choice,
@@ -85,9 +93,13 @@ def recognise(
         columns = [asked_of_crowd(e, look) if _is_found(e) else e for e in columns]
     columns, of_file, notes = money_of_sales(columns, look) if orders else (columns, [], [])
     columns = answered(columns, "columns", said)
+    if orders and any(entry.key == "returns" for entry in of_file) and _lack_buyer(columns):
+        columns = [entry for entry in columns if entry.key != "customer_id"]
+        notes.append(say("its customers are those of the orders that it names"))
     of_file = [entry for entry in columns if entry.key in KEYS] + of_file
     company = [entry for entry in columns if entry.key in COMPANY_KEYS]
     columns = [entry for entry in columns if entry not in [*of_file, *company]]
+    notes += _rounded_orders(look) if orders else []
     if alike:
         others = ", ".join(alike)
         note = say(
@@ -111,8 +123,28 @@ def recognise(
     marks = answered(marks, "marks", said)
     notes += [entry.doubt for entry in marks if entry.doubt]
     used = {*meanings.values(), *(entry.value for entry in attributes)}
-    unused = [name for name in look if name not in used]
+    used |= {part for name in used for part in name.split(JOINED)}
+    unused = [name for name in look if name not in used and JOINED not in name]
     return Recognition(table, sure, columns, attributes, dates, marks, company, unused, notes)
+
+
+def _rounded_orders(look: Look) -> list[str]:
+    """What is said of columns called an order's number that tell no orders."""
+    return [
+        say(
+            "{column:text} is rounded by a spreadsheet, as 1.38E+11, and tells no orders; export it"
+            " as text",
+            column=column.name,
+        )
+        for column in look.values()
+        if rank(column.name, "transactions", "order_id") == 0 and not identifies(column)
+    ]
+
+
+def _lack_buyer(columns: list[Entry]) -> bool:
+    """Whether orders are known and who the customer is, is asked."""
+    asked = {entry.key: bool(entry.question) for entry in columns}
+    return not asked.get("order_id", True) and asked.get("customer_id", True)
 
 
 def _is_found(entry: Entry) -> bool:

@@ -3,7 +3,7 @@
 import datetime as dt
 import itertools
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -52,6 +52,12 @@ class Rows(NamedTuple):
 def normal(name: str) -> str:
     """A column name without full-width letters, line breaks and doubled or outer blanks."""
     return " ".join(unicodedata.normalize("NFKC", name).split())
+
+
+def named_columns(column: str, header: Collection[str]) -> list[str]:
+    """The file's columns that a description means: one, or several with + between them."""
+    name = normal(column)
+    return [name] if name in header else list(map(normal, name.split(" + ")))
 
 
 def as_typed(value: Any, decimal: str = ".") -> str:

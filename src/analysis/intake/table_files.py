@@ -106,7 +106,7 @@ class TableFile(Strict):
     max_unpacked_mb: Count = 4_000
     """refuse a packed file (gz, xlsx) that unpacks to more"""
     columns: dict[str, str]
-    """our column: the file's column"""
+    """our column: the file's column, or several joined, as First name + Last name"""
     attributes: dict[str, str] = {}
     """of customers, further columns to group by: our name: the file's column"""
     constants: dict[str, str] = {}
@@ -236,19 +236,24 @@ class Tables(Strict):
     @classmethod
     def _meant(cls, files: list[TableFile], info: ValidationInfo) -> list[TableFile]:
         for number, file in enumerate(files):
-            for fault in _meaning_faults(str(info.field_name), file):
+            for fault in _meaning_faults(str(info.field_name), file, files):
                 raise ValueError(f"{number}: {fault}" if len(files) > 1 else fault)
         return files
 
 
-def _meaning_faults(table: str, file: TableFile) -> Iterator[str]:
-    """What is wrong with the columns of a file for one of RECORDS."""
+def _meaning_faults(table: str, file: TableFile, files: list[TableFile]) -> Iterator[str]:
+    """What is wrong with the columns of a file for one of RECORDS. Of refunds the customer may be
+    known by the orders of the other files.
+    """
     known = RECORDS[table].columns
     meant = [*file.columns, *file.constants]
     if unknown := [f"{name}; {did_you_mean(name, known)}" for name in meant if name not in known]:
         yield f"columns: unknown meaning {', '.join(unknown)}"
     needed = [name for name, column in known.items() if column.needed]
-    if missing := [name for name in needed if name not in file.meanings]:
+    have = [*file.meanings]
+    if file.returns.all and "order_id" in have and any("customer_id" in f.meanings for f in files):
+        have.append("customer_id")
+    if missing := [name for name in needed if name not in have]:
         yield f"columns: no column is named for {', '.join(missing)}"
     dated = file.date_format if isinstance(file.date_format, dict) else {}
     if unknown := [name for name in dated if name not in file.meanings]:

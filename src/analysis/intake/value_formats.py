@@ -126,6 +126,7 @@ def date_format(placed: Sequence[Placed], person: bool = False) -> Verdict | Non
     """
     counts = Counter(text for text, _ in placed if any(map(str.isdigit, text)))
     read = {text: found for text in counts if (found := days_in(text))}
+    read = _without_years_to_come(read)
     dated = sum(counts[text] for text in read)
     if not dated or dated < DATED * counts.total():
         return _numbered(counts)
@@ -175,6 +176,21 @@ def date_format(placed: Sequence[Placed], person: bool = False) -> Verdict | Non
     rest = say("{n:int} of {all:int} are written otherwise", n=odd, all=dated) if odd else ""
     known = "" if certain and not rivals else evidence
     return Verdict(form, "; ".join(filter(None, [known, rest])))
+
+
+def _without_years_to_come(read: dict[str, dict[str, dt.date]]) -> dict[str, dict[str, dt.date]]:
+    """The readings without those forms whose years of two digits would partly be still to come,
+    where another form gives all dates in the past.
+    """
+    forms = Counter(form for has in read.values() for form in has)
+    late = {
+        form
+        for form in forms
+        if "%y" in form and any(has[form] > dt.date.today() for has in read.values() if form in has)
+    }
+    if not any(n == len(read) for form, n in forms.items() if form not in late):
+        return read
+    return {t: {f: day for f, day in has.items() if f not in late} for t, has in read.items()}
 
 
 def _shown(placed: Placed, person: bool) -> str:

@@ -18,6 +18,7 @@ from analysis.intake.rows import (
     Rows,
     as_typed,
     headed,
+    named_columns,
     normal,
     one_line,
     opened,
@@ -47,11 +48,12 @@ def sheets_like(path: Path, file: "TableFile") -> list[str]:
     another table; one that has more must have all of them, and is read.
     """
     book = _workbook(path, file.max_unpacked_mb)
-    columns = {normal(column) for column in (file.columns | file.attributes).values()}
     found = []
     for name in filter(lambda name: fnmatchcase(name, file.sheet), _names(book)):
         rows = [fields for _, fields in itertools.islice(_cells(book, name), HEAD_ROWS)]
         names = {normal(text) for fields in rows for text in fields}
+        meant = (file.columns | file.attributes).values()
+        columns = {name for column in meant for name in named_columns(column, names)}
         if len(columns & names) * 2 >= len(columns) or (not file.header and names - {""}):
             found.append(name)
     if not found:
