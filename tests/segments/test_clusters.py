@@ -201,6 +201,29 @@ def test_the_best_mean_rank_is_chosen_and_ties_go_to_fewer_groups():
     assert clusters.verdict(quality.reset_index(), 5)[1] == {"k": 5}
 
 
+def test_only_what_is_stable_and_clear_is_chosen_and_of_it_the_best_mean_rank(monkeypatch):
+    """Of 2 to 5 groups, 5 have the best ranks (1, 1, 1, 4), but are not stable; 4 the next (4, 2,
+    2, 1.5), but are not clear, as the limit itself is not; 3 (2, 3, 3, 3) come before 2 (3, 4, 4,
+    1.5). Where the two are alike, the fewer are taken.
+    """
+    figures = {  # silhouette, Calinski and Harabasz, Davies and Bouldin, stability
+        2: (0.3, 10, 0.9, 0.95),
+        3: (0.4, 20, 0.8, 0.8),
+        4: (0.25, 30, 0.7, 0.95),
+        5: (0.9, 40, 0.6, 0.79),
+    }
+    monkeypatch.setattr(
+        clusters,
+        "_measured",
+        lambda _, k, seed: dict(zip(["k", *CRITERIA], (k, *figures[k]), strict=True)),
+    )
+    quality = clusters.choose(FOUR)
+    assert quality["rank"].tolist() == [12.5 / 4, 11 / 4, 9.5 / 4, 7 / 4]
+    assert quality.k[quality.chosen].tolist() == [3]
+    figures[3] = figures[2]
+    assert clusters.chosen(clusters.choose(FOUR)) == 2
+
+
 def test_criteria_are_those_of_the_groups_made(four):
     points = clusters.standardised(FOUR)
     row = clusters.choose(FOUR).set_index("k").loc[4]
@@ -289,6 +312,8 @@ def test_as_many_groups_as_asked_for_as_far_as_there_are_customers(sample):
         ([(0.3, 0.3), (1, 1)], [TYPICAL, "long_ago+often"]),
         ([(0.7, 0), (0.8, 0.5)], ["long_ago", "long_ago+often"]),  # the same at first: finer words
         ([(0.7, 0), (2.0, 0)], ["long_ago", "very_long_ago"]),
+        # less than half of the largest is not said beside it, until nothing else tells them apart
+        ([(1.6, 0.42), (1.0, 0)], ["very_long_ago+often", "long_ago"]),
         ([(1, 1), (1, 1)], ["very_long_ago+very_often"] * 2),  # nothing tells them apart
     ],
 )
@@ -351,6 +376,7 @@ def test_rules_applied_by_hand_give_what_the_table_claims(sample, labels):
         assert len(bounds) == len(set(bounds)) <= clusters.DEPTH
         right += own
     assert rules.customers.sum() == len(sample)
+    assert rules.customers.is_monotonic_decreasing and rules.index.equals(pd.RangeIndex(len(rules)))
     assert clusters.accuracy(rules) == pytest.approx(right / len(sample))
     assert right > 0.9 * len(sample)
 

@@ -51,6 +51,13 @@ def test_time_of_day_by_hand():
     assert found(habits.time_of_day, rows, "moment") == expected
 
 
+def test_every_hour_of_the_day_has_its_time():
+    """Three orders at each hour of the clock, of a customer each."""
+    rows = [(f"{h:02}", day(n), 5, at(day(n), h)) for h in range(24) for n in (1, 2, 3)]
+    times = ["night"] * 6 + ["morning"] * 6 + ["afternoon"] * 6 + ["evening"] * 4 + ["night"] * 2
+    assert list(found(habits.time_of_day, rows, "moment").values()) == times
+
+
 def test_lines_of_one_order_are_one_and_returns_or_later_orders_none():
     """Three lines at night in one order and two orders at noon: no habit of the night."""
     rows = [("a", day(1), 5, at(day(1), 23), "x")] * 3
