@@ -106,13 +106,17 @@ def imported(path: Path) -> set[str]:
 
 @cache
 def tests_of(file: str) -> frozenset[Path]:
-    """The tests that mirror a module. Of one without: those of its room that import it, with those
-    of the modules that do; where nothing does, all of the room.
+    """The tests that mirror a module, also those in a second file (test_btyd_as_lifetimes). Of one
+    without: those of its room that import it, with those of the modules that do; where nothing
+    does, all of the room.
     """
     module = Path(file).parent if file.endswith("__init__.py") else Path(file).with_suffix("")
     mirror = ROOT / "tests" / module.with_name(f"test_{module.name}.py")
     if mirror.is_file():
-        return frozenset([mirror])
+        more = mirror.parent.glob(f"{mirror.stem}_*.py")
+        own = (PACKAGE / module).parent
+        second = (p for p in more if not (own / p.name.removeprefix("test_")).is_file())
+        return frozenset([mirror, *second])
     name, room = ".".join(("analysis", *module.parts)), "".join(module.parts[:-1][:1])
     tests = frozenset((ROOT / "tests" / room).glob("test_*.py"))
     users = (p for p in (PACKAGE / room).rglob("*.py") if name in imported(p))
