@@ -147,20 +147,22 @@ def _fingerprint(this: Run) -> None:
 
 
 def _execute(this: Run, redo: set[str], jobs: int) -> None:
-    """Run the stages, side by side where they do not need one another; a failure lets those under
-    way end.
+    """Run the stages that are not there yet, side by side where they do not need one another; a
+    failure lets those under way end.
     """
     from analysis.run.kernels import Kernels
 
     threads = max(1, (os.cpu_count() or 1) // jobs)  # more would only wait
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    waiting, running = sorted(STAGES, key=lambda s: s not in LONGEST), set[Future[None]]()
-    this.progress.begin(waiting)
+    this.progress.begin(list(STAGES))
+    waiting = [stage for stage in STAGES if stage in redo or not _reused(this, stage)]
+    waiting.sort(key=lambda stage: stage not in LONGEST)
+    running, jobs = set[Future[None]](), min(jobs, len(waiting)) or 1
     with Kernels(jobs) as kernels, ThreadPoolExecutor(jobs) as pool:
         try:
             while waiting or running:
                 for stage in [s for s in waiting if all(n in this.stages for n in STAGES[s][0])]:
-                    running.add(pool.submit(_stage, this, stage, stage in redo, kernels))
+                    running.add(pool.submit(_make, this, stage, kernels))
                     waiting.remove(stage)
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for each in done:
@@ -176,20 +178,20 @@ def _execute(this: Run, redo: set[str], jobs: int) -> None:
             raise
 
 
-def _stage(this: Run, stage: str, redo: bool, kernels: "Kernels") -> None:
-    """Take the stage's result if it is there, whole and unchanged, else make it."""
-    name = f"{stage}-{this.fingerprints[stage]}"
-    made = {f: runs.read_json(f / FACTS).get("files") for f in this.folder.glob(f"{name}-*")}
-    # by size and hash: whole and as it was made
-    there = [] if redo else [f for f in sorted(made) if made[f] and made[f] == _files(f)]
+def _reused(this: Run, stage: str) -> bool:
+    """Take the stage's result if it is there, whole and unchanged: by size and hash."""
+    folders = sorted(this.folder.glob(f"{stage}-{this.fingerprints[stage]}-*"))
+    made = {folder: runs.read_json(folder / FACTS).get("files") for folder in folders}
+    there = [folder for folder in folders if made[folder] and made[folder] == _files(folder)]
     if there:
-        folder, line = there[-1], "unchanged"
-    else:
-        folder = next(f for n in range(1, 10**6) if not (f := this.folder / f"{name}-{n}").exists())
-        line = _make(this, stage, folder, kernels)
+        _keep(this, stage, there[-1], reused=True)
+        this.progress.done(stage, "unchanged")
+    return bool(there)
+
+
+def _keep(this: Run, stage: str, folder: Path, reused: bool) -> None:
     facts = {k: v for k, v in runs.read_json(folder / FACTS).items() if k != "files"}
-    this.folders[stage], this.stages[stage] = folder, facts | {"reused": bool(there)}
-    this.progress.done(stage, line)
+    this.folders[stage], this.stages[stage] = folder, facts | {"reused": reused}
 
 
 def _files(folder: Path) -> dict[str, Any]:
@@ -198,9 +200,10 @@ def _files(folder: Path) -> dict[str, Any]:
     return {Path(path).relative_to(folder).as_posix(): facts for path, facts in found}
 
 
-def _make(this: Run, stage: str, folder: Path, kernels: "Kernels") -> str:
+def _make(this: Run, stage: str, kernels: "Kernels") -> None:
     """Execute a notebook into a folder that gets its name only when everything in it is checked."""
-    began = time.monotonic()
+    began, name = time.monotonic(), f"{stage}-{this.fingerprints[stage]}"
+    folder = next(f for n in range(1, 10**6) if not (f := this.folder / f"{name}-{n}").exists())
     part = folder.with_name(f"{folder.name}.part")
     part.mkdir(parents=True)
     given = {"dataset": str(this.dataset.file), "as_of": str(this.as_of)}
@@ -215,4 +218,5 @@ def _make(this: Run, stage: str, folder: Path, kernels: "Kernels") -> str:
     facts = runs.read_json(part / FACTS) | {"seconds": round(time.monotonic() - began, 1)}
     (part / FACTS).write_text(json.dumps(facts | {"files": _files(part)}), "utf-8")
     files.move(part, folder)
-    return f"{facts['seconds']:6.1f} s {facts['peak_mb']:6,} MB"
+    _keep(this, stage, folder, reused=False)
+    this.progress.done(stage, f"{facts['seconds']:6.1f} s {facts['peak_mb']:6,} MB")
