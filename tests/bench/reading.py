@@ -18,9 +18,6 @@ from pathlib import Path
 import duckdb
 import yaml
 
-from analysis.intake import cleaning, store
-from analysis.intake import dataset as dataset_file
-
 LINES, MANY = 4_700_000, 23_500_000
 TYPES = {
     "customer_id": "VARCHAR",
@@ -56,6 +53,9 @@ def by_us(path: Path, folder: Path) -> None:
     """All that a run does with the log: read, parse, judge, tell copies, write transactions and
     rejects.
     """
+    from analysis.intake import cleaning, store  # whose time and memory are not the peer's
+    from analysis.intake import dataset as dataset_file
+
     columns = {name: name for name in TYPES}
     described = {"path": str(path), "columns": columns, "order_key": ["order_id", "product"]}
     (folder / "big.yml").write_text(

@@ -592,7 +592,7 @@ def several(of, least=0):
     st.lists(LATER_MOMENT, min_size=MOST, max_size=MOST),
     st.lists(st.none() | st.booleans(), min_size=MOST, max_size=MOST),
 )
-@settings(max_examples=5)
+@settings(max_examples=3)
 def test_nothing_of_a_later_day_changes_any_column(past, future, running, closings, responses):
     """Lines, returns, talks, words and campaigns of later days; tickets that are closed later, and
     what came of campaigns that still run.

@@ -307,7 +307,7 @@ def test_by_rule_says_what_each_action_comes_to_and_from_which_effect_it_pays():
     assert plan.by_rule(found, these, effect).break_even["rest"] == pytest.approx(0.05)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     st.lists(
         st.tuples(st.floats(0, 100), st.sampled_from(["new", "lost"])), min_size=1, max_size=30
