@@ -341,6 +341,80 @@ def test_shopify_takes_price_times_quantity_for_a_total_that_is_the_orders(start
     assert dt.datetime(2024, 1, 31, 20, tzinfo=zone).strftime("%z") == "+0800"
 
 
+def test_fxiaoke_orders_and_customers_join_on_the_name(tmp_path):
+    """Sheets as 纷享销客 exports its objects; what was collected so far is not what was sold."""
+    orders = (
+        "销售订单编号,客户名称,商机名称,下单日期,销售订单金额(元),回款金额(元),订单状态,生命状态"
+    )
+    orders += ",负责人（必填）,归属部门,创建时间,最后修改时间,备注"
+    statuses = ["已确认", "已发货", "已收货", "已作废"]
+    sold = [
+        [
+            *(
+                f"2023{n:06}",
+                f"杭州{n % 5}茶业有限公司",
+                "",
+                f"2024-01-{n + 1:02}",
+                f"{n + 100}.50",
+            ),
+            *(
+                f"{n + 50}.00",
+                statuses[n % 4],
+                "正常",
+                "王磊",
+                "华东区",
+                "2024-02-01 10:11",
+                "",
+                "",
+            ),
+        ]
+        for n in range(24)
+    ]
+    profile = "客户名称,客户编号,客户级别,成交状态,行业,电话,邮件,省,市,负责人（必填）,生命状态"
+    profile += ",最后跟进时间,创建时间,最后修改时间"
+    known = [
+        [
+            *(
+                f"杭州{n}茶业有限公司",
+                f"KH{n}",
+                "AB"[n % 2],
+                "已成交",
+                "零售",
+                f"0571-8888000{n}",
+                "",
+            ),
+            *("浙江", "杭州", "王磊", "正常", *["2024-01-31 10:00"] * 3),
+        ]
+        for n in range(6)
+    ]
+    paths = [
+        book(tmp_path / "orders.xlsx", 销售订单=[orders.split(","), *sold]),
+        book(tmp_path / "customers.xlsx", 客户=[profile.split(","), *known]),
+    ]
+    file, text, content, _ = look(paths, tmp_path)
+    assert not questions(text)
+    assert columns(content) == {
+        "customer_id": "客户名称",
+        "date": "下单日期",
+        "amount": "销售订单金额(元)",
+        "order_id": "销售订单编号",
+        "status": "订单状态",
+    }
+    assert content["tables"]["transactions"]["void_status"] == ["已作废"]
+    assert (
+        columns(content, "customers").items()
+        >= {
+            "customer_id": "客户名称",
+            "company": "客户名称",
+            "owner": "负责人(必填)",
+            "industry": "行业",
+            "updated": "最后修改时间",
+        }.items()
+    )
+    assert content["currency"] == "CNY"
+    assert read(file).amount.sum() == sum(Decimal(row[4]) for row in sold)
+
+
 def test_woocommerce(start):
     filled = (
         "order_id,order_number,order_date,status,order_total,order_currency,customer_id"

@@ -1,5 +1,8 @@
 """What `init` and `check` say before anything is run."""
 
+import contextlib
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ from analysis.errors import InputError
 from analysis.intake import dataset
 from analysis.intake import init as onboarding
 from analysis.run import first_look
-from tests.run.shop import say
+from tests.run.shop import COMMAND, say
 
 # Ten customers with a number, thirty orders of 10.00 on days of their own, and two of nobody
 ROWS = [f"A{n},2024-0{n % 9 + 1}-1{n % 3},C{n % 10},10.00" for n in range(30)]
@@ -53,6 +56,23 @@ def test_an_answer_is_written_and_then_nothing_is_asked(orders: Path) -> None:
     assert dataset.load(file).accept == ["no_customer"]
     code, said = say("check", file)
     assert code == 0 and "customers: 10" in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no terminals to open")
+def test_on_a_terminal_the_questions_are_put_and_their_answers_written(orders: Path) -> None:
+    own, theirs = os.openpty()
+    call = [COMMAND, "init", str(orders), "--name", "shop"]
+    asked = subprocess.Popen(call, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    os.write(own, b"7\n1\n")  # of two answers the seventh is none, and it is asked again
+    said = b""
+    with contextlib.suppress(OSError):  # as Linux tells the end of a terminal
+        while some := os.read(own, 1 << 16):
+            said += some
+    os.close(own)
+    assert asked.wait() == 0, said.decode()
+    assert said.count(b"Number") == 2 and b"1. yes, leave them out" in said
+    assert dataset.load(orders.parent / "data" / "shop.yml").accept == ["no_customer"]
 
 
 def test_check_refuses_what_would_stop_a_run(orders: Path) -> None:
