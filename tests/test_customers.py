@@ -215,15 +215,15 @@ def test_weeks_end_on_the_day_of_the_picture(ledger):
 
 def test_profit_is_of_customers_whose_costs_are_known_of_nine_tenths():
     """a: 90 of 100 with costs of 50, and a return of 10 that cost 6; b: 89 of 100; c: none. The
-    sale of 70 is of the day before the window.
+    sale of 70 is of the day before the window, as is all of d.
     """
-    days = [dt.date(2024, 3, n) for n in (1, 2, 3, 1, 2, 1)] + [dt.date(2024, 2, 29)]
-    log = {"customer_id": [*"aaabbca"], "day": pa.array(days, pa.date32())}
-    money, cost = [90, 10, -10, 89, 11, 5, 70], [50, None, -6, 1, None, None, 1]
+    days = [dt.date(2024, 3, n) for n in (1, 2, 3, 1, 2, 1)] + [dt.date(2024, 2, 29)] * 2
+    log = {"customer_id": [*"aaabbcad"], "day": pa.array(days, pa.date32())}
+    money, cost = [90, 10, -10, 89, 11, 5, 70, 9], [50, None, -6, 1, None, None, 1, 2]
     both = {"amount": money, "cost": cost}
     decimals = {name: pa.array(values, pa.decimal128(38, 12)) for name, values in both.items()}
     people = customers.at(ibis.memtable(pa.table(log | decimals)), AS_OF, window_days=31)
-    assert people.window_profit.tolist() == pytest.approx([36, NOTHING, NOTHING], nan_ok=True)
+    assert people.window_profit.tolist() == pytest.approx([36, NOTHING, NOTHING, 0], nan_ok=True)
 
 
 # Logs without money

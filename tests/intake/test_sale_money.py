@@ -67,6 +67,24 @@ def test_a_discount_that_nothing_shows_is_left_and_said(described):
     assert kept(file).sort_values("line").amount.tolist() == net
 
 
+def test_money_with_a_decimal_comma_shows_it_as_well(described):
+    """Prices from 5,05 on, and 3,50 off every other line."""
+    names = ["order id", "customer id", "order date", "product", "quantity", "unit price"]
+
+    def written(cents):
+        return f"{cents // 100},{cents % 100:02}"
+
+    net = [2 * (505 + 10 * n) - n % 2 * 350 for n in range(40)]
+    rows = [
+        [n // 2, n % 9, "2024-01-31", f"tea {n}", 2, written(505 + 10 * n), written(n % 2 * 350)]
+        for n in range(40)
+    ]
+    rows = [[*row, written(paid)] for row, paid in zip(rows, net, strict=True)]
+    file, said = described(orders=[[*names, "discount", "to pay"], *rows])
+    assert "question" not in said and "as to pay shows" in said
+    assert kept(file).sort_values("line").amount.tolist() == [Decimal(n) / 100 for n in net]
+
+
 def test_refunds_in_the_sales_row_are_taken_off_unless_they_are_already(described):
     names = ["order id", "customer id", "order date", "net amount", "refunded amount"]
     money = [(Decimal(900 + 10 * n) / 100, Decimal(n % 4)) for n in range(40)]
