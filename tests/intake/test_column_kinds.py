@@ -1,9 +1,11 @@
 """What columns are taken for, at the borders of every rule: by their values, and by their names."""
 
+import datetime as dt
+
 import pyarrow as pa
 import pytest
 
-from analysis.intake import column_matching
+from analysis.intake import column_matching, value_formats
 from analysis.intake.columns import FIRST_ROWS, Column, files_of
 
 
@@ -162,3 +164,56 @@ def test_a_file_is_the_table_that_its_columns_speak_for():
         doubles = [f"C{n}" for n in range(n)] + ["C0"] * (10 - n)
         seen = look(customer_id=doubles, city=["Leeds"] * 10, birthday=day)
         assert column_matching.table_of(seen)[1] is sure
+
+
+# How dates and numbers are written
+def test_days_are_of_the_years_1900_to_2100():
+    read = [bool(value_formats.days_in(f"{year}-12-31")) for year in (1899, 1900, 2100, 2101)]
+    assert read == [False, True, True, False]
+    assert not value_formats.days_in("31/31/2024") and not value_formats.days_in("1/2-2024")
+
+
+def written(*texts):
+    """What `date_format` says of texts in lines 2, 3, …"""
+    placed = [(text, (n + 2, "f.csv")) for n, text in enumerate(texts)]
+    return value_formats.date_format(placed)
+
+
+def test_numbers_are_days_seconds_or_milliseconds_between_1980_or_so_and_2100():
+    """A spreadsheet's day 10,000 is of 1927, 73,050 the last of 2099; seconds begin in 1980."""
+    since = dt.datetime(1970, 1, 1)
+    first, last = (int((dt.datetime(y, 1, 1) - since).total_seconds()) for y in (1980, 2100))
+    for form, low, high in (
+        ("excel", 10_000, 73_050),
+        ("epoch_s", first, last),
+        ("epoch_ms", 1_000 * first, 1_000 * last),
+    ):
+        for number, inside in ((low - 1, False), (low, True), (high, True), (high + 1, False)):
+            found = written(*[str(number)] * 3)
+            assert (found is not None and found.value == form) is inside, number
+    assert written(*["45322.5"] * 19, "7").value == "excel"
+    assert written(*["45322.5"] * 18, "7", "7") is None
+
+
+def test_what_is_written_otherwise_is_said_and_from_a_twentieth_on_asked_for():
+    few = written(*["2024-01-31"] * 19, "31.01.2024")
+    assert (few.value, few.evidence) == ("iso", "1 of 20 are written otherwise")
+    many = written(*["2024-01-31"] * 18, *["31.01.2024"] * 2)
+    assert many.value == value_formats.ASK and "18 of 20" in many.question
+    assert "31.01.2024 in line 20 of f.csv" in many.question
+    assert [form for _, form in many.choices] == ["iso"]
+
+
+def test_dates_of_a_spreadsheet_that_took_days_for_months_are_recognised():
+    """Texts all have a day above 12, and the dates beside them none."""
+    for text, date, swapped in (
+        ("13/01/2024", "2024-12-12", True),
+        ("12/01/2024", "2024-12-12", False),
+        ("13/01/2024", "2024-12-13", False),
+    ):
+        found = written(*["14/01/2024"] * 9, text, *[date] * 9)
+        assert ("with day and month exchanged" in found.question) is swapped, (text, date)
+
+
+def test_of_a_text_its_first_thirty_letters_are_outlined():
+    assert value_formats.mask("Ab 7é王-" + "x" * 30) == "xx 9xx-" + "x" * 23

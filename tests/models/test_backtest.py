@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
 from analysis import customers
@@ -443,3 +444,44 @@ def test_models_without_a_likelihood_have_no_expectation_interval():
     for without in (model, resting_on_the_average):
         interval = intervals.expectation_interval(without, held, model.predict(held, 30), 30, 1)
         assert interval.isna().all(axis=None) and np.isnan(interval.attrs["total"]["low"])
+
+
+# What is told of customers and groups
+def test_a_customers_value_is_as_sure_as_the_orders_expected():
+    """Of 2 orders 1 to 3 are sure, so half to one and a half times the value. Where next to no
+    orders are expected (0.0 of 0.0), the interval is none either.
+    """
+    outcomes = Outcomes(
+        np.array([1.0, np.inf]), [np.zeros(9), np.arange(9.0)], np.ones(2), np.zeros(1)
+    )
+    value = pd.DataFrame({"expected_orders": [2.0, 0.0, 4.0], "clv": [100.0, 0.0, np.nan]})
+    sure = pd.DataFrame({"low": [1.0, 0.0, 4.0], "high": [3.0, 0.0, 5.0]})
+    found = intervals.with_intervals(value, outcomes, sure)
+    assert found[["clv_low", "clv_high"]].to_numpy() == pytest.approx(
+        np.array([[50, 150], [0, 0], [np.nan, np.nan]]), nan_ok=True
+    )
+    # of nine outcomes the first and the last have a tenth beyond them
+    assert found[["orders_low", "orders_high"]].to_numpy().tolist() == [[0, 8], [0, 0], [0, 8]]
+    assert list(value) == ["expected_orders", "clv"]
+
+
+def test_groups_have_the_interval_of_their_total_and_the_most_valuable_comes_first():
+    outcomes = Outcomes(
+        np.array([np.inf]), [np.arange(9.0)], np.full(1, 4.0), np.array([0.1, -0.2])
+    )
+    outcomes.group_spread = 0.5
+    value = pd.DataFrame({"customer_id": list("abcde"), "expected_orders": [1.0, 2, 3, 4, 5]})
+    value["clv"] = [10.0, np.nan, 50, np.nan, 20]
+    groups = pd.Series({"e": "x", "a": "x", "b": "x", "c": "y", "d": "z", "gone": "z"})
+    table = intervals.by_group(value, groups, outcomes)
+    assert table.index.tolist() == ["y", "x", "z"] and table.index.name == "group"
+    assert table.customers.tolist() == [1, 3, 1]
+    assert table.clv.tolist() == pytest.approx([50, 30, np.nan], nan_ok=True)
+    for name, forecasts in {"x": [1.0, 2, 5], "y": [3.0], "z": [4.0]}.items():
+        expected = sum(forecasts)
+        # groups err further than the whole: Student's t of two origins
+        error = np.sqrt(0.5**2 + 4 * len(forecasts) / expected**2)
+        reach = student.ppf(0.9, 2) * error
+        row = table.loc[name, ["expected", "low", "high"]].tolist()
+        assert row == pytest.approx([expected, *(expected * np.exp([-reach, reach]))])
+    assert intervals.by_group(value, pd.Series(dtype="str"), outcomes).empty

@@ -1,5 +1,7 @@
 """What leaving is, and customers at past days with whether they left."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 
@@ -109,6 +111,17 @@ def test_with_both_only_a_flagged_contract_ended_and_what_nobody_says_is_left_ou
     _, known, held = contracts(*rows, columns=["contract_end", "churned"])
     assert known == [*"bcdefghi", "z"]  # a had left; b and c stayed for all that is known
     assert held == {"b": False, "d": True, "e": False, "g": False, "h": False}
+
+
+def test_customers_whose_contract_was_over_leave_no_gap():
+    """By the day itself; of the flagged only where there are flags. The frame stays as it was."""
+    ends, known = [MEASURED, ago(-1, MEASURED), None], pd.DataFrame({"customer_id": list("abc")})
+    for flags, kept in ({}, "bc"), ({"churned": [False, True, None]}, "abc"):
+        people = pd.DataFrame({"customer_id": list("abc"), "contract_end": ends} | flags)
+        records = SimpleNamespace(profile_columns=lambda *_, people=people: people)
+        found = leaving.with_contracts(known, records, MEASURED)
+        assert found.customer_id.to_dict() == dict(enumerate(kept))
+    assert list(known) == ["customer_id"]
 
 
 def test_of_who_left_nobody_says_when_nothing_is_learned():
