@@ -20,7 +20,7 @@ report: $(READY) ## build everything on the default data and print where the rep
 
 # Two halves that take as long go side by side, and more threads would only wait: one starts kernels, the other holds
 # all rooms that read the invented company, which is made and judged once.
-RUNS := tests/run tests/models tests/report tests/steering notebooks
+RUNS := tests/run tests/models tests/report tests/samples tests/steering notebooks
 test: export OMP_NUM_THREADS := 1
 test: $(READY) ## run all tests
 	@$(BIN)/python -m pytest -p no:cacheprovider $(RUNS) & runs=$$!; \

@@ -152,7 +152,7 @@ FLAT = (
 
 
 def features(known: pd.DataFrame) -> pd.DataFrame:
-    """Features of customers as from leaving.Past.describe. Logs, because all are skewed; money over
+    """Features of customers as from leaving.Past.known. Logs, because all are skewed; money over
     its median, so that the currency does not matter; empty where unknown (the pause of one order).
     """
     pause, age = known.usual_pause.clip(lower=1), known.age_days + 1

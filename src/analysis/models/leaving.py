@@ -21,7 +21,7 @@ from analysis.statistics import lots
 MIN_CASES = 30  # customers who left, and who stayed, that a model needs to be learned
 # to learn from and to measure at, drawn by lot: more of them change the ranking by less than chance
 MOST_CUSTOMERS = 50_000
-AT_ONCE = 8  # days described by one query; of more the engine's memory would be too small
+AT_ONCE = 4  # days described by one query; of more the engine's memory would be too small
 
 # What leaving means, by the definition that the dataset file names.
 MEANINGS = {
