@@ -166,6 +166,36 @@ def test_a_file_is_the_table_that_its_columns_speak_for():
         assert column_matching.table_of(seen)[1] is sure
 
 
+def test_numbers_without_a_name_may_be_money_unless_they_flag_or_number_something():
+    def may_be(name, *values):
+        return column_matching._may_be_sum(column(name, *values), "transactions", ["cost"])
+
+    assert may_be("points", "0", "1", "2") and may_be("points", "5.00", "0.50")
+    assert not may_be("points", "0", "1") and not may_be("points", "1.0", "0.0", "1")
+    assert not may_be("points", "1", "1")
+    for name in ("store no", "Shipping", "week", "StoreID", "编号", "total cost"):
+        assert not may_be(name, "5", "7"), name
+    whole = [str(n) for n in (5, 5, 6, 7, 8, 9)]
+    assert column_matching._is_free_sum(column("points", *whole), "transactions")
+    # six rows with a number each, as ids have; of five that may be chance
+    own = [column("points", *map(str, range(5, last))) for last in (11, 10)]
+    assert [column_matching._is_free_sum(one, "transactions") for one in own] == [False, True]
+    assert not column_matching._is_free_sum(column("points", *whole, "5.5"), "transactions")
+
+
+def test_customers_are_several_stand_in_most_rows_and_of_orders_not_in_one_each():
+    for values, of_orders, of_profiles in (
+        (["C1", "C2", "C1"], True, True),
+        (["C1"] * 9, False, False),
+        ([f"C{n}" for n in range(6)], False, True),
+        ([f"C{n}" for n in range(5)], True, True),
+        (["C1", "C2", "", "", ""], False, False),
+    ):
+        for table, expected in (("transactions", of_orders), ("customers", of_profiles)):
+            found = column_matching._may_be_customers(column("c", *values), table)
+            assert found is expected, (table, values)
+
+
 # How dates and numbers are written
 def test_days_are_of_the_years_1900_to_2100():
     read = [bool(value_formats.days_in(f"{year}-12-31")) for year in (1899, 1900, 2100, 2101)]
