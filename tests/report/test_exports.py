@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import load_workbook
+from xlsxwriter import Workbook
+from xlsxwriter.exceptions import InvalidWorksheetName
 
 from analysis import schema
 from analysis.errors import InputError
@@ -148,6 +150,15 @@ def test_a_frame_without_rows_still_has_its_headings(written):
 def test_another_ending_is_refused(tmp_path, name):
     with pytest.raises(InputError, match=r"is no format for a list; name it \.csv or \.xlsx"):
         exports.write(texts("7"), tmp_path / name)
+
+
+def test_the_most_that_a_sheet_holds_is_what_its_program_takes():
+    sheet, book = workbook.FrameSheet(), Workbook(io.BytesIO())
+    assert (sheet.xls_rowmax, sheet.xls_strmax) == (workbook.SHEET_ROWS, workbook.CELL_TEXT)
+    book.add_worksheet("x" * workbook.SHEET_NAME)
+    with pytest.raises(InvalidWorksheetName):
+        book.add_worksheet("y" * (workbook.SHEET_NAME + 1))
+    book.close()
 
 
 # Workbooks
