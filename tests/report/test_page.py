@@ -257,6 +257,20 @@ def test_a_page_holds_our_outputs_and_nothing_else(notebook):
     assert "plain" not in BeautifulSoup(html, "html.parser").get_text()
 
 
+def test_what_is_displayed_in_a_notebook_is_ours_and_comes_onto_the_page(monkeypatch):
+    outputs = []
+
+    def displayed(data, raw=False, metadata=None):
+        assert raw  # by its types, and not as a dictionary
+        outputs.append(new_output("display_data", data, metadata=metadata))
+
+    monkeypatch.setattr("IPython.display.display", displayed)
+    report.Page().finding("{n:int} rows", n=1234)
+    cells = [new_markdown_cell("# Title"), new_code_cell("x", outputs=outputs)]
+    html = report.notebook_page(new_notebook(cells=cells), FACTS)
+    assert "1,234 rows" in html and "customer-matrix" not in html
+
+
 def test_a_page_holds_no_code_and_nothing_for_analysts(notebook):
     html = report.notebook_page(notebook, FACTS)
     absent = ("secret_code", "more_code", "never_shown", "never_read")
