@@ -8,6 +8,7 @@ import string
 import zipfile
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -1055,6 +1056,22 @@ def test_currency_by_sign_or_header(start):
         assumed = (header, amount) == ("amount", "12.50")
         assert content["assumed"] == ["currency"] * assumed + ["horizon_days"]
         file.unlink()
+
+
+def test_a_sheet_most_of_whose_rows_stand_in_others_is_told():
+    """More than half, of five rows or more."""
+
+    def sheet(part, rows):
+        columns_ = {
+            n: SimpleNamespace(texts=list(texts)) for n, texts in enumerate(zip(*rows, strict=True))
+        }
+        return SimpleNamespace(part=part, look=columns_)
+
+    others = [("a", str(n)) for n in range(10)]
+    for shared, own, expected in ((3, 2, "3 of 5"), (3, 3, ""), (4, 0, ""), (5, 0, "5 of 5")):
+        rows = others[:shared] + [("b", str(n)) for n in range(own)]
+        said = onboarding._repeated([sheet("all", rows), sheet("rest", others)])
+        assert said == (f"{expected} rows of all stand in others, too" if expected else "")
 
 
 # --- dates and numbers, by the way the program reads them
