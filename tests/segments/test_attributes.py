@@ -209,7 +209,9 @@ def test_intervals_and_p_are_students_where_money_is_normal():
     assert b.q == b.p and b.differs == (b.q < 0.05)
 
 
-def test_each_class_is_tested_against_all_others_in_the_draws_of_the_smaller_side(monkeypatch):
+def test_each_class_is_tested_against_all_others_in_the_draws_of_the_smaller_side(
+    fewer_draws, monkeypatch
+):
     """What is looked up in the draws is Welch's t; the class of nobody knows what is left out."""
     from scipy import stats
 
@@ -237,14 +239,14 @@ def test_each_class_is_tested_against_all_others_in_the_draws_of_the_smaller_sid
         assert asked == sizes and np.isnan(by.p[UNKNOWN])
 
 
-def test_between_two_sizes_that_were_drawn_the_smaller_is_taken():
+def test_between_two_sizes_that_were_drawn_the_smaller_is_taken(fewer_draws):
     draws = attributes._Draws(np.random.default_rng(1).normal(size=50), seed=0)
     for size in (1, 2, 3, 4, 7, 99, 499, 500, 9_000):
         place = max([n for n, drawn in enumerate(attributes.DRAWN) if drawn <= size], default=0)
         assert np.array_equal(draws.of(size), draws.students[:, place])
 
 
-def test_customers_without_known_money_brought_none():
+def test_customers_without_known_money_brought_none(fewer_draws):
     known, people = buyers(["a", "a", "b"], [6.0, np.nan, 9])
     by = attributes.value_by(known, people, persons=False)
     assert by.revenue.tolist() == [6, 9] and by.revenue_each.tolist() == [3, 9]
