@@ -26,7 +26,7 @@ from analysis import schema
 
 COSTED = 0.9  # share of a customer's revenue whose cost must be known, or the profit is not
 RECENT_PAUSES = 3  # the last pauses of a customer, against all of them
-LINES_AT_ONCE = 500_000  # of a log, once for each day: of more the result would be too large
+LINES_AT_ONCE = 300_000  # of a log, once for each day: of more the result would be too large
 DIGITS = 3  # of the number of a copy
 
 
