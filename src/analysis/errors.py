@@ -16,6 +16,12 @@ class RunError(Exception):
     exit_code = 1
 
 
+class NotEstimable(Exception):
+    """Why a model cannot be estimated from the data at hand, a word of schema.LABELS; another model
+    takes its place.
+    """
+
+
 class Stopped(BaseException):
     """Somebody stopped the command: exit code 128 and the signal's number, as shells do."""
 

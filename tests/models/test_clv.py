@@ -11,12 +11,11 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from analysis import customers
-from analysis.errors import InputError
+from analysis.errors import InputError, NotEstimable
 from analysis.models import backtest, clv, orders, trees
-from analysis.models.orders import NotEstimable
 
 START, HORIZON = dt.date(2024, 1, 1), 60
-TODAY = START + dt.timedelta(days=420)
+TODAY = START + dt.timedelta(days=760)
 LEARNED = ("boosted", "hybrid", "stacked")
 MONEY = ("order_value", "repeat_value", "revenue")
 
@@ -27,7 +26,7 @@ def one_thread():
         yield
 
 
-def order_lines(people, seed, span=420):
+def order_lines(people, seed, span=760):
     """Order lines by BG/NBD's story: own rate (gamma), own chance of leaving after each repeat
     order (beta), own spend.
     """

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,12 +12,15 @@ import pandas as pd
 from ibis.expr.types import Table
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
+from analysis import customers
+from analysis.errors import NotEstimable
 from analysis.models import checks, clv, origins
 from analysis.models.intervals import TAILS, Outcomes, tenths
-from analysis.models.orders import DEFAULT, TRAILING, BuyTillYouDie, NotEstimable, OrderModel
+from analysis.models.orders import DEFAULT, TRAILING, BuyTillYouDie, OrderModel
 from analysis.models.trees import Bases, Lessons
 from analysis.report.text import N_
 
+IN_CALENDAR = "bg_nbd_calendar"
 RESAMPLES = 400  # of customers, for the interval of a difference
 MIN_CUSTOMERS = 30  # at an origin, for it to tell anything
 
@@ -79,7 +82,8 @@ class Past(origins.Past):
     def lessons(self, day: dt.date) -> Lessons:
         """Outcomes complete by a day."""
         past = [self.at(d) for d in self.lesson_days(day) if len(self.at(d))]
-        return Lessons(past, self._bases)
+        weekly = partial(customers.weekly_orders, self.transactions, day)
+        return Lessons(past, self._bases, weekly)
 
 
 @dataclass
@@ -252,10 +256,15 @@ def run(transactions: Table, as_of: dt.date, horizon_days: int, wanted: str = ""
 
 def fit_champion(test: Backtest, customers: pd.DataFrame) -> tuple[OrderModel, str, str]:
     """The champion fitted on everything up to the day of the picture: the model, its name, and why
-    another took its place (a word, else empty).
+    another took its place (a word, else empty). A break of the level that no earlier date can have
+    seen is known to the calendar alone.
     """
-    reason = ""
-    for name in dict.fromkeys([test.champion, DEFAULT, "average_rate"]):
+    names, reason = [test.champion, DEFAULT, "average_rate"], ""
+    with suppress(NotEstimable):
+        if test.lessons.calendar(customers).broke and not test.wanted:
+            names.insert(0, IN_CALENDAR)
+            reason = "" if test.champion == IN_CALENDAR else "level_broke"
+    for name in dict.fromkeys(names):
         try:
             return clv.ORDER_MODELS[name]().fit(customers, test.lessons), name, reason
         except NotEstimable as why:
@@ -359,9 +368,12 @@ def kept(model: OrderModel, name: str, test: Backtest) -> dict[str, object]:
     its probabilistic part, RMSE by model.
     """
     base = getattr(model, "base_", model)
-    fitter = base.fitter_.to_dict() if isinstance(base, BuyTillYouDie) else {}
-    board = test.leaderboard
-    return {"model": name, "fitter": fitter, "rmse": board.rmse.to_dict() if len(board) else {}}
+    fitter, calendar = {}, None
+    if isinstance(base, BuyTillYouDie):
+        fitter, calendar = base.fitter_.to_dict(), base.calendar_
+    rmse = test.leaderboard.rmse.to_dict() if len(test.leaderboard) else {}
+    clock = {"calendar": calendar.kept()} if calendar else {}
+    return {"model": name, "fitter": fitter, **clock, "rmse": rmse}
 
 
 def hindsight(test: Backtest) -> dict[str, Any]:

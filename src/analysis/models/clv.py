@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from analysis.errors import NotEstimable
 from analysis.intake.dataset import Dataset
 from analysis.models import btyd
 from analysis.models.orders import (
@@ -14,7 +15,6 @@ from analysis.models.orders import (
     BuyTillYouDie,
     Labelled,
     LastPeriod,
-    NotEstimable,
     OrderModel,
     OwnRate,
     by_customer,
@@ -34,6 +34,9 @@ ORDER_MODELS = {
     "bg_nbd": Labelled(N_("BG/NBD"), partial(BuyTillYouDie, BTYD["bg_nbd"])),
     "mbg_nbd": Labelled(N_("MBG/NBD"), partial(BuyTillYouDie, BTYD["mbg_nbd"])),
     "pareto_nbd": Labelled(N_("Pareto/NBD"), partial(BuyTillYouDie, BTYD["pareto_nbd"])),
+    "bg_nbd_calendar": Labelled(
+        N_("BG/NBD by the calendar"), partial(BuyTillYouDie, BTYD["bg_nbd"], by_calendar=True)
+    ),
     # from the features alone, at their own level
     "boosted": Labelled(N_("Boosted trees"), partial(Trees, told=False, held=False)),
     "hybrid": Labelled(N_("Trees on the probabilistic forecast"), partial(Trees, related=True)),

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import poisson
 
-from analysis.errors import InputError
+from analysis.errors import InputError, NotEstimable
 from analysis.models import btyd
+from analysis.models.calendar import WEEK, Calendar, by_clock
 
-WEEK = 7.0  # the models count time in weeks, as the literature does
 TRAILING = (14, 28, 56, 91, 182)  # days before a date whose orders and money trees learn from
 MIN_REPEATERS = 10  # customers; below this four parameters follow single customers
 LEAST = 1e-4  # expected orders below this are taken as this in logs and ratios of one customer's
@@ -30,10 +30,6 @@ BTYD = {
     "mbg_nbd": btyd.ModifiedBetaGeoFitter,
     "pareto_nbd": btyd.ParetoNBDFitter,
 }
-
-
-class NotEstimable(Exception):
-    """Why a model cannot be estimated from the data at hand: a word of schema.LABELS."""
 
 
 @dataclass(frozen=True)
@@ -106,12 +102,16 @@ class OwnRate:
 
 
 class BuyTillYouDie:
-    """A fitter of btyd on the customers' histories."""
+    """A fitter of btyd on the customers' histories, in weeks or by the calendar's clock."""
 
-    def __init__(self, fitter: type[btyd.Timed]) -> None:
-        self.fitter = fitter
+    calendar_: Calendar | None = None
+
+    def __init__(self, fitter: type[btyd.Timed], by_calendar: bool = False) -> None:
+        self.fitter, self.by_calendar = fitter, by_calendar
 
     def fit(self, customers: pd.DataFrame, lessons: Any = None) -> Self:
+        if self.by_calendar:
+            self.calendar_ = lessons.calendar(customers)
         if (customers.frequency > 0).sum() < MIN_REPEATERS:
             raise NotEstimable("too_few_repeaters")
         self.fitter_ = self.fitter().fit(*self._history(customers))
@@ -119,18 +119,20 @@ class BuyTillYouDie:
             raise NotEstimable(self.fitter_.problem_)
         return self
 
-    @staticmethod
-    def _history(customers: pd.DataFrame) -> tuple[pd.Series, pd.Series, pd.Series]:
-        """x, t_x, T in weeks."""
+    def _history(self, customers: pd.DataFrame) -> tuple[Any, Any, Any]:
+        """x, t_x, T."""
+        if self.calendar_:
+            return customers.frequency, *by_clock(customers, self.calendar_.clock)
         span_days = customers.age_days - customers.recency_days
         return customers.frequency, span_days / WEEK, customers.age_days / WEEK
 
     def predict(self, customers: pd.DataFrame, days: float) -> pd.Series:
-        expected = self.fitter_.predict(days / WEEK, *self._history(customers))
+        ahead = self.calendar_.clock(days) if self.calendar_ else days / WEEK
+        expected = self.fitter_.predict(ahead, *self._history(customers))
         return orders_of(customers, expected, days)
 
     def expected_repeats(self, ages_days: np.ndarray) -> np.ndarray:
-        """As of AverageRate."""
+        """As of AverageRate; by a calendar in a year like all others."""
         return self.fitter_.expected_number_of_purchases_up_to_time(np.asarray(ages_days) / WEEK)
 
     def repeat_probabilities(self, ages_days: np.ndarray, most: int) -> np.ndarray:
@@ -164,11 +166,14 @@ def load(path: str | Path) -> BuyTillYouDie:
 
     orders.load("models/orders.json").predict(known, days=30)  # order days expected, by customer_id
     """
-    kept = json.loads(Path(path).read_text("utf-8"))["parameters"]["fitter"]
+    parameters = json.loads(Path(path).read_text("utf-8"))["parameters"]
+    kept = parameters["fitter"]
     for fitter in BTYD.values():
         if kept.get("model") == fitter.__name__:
             model = BuyTillYouDie(fitter)
             model.fitter_ = fitter.from_dict(kept)
+            if calendar := parameters.get("calendar"):
+                model.calendar_ = Calendar.of(calendar)
             return model
     raise InputError(f"{path} keeps no buy-till-you-die model; the champion of its run has none")
 

@@ -1,6 +1,6 @@
 """What trees learn from earlier outcomes, beside or in place of a buy-till-you-die model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Self
 
@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from analysis.errors import NotEstimable
+from analysis.models.calendar import Calendar, estimate
 from analysis.models.orders import (
     DEFAULT,
     LEAST,
     TRAILING,
     BuyTillYouDie,
-    NotEstimable,
     Probabilistic,
     orders_of,
     probabilistic,
@@ -79,12 +80,27 @@ class Lessons:
     """Outcomes to learn from, worked out once for all models that learn.
 
     `past` are frames of origins.Past.at whose outcome was complete by the day of learning, the
-    latest first. Lessons of several days may share their bases.
+    latest first. Lessons of several days may share their bases. `weekly` gives the orders by week
+    up to the day, as customers.weekly_orders does.
     """
 
-    def __init__(self, past: Sequence[pd.DataFrame] = (), bases: Bases | None = None) -> None:
-        self.past, self.base_of = past, (bases or Bases()).of
+    def __init__(
+        self,
+        past: Sequence[pd.DataFrame] = (),
+        bases: Bases | None = None,
+        weekly: Callable[[], pd.DataFrame] | None = None,
+    ) -> None:
+        self.past, self.base_of, self._weekly = past, (bases or Bases()).of, weekly
+        self._calendar: Calendar | None = None
         self._histories: dict[bool, tuple[dict[str, np.ndarray], pd.DataFrame]] = {}
+
+    def calendar(self, customers: pd.DataFrame) -> Calendar:
+        """calendar.estimate of all customers of the day; NotEstimable where it cannot be told."""
+        if self._weekly is None:
+            raise NotEstimable("too_few_years")
+        if self._calendar is None:
+            self._calendar = estimate(customers, self._weekly())
+        return self._calendar
 
     @cached_property
     def bases(self) -> list[Probabilistic]:

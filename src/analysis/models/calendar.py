@@ -1,0 +1,227 @@
+"""What the calendar does to orders: season, growth, and a lasting break, as one rate that all
+customers share.
+
+Customers then live by a clock of their own (operational time): a week before Christmas is longer
+than others, one after a break shorter. Orders that come by a varying rate are orders of even rate
+by this clock, so a buy-till-you-die model is fitted to it as to ordinary weeks; for BG/NBD, whose
+customers leave right after an order, that is the exact likelihood.
+
+The rate is estimated from the repeat orders of each week against those that the model expects of
+the customers there were: a Poisson regression, in turn with the model. How much season there is,
+and whether there was a break, is decided by the evidence (Laplace's approximation), so that nothing
+is made of noise.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import NotEstimable
+from analysis.models import btyd
+
+WEEK = 7.0  # the models count time in weeks, as the literature does
+YEAR = 365.25
+LEAST_WEEKS = 104  # of the log; of fewer a season cannot be told from growth
+LEAST_YOUNG = 0.05  # share of customers of the later half of the log: of a closed intake growth is
+# not to be told from leaving
+HARMONICS, SMOOTH_DAYS = 10, 21  # of the season: it does not change faster than in three weeks
+STRENGTHS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5)  # of the season: deviations of the log rate
+USUAL_GROWTH, USUAL_STEP = 0.3, 1.0  # deviations of growth a year and of a break, in logs
+BREAKS = range(3, 27)  # weeks ago that a break may have been
+ROUNDS, LEARNED_FROM = 4, 20_000  # of clock and model in turn, on so many customers
+YEARS_AHEAD = 30  # of the clock
+
+Clock = Callable[[Any], Any]  # days counted from the end of the log, as Calendar.clock reads
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """The rate of orders by day, about 1 on average, as of a day.
+
+    `growth` is a year's, in logs, and goes on for as long as the log has shown it; `season` are
+    weights of cosines and sines; `step` is that of a break in the log rate since `broke` days ago
+    (0: there was none).
+    """
+
+    end: str  # the day, YYYY-MM-DD
+    days: int  # of the log
+    growth: float = 0.0
+    season: tuple[float, ...] = ()
+    step: float = 0.0
+    step_error: float = 0.0
+    broke: int = 0
+
+    def rates(self, ahead: np.ndarray) -> np.ndarray:
+        """The rate on days counted from the end: 0 is its last day, 1 the next."""
+        years = np.minimum(ahead, self.days) / YEAR
+        steps = self.step * (ahead > -self.broke) if self.broke else 0.0
+        return np.exp(self.growth * years + steps + self.seasons(ahead))
+
+    def seasons(self, ahead: np.ndarray) -> np.ndarray:
+        """The season's part of the log rate."""
+        if not self.season:
+            return np.zeros(len(ahead))
+        return waves(self.day_of_year + ahead) @ np.array(self.season)
+
+    @property
+    def day_of_year(self) -> int:
+        return dt.date.fromisoformat(self.end).timetuple().tm_yday
+
+    @property
+    def begin(self) -> dt.date | None:
+        """The first day of a lasting break, if there was one."""
+        end = dt.date.fromisoformat(self.end)
+        return end - dt.timedelta(days=self.broke - 1) if self.broke else None
+
+    @cached_property
+    def clock(self) -> Clock:
+        """Weeks of operational time from the end of the log to the end of days counted from it,
+        negative for the past.
+        """
+        days = np.arange(-self.days, round(YEARS_AHEAD * YEAR) + 1)
+        ticks = self.rates(days).cumsum() / WEEK
+        ticks -= ticks[self.days]
+        return lambda ahead: np.interp(ahead, days, ticks)
+
+    def kept(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self) | {"season": list(self.season)}
+
+    @classmethod
+    def of(cls, kept: dict[str, Any]) -> Self:
+        """From what `kept` gave."""
+        return cls(**kept | {"season": tuple(kept["season"])})
+
+
+def waves(day: np.ndarray) -> np.ndarray:
+    """Cosines and sines of the year; shape days x 2 HARMONICS. The faster the smaller, as those of
+    a smooth curve, and together of variance 1.
+    """
+    turns = np.arange(1, HARMONICS + 1)
+    sizes = np.exp(-0.25 * (2 * np.pi * turns * SMOOTH_DAYS / YEAR) ** 2)
+    angles = 2 * np.pi * np.multiply.outer(day, turns) / YEAR
+    return np.hstack([np.cos(angles), np.sin(angles)]) * np.tile(sizes / np.hypot.reduce(sizes), 2)
+
+
+class Regression(NamedTuple):
+    """A Poisson regression with a Gaussian prior: coefficients, their errors, fitted means, and the
+    log evidence.
+    """
+
+    beta: np.ndarray
+    errors: np.ndarray
+    mean: np.ndarray
+    evidence: float
+
+
+def regress(X: np.ndarray, y: np.ndarray, exposure: np.ndarray, deviations: Any) -> Regression:
+    """Counts y of mean exposure * exp(X beta), beta with prior deviations (inf: none).
+
+    Newton's method; the evidence is Laplace's approximation.
+    """
+    precision = 1 / np.square(np.asarray(deviations, float))
+    beta = np.zeros(X.shape[1])
+    beta[0] = np.log(max(y.sum(), 0.5) / exposure.sum())
+    for _turn in range(50):
+        mean = exposure * np.exp(np.clip(X @ beta, -30, 30))
+        curvature = X.T @ (X * mean[:, None]) + np.diag(precision)
+        step = np.linalg.solve(curvature, X.T @ (y - mean) - precision * beta)
+        beta = beta + step
+        if np.abs(step).max() < 1e-9:
+            break
+    known = precision[precision > 0]
+    likely = (y * np.log(mean) - mean).sum() - 0.5 * (precision * beta**2).sum()
+    evidence = likely + 0.5 * (np.log(known).sum() - np.linalg.slogdet(curvature)[1])
+    return Regression(beta, np.sqrt(np.diag(np.linalg.inv(curvature))), mean, float(evidence))
+
+
+def estimate(customers: pd.DataFrame, weekly: pd.DataFrame) -> Calendar:
+    """The calendar of the orders of `customers` (who have ordered by a day, as of customers.at),
+    whose orders by week are `weekly`, as of customers.weekly_orders on the same day.
+
+    Raises NotEstimable where the log is shorter than two years, has a closed intake, or too few
+    customers ordered again.
+    """
+    end, days = weekly.week.max(), int(customers.age_days.max())
+    young = (customers.age_days < days / 2).mean()
+    if days < LEAST_WEEKS * WEEK or young < LEAST_YOUNG:
+        raise NotEstimable("too_few_years")
+    back = ((end - weekly.week) / pd.Timedelta(days=WEEK)).round().astype(int)
+    counted = weekly.repeat.groupby(back).sum().reindex(range(days // 7), fill_value=0)
+    came = counted.to_numpy(float)[::-1]  # whole weeks, the oldest first
+    edges = -WEEK * np.arange(len(came), -1, -1)
+    births = customers.age_days.value_counts()
+    some = customers.sample(min(len(customers), LEARNED_FROM), random_state=0)
+    found, spread = Calendar(f"{end:%Y-%m-%d}", days), 1.0
+    for turn in range(ROUNDS):
+        clock = found.clock
+        model = btyd.BetaGeoFitter().fit(some.frequency, *by_clock(some, clock))
+        even = _expected(model, births, clock, edges) / np.diff(clock(edges))
+        found, spread = _regressed(found, came, even, edges, spread, with_break=turn > 0)
+    return found
+
+
+def by_clock(customers: pd.DataFrame, clock: Clock) -> tuple[np.ndarray, np.ndarray]:
+    """t_x and T of the models: the time from the first order to the last, and to the end."""
+    ages = -clock(-customers.age_days.to_numpy(float))
+    return ages + clock(-customers.recency_days.to_numpy(float)), ages
+
+
+def _expected(model: btyd.Timed, births: pd.Series, clock: Clock, edges: np.ndarray) -> np.ndarray:
+    """Repeat orders that a model expects in each week of customers by their age in days."""
+    ages = (clock(edges)[:, None] - clock(-births.index.to_numpy(float))).clip(0)
+    grid = np.linspace(0, ages.max(), 500)
+    upto = model.expected_number_of_purchases_up_to_time(grid)
+    return np.diff(np.interp(ages, grid, upto) @ births.to_numpy(float)).clip(1e-9)
+
+
+def _regressed(
+    found: Calendar,
+    came: np.ndarray,
+    even: np.ndarray,
+    edges: np.ndarray,
+    spread: float,
+    with_break: bool,
+) -> tuple[Calendar, float]:
+    """The calendar by what came in each week against what was expected of an even year, and how far
+    counts spread beyond chance (1: not at all).
+    """
+    told = even > 0.5  # of the first weeks, with hardly a customer, nothing is
+    middle = (edges[:-1] + edges[1:] + 1) / 2
+    columns = np.column_stack([np.ones(len(came)), middle / YEAR])
+    season = waves(found.day_of_year + middle)
+
+    def tried(strength: float, weeks: int) -> Regression:
+        """With a season of some strength, and a break some weeks ago (0: none)."""
+        X = np.hstack([columns, season] + [(edges[:-1] >= -WEEK * weeks)[:, None]] * bool(weeks))
+        priors = [np.inf, USUAL_GROWTH, *[strength] * season.shape[1], *[USUAL_STEP] * bool(weeks)]
+        return regress(X[told], came[told] / spread, even[told] / spread, priors)
+
+    def strongest(weeks: int) -> float:
+        return max(STRENGTHS, key=lambda strength: tried(strength, weeks).evidence)
+
+    strength, weeks = strongest(0), 0
+    if with_break:
+        broken = {n: tried(strength, n).evidence for n in BREAKS}
+        latest = max(broken, key=lambda n: broken[n])
+        # as likely before as none; and it may have been in any of these weeks
+        if broken[latest] - np.log(len(BREAKS)) > tried(strength, 0).evidence:
+            strength, weeks = strongest(latest), latest
+    best = tried(strength, weeks)
+    off = came[told] - best.mean * spread
+    beyond = (off**2 / (best.mean * spread)).sum() / max(told.sum() - 4, 1)
+    calendar = Calendar(
+        found.end,
+        found.days,
+        growth=float(best.beta[1]),
+        season=tuple(best.beta[2 : 2 + season.shape[1]].tolist()),
+        step=float(best.beta[-1]) if weeks else 0.0,
+        step_error=float(best.errors[-1]) if weeks else 0.0,
+        broke=round(WEEK * weeks),
+    )
+    return calendar, max(1.0, float(beyond))

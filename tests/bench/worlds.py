@@ -1,0 +1,157 @@
+"""Invented companies whose future is known: how far off are totals and lifetime value?
+
+    python tests/bench/worlds.py  # all of them, 20 seeds
+    python tests/bench/worlds.py christmas shock --seeds 3
+
+Customers come evenly over three years and reorder by BG/NBD or Pareto/NBD, in a rate that the
+calendar changes for all of them. What follows is simulated on for three years more.
+"""
+
+import argparse
+import datetime as dt
+import time
+from typing import NamedTuple
+
+import ibis
+import numpy as np
+import pandas as pd
+from ibis import _
+from ibis.expr.types import Table
+
+from analysis import customers
+from analysis.models import backtest, orders
+
+DAYS, AHEAD = 1095, 1095  # of the log, and of the truth after it
+HORIZON_DAYS = 91
+NEW_YEAR, SEPTEMBER = dt.date(2024, 12, 31), dt.date(2024, 9, 30)
+
+
+class World(NamedTuple):
+    """What is special: the day of the picture; height of a peak before Christmas over the rest of
+    the year; growth a year of each customer's rate, and of the number who come; what the rate is
+    since 45 days; what prices are since 60 days; how regular orders are (1: by chance); the share
+    who never come back; whether customers leave at any time (Pareto/NBD), not after an order.
+    """
+
+    day: dt.date = NEW_YEAR
+    peak: float = 0.0
+    growth: float = 0.0
+    more_come: float = 0.0
+    shock: float = 1.0
+    price: float = 1.0
+    regular: int = 1
+    never: float = 0.0
+    anytime: bool = False
+    spread: float = 0.4  # of the amounts of one customer, in logs
+
+
+WORLDS = {
+    "bg_nbd": World(),
+    "pareto_nbd": World(anytime=True),
+    "christmas": World(peak=3.0),
+    "christmas_september": World(day=SEPTEMBER, peak=3.0),
+    "mild": World(peak=0.6),
+    "growth": World(growth=0.35),
+    "more_come": World(more_come=0.35),
+    "shock": World(shock=0.5),
+    "price": World(price=1.2),
+    "regular": World(regular=3),
+    "once": World(never=0.7, spread=1.0),
+}
+
+
+def rates(world: World) -> np.ndarray:
+    """The rate of orders on each day of the log and the truth, 1 is usual."""
+    days = np.arange(DAYS + AHEAD)
+    dates = pd.Timestamp(world.day) + pd.to_timedelta(days - DAYS + 1, unit="D")
+    away = np.abs((dates.day_of_year.to_numpy() - 346 + 182) % 365 - 182)  # from 12 December
+    rate = (1 + world.peak * np.exp(-0.5 * (away / 18) ** 2)) * (1 + world.growth) ** (days / 365)
+    return np.where(days >= DAYS - 45, world.shock, 1.0) * rate
+
+
+def simulate(world: World, seed: int, count: int = 2000) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Orders up to the day, and those after it of the same customers. Columns: customer_id, day,
+    amount.
+    """
+    rng = np.random.default_rng(seed)
+    clock = np.append(0, rates(world).cumsum())
+    come = rng.uniform(0, 1, count)
+    growth = np.log1p(world.more_come) / 365
+    come = np.log1p(come * np.expm1(growth * DAYS)) / growth if growth else come * DAYS
+    born = np.minimum(np.sort(come), DAYS - 1)
+    rate = rng.gamma(0.9, 1 / 63, count)
+    gaps = rng.gamma(world.regular, 1 / world.regular, (count, 400)) / rate[:, None].clip(1e-9)
+    start = np.interp(born, np.arange(len(clock)), clock)
+    when = start[:, None] + gaps.cumsum(axis=1)
+    if world.anytime:
+        life = rng.exponential(1 / rng.gamma(0.7, 1 / 127, count).clip(1e-9))
+        alive = when <= (start + life)[:, None]
+    else:
+        stays = rng.uniform(size=when.shape) > rng.beta(0.5, 4.0, count)[:, None]
+        alive = np.hstack([np.ones((count, 1), bool), stays.cumprod(axis=1)[:, :-1].astype(bool)])
+    alive &= (rng.uniform(size=count) >= world.never)[:, None] & (when < clock[-1])
+    who = np.append(np.arange(count), np.nonzero(alive)[0])
+    day = np.floor(np.append(born, np.interp(when[alive], clock, np.arange(len(clock)))))
+    log = pd.DataFrame({"who": who, "n": day.astype(int)}).drop_duplicates().sort_values("who")
+    usual = rng.normal(3.5, 0.6, count)[log.who]
+    amount = np.exp(usual + rng.normal(0, world.spread, len(log)))
+    amount *= np.where(log.n >= DAYS - 60, world.price, 1.0)
+    dates = pd.Timestamp(world.day) + pd.to_timedelta(log.n - DAYS + 1, unit="D")
+    orders = pd.DataFrame(
+        {"customer_id": log.who.astype("str"), "day": dates.dt.date, "amount": amount.round(2)}
+    )
+    return orders[log.n < DAYS], orders[log.n >= DAYS]
+
+
+def as_log(orders_: pd.DataFrame) -> Table:
+    """Orders as the table `transactions`."""
+    log = ibis.memtable(orders_)
+    return log.mutate(day=_.day.cast("date"), amount=_.amount.cast("decimal(38, 12)")).cache()
+
+
+def judged(world: World, seed: int) -> dict[str, float | str]:
+    """How a forecast of one company came true: relative errors of the orders in the horizon and in
+    three years, and of the spend; the half-width of the total's interval, and whether it held.
+    """
+    past, later = simulate(world, seed)
+    log, end = as_log(past), world.day + dt.timedelta(days=HORIZON_DAYS)
+    test = backtest.run(log, world.day, HORIZON_DAYS)
+    known = customers.buyers(customers.at(log, world.day, 0, orders.trailing(HORIZON_DAYS)))
+    model, name, _why = backtest.fit_champion(test, known)
+    forecast = model.predict(known, HORIZON_DAYS)
+    total = test.outcomes.total(forecast.to_numpy())
+    came = later[later.day <= end]
+    calendar = getattr(model, "calendar_", None)
+    return {
+        "model": name,
+        "orders": forecast.sum() / len(came) - 1,
+        "half": (total["high"] - total["low"]) / 2 / forecast.sum(),
+        "held": float(total["low"] <= len(came) <= total["high"]),
+        "value": model.predict(known, AHEAD).sum() / len(later) - 1,
+        "broke": float(calendar.broke if calendar else 0),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("worlds", nargs="*", default=list(WORLDS))
+    parser.add_argument("--seeds", type=int, default=20)
+    asked = parser.parse_args()
+    for name in asked.worlds:
+        begun = time.perf_counter()
+        found = pd.DataFrame([judged(WORLDS[name], seed) for seed in range(asked.seeds)])
+        off, models = (
+            found.orders,
+            ", ".join(f"{m} {n}" for m, n in found.model.value_counts().items()),
+        )
+        print(
+            f"{name:20} orders off by {off.abs().mean():.1%} (mean {off.mean():+.1%}),"
+            f" half-width {found.half.mean():.1%}, held {found.held.mean():.0%}; three years off by"
+            f" {found.value.abs().mean():.1%}; break in {(found.broke > 0).mean():.0%}; {models};"
+            f" {(time.perf_counter() - begun) / asked.seeds:.1f} s each",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
