@@ -13,11 +13,13 @@ from threadpoolctl import threadpool_limits
 from analysis import customers
 from analysis.errors import InputError, NotEstimable
 from analysis.models import backtest, clv, orders, trees
+from tests.bench import worlds
 
 START, HORIZON = dt.date(2024, 1, 1), 60
 TODAY = START + dt.timedelta(days=760)
 LEARNED = ("boosted", "hybrid", "stacked")
 MONEY = ("order_value", "repeat_value", "revenue")
+NOTHING_LATELY = {f"{name}_{days}": 0.0 for name in ("orders", "revenue") for days in clv.LATELY}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -243,7 +245,7 @@ def spenders(n=400, depends=False, seed=5):
         "repeat_value": value,
         "repeat_valued": orders - 1,
     }
-    return people(**columns, revenue=orders * value * 0.9), level
+    return people(**columns, **NOTHING_LATELY, revenue=orders * value * 0.9), level
 
 
 def test_every_spend_model_keeps_the_contract():
@@ -260,7 +262,10 @@ def test_every_spend_model_keeps_the_contract():
 
 def test_spend_by_hand():
     customers = people(
-        orders=[1, 3, 0], order_value=[10.0, 50.0, np.nan], revenue=[10.0, 120.0, -18.0]
+        orders=[1, 3, 0],
+        order_value=[10.0, 50.0, np.nan],
+        revenue=[10.0, 120.0, -18.0],
+        **NOTHING_LATELY,
     )
     assert clv.mean_spend(customers).tolist() == [30, 30, 30]
     assert clv.shrunk_spend(customers).tolist() == pytest.approx(
@@ -300,6 +305,22 @@ def test_discounting_by_hand():
     assert clv.discounted_orders(model, customers, 91, 0.1).tolist() == pytest.approx(
         [4.55 / 1.1 ** (45.5 / 365.25)] * 2
     )
+
+
+@pytest.mark.parametrize("price", [1.0, 0.8, 1.2])
+def test_a_new_price_is_found_and_orders_are_forecast_at_it(price):
+    world = worlds.WORLDS["price"]._replace(price=price)
+    past, later = worlds.simulate(world, 3)
+    known = customers.at(worlds.as_log(past), worlds.NEW_YEAR, trailing=orders.TRAILING)
+    level = clv.price_level(known)
+    assert level == pytest.approx(price, abs=0.05) and (price != 1 or level == 1)
+    came = later.groupby("customer_id").amount.agg(["sum", "size"])
+    forecast = clv.order_value(known, "shrunk_spend").reindex(came.index) * came["size"]
+    assert forecast.sum() == pytest.approx(came["sum"].sum(), rel=0.06)
+    by_hand = known.iloc[:1].assign(orders=4, orders_56=1, order_value=10.0, revenue=40.0)
+    both = pd.concat([known, by_hand])
+    level, now = clv.price_level(both), clv.at_prices_of_today(both).order_value.iloc[-1]
+    assert now == pytest.approx(10 * level / (1 + (level - 1) / 4))  # of old and new orders
 
 
 def test_undiscounted_orders_are_the_forecast_of_the_whole_span(world, fitted):

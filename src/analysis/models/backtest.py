@@ -15,6 +15,7 @@ from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 from analysis import customers
 from analysis.errors import NotEstimable
 from analysis.models import checks, clv, origins
+from analysis.models.calendar import Calendar
 from analysis.models.intervals import TAILS, Outcomes, tenths
 from analysis.models.orders import DEFAULT, TRAILING, BuyTillYouDie, OrderModel
 from analysis.models.trees import Bases, Lessons
@@ -260,16 +261,24 @@ def fit_champion(test: Backtest, customers: pd.DataFrame) -> tuple[OrderModel, s
     seen is known to the calendar alone.
     """
     names, reason = [test.champion, DEFAULT, "average_rate"], ""
-    with suppress(NotEstimable):
-        if test.lessons.calendar(customers).broke and not test.wanted:
-            names.insert(0, IN_CALENDAR)
-            reason = "" if test.champion == IN_CALENDAR else "level_broke"
+    calendar, _unknown = known_calendar(test, customers)
+    if calendar and calendar.broke and not test.wanted:
+        names.insert(0, IN_CALENDAR)
+        reason = "" if test.champion == IN_CALENDAR else "level_broke"
     for name in dict.fromkeys(names):
         try:
             return clv.ORDER_MODELS[name]().fit(customers, test.lessons), name, reason
         except NotEstimable as why:
             reason = reason or str(why)
     raise AssertionError("the average rate can always be estimated")
+
+
+def known_calendar(test: Backtest, customers: pd.DataFrame) -> tuple[Calendar | None, str]:
+    """The calendar of the day of the picture; or none, and why (a word)."""
+    try:
+        return test.lessons.calendar(customers), ""
+    except NotEstimable as reason:
+        return None, str(reason)
 
 
 # Value

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from analysis.errors import NotEstimable
 from analysis.models import btyd
@@ -77,6 +78,26 @@ class Calendar:
         """The first day of a lasting break, if there was one."""
         end = dt.date.fromisoformat(self.end)
         return end - dt.timedelta(days=self.broke - 1) if self.broke else None
+
+    def ahead(self, days: int) -> float:
+        """How much more a customer orders in the next days than on average in the last year."""
+        last = min(round(YEAR), self.days)
+        return float((self.clock(days) / days) / (-self.clock(-last) / last) - 1)
+
+    def change(self) -> dict[str, float]:
+        """How much more a customer orders since the break, with its 80 % interval. Keys: share,
+        low, high.
+        """
+        ends = self.step + self.step_error * norm.ppf([0.5, 0.1, 0.9])
+        return dict(zip(("share", "low", "high"), np.expm1(ends).tolist(), strict=True))
+
+    def by_week(self, days: int, years: int = 2) -> pd.DataFrame:
+        """The rate over the last years and the next days. Columns: week (its last day), rate."""
+        last = np.arange(-min(years * 52, self.days // 7 - 1), -(-days // 7) + 1) * round(WEEK)
+        rate = self.clock(last) - self.clock(last - WEEK)
+        return pd.DataFrame(
+            {"week": pd.Timestamp(self.end) + pd.to_timedelta(last, "D"), "rate": rate}
+        )
 
     @cached_property
     def clock(self) -> Clock:

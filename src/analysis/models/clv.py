@@ -24,6 +24,8 @@ from analysis.report.text import N_
 
 STEP_DAYS = 91.0  # lifetime value adds up quarters, each discounted from its middle
 MOST_CORRELATED = 0.3  # |rank correlation| of orders and their value that misleads Gamma-Gamma
+# Days in both of which a new price shows, by so many standard errors and at least so much
+LATELY, PROVEN, LEAST_CHANGE = (28, 56), 3.0, 1.05
 PRIOR_ORDERS = 3  # orders of average value that shrinkage adds to a customer's own
 
 # The simplest first: of models that forecast equally well the first one is taken.
@@ -84,12 +86,50 @@ SPEND_MODELS = {
 DEFAULT_SPEND = "shrunk_spend"
 
 
+def price_level(customers: pd.DataFrame) -> float:
+    """How an order's money of the last LATELY days compares with the same customers' before; 1
+    where that is within chance, too little to matter, or not lasting.
+    """
+    levels = [_level(customers, days) for days in LATELY]
+    least = [max(PROVEN * error, np.log(LEAST_CHANGE)) for _level_, error in levels]
+    changes = np.log([level for level, _error in levels])
+    proven = (np.abs(changes) > least).all() and np.ptp(np.sign(changes)) == 0
+    return levels[-1][0] if proven else 1.0
+
+
+def _level(customers: pd.DataFrame, days: int) -> tuple[float, float]:
+    """The same of some days, with its standard error in logs."""
+    lately = customers[f"orders_{days}"]
+    both = customers[(lately > 0) & (lately < customers.orders)]
+    new, money = both[f"orders_{days}"], both[f"revenue_{days}"]
+    before = (both.order_value * both.orders - money) / (both.orders - new)
+    usual = new * before.clip(lower=0)
+    if len(both) < MIN_REPEATERS or money.sum() <= 0 or usual.sum() <= 0:
+        return 1.0, np.inf
+    level = money.sum() / usual.sum()
+    return float(level), float(np.sqrt(np.square(money - level * usual).sum()) / money.sum())
+
+
+def at_prices_of_today(customers: pd.DataFrame) -> pd.DataFrame:
+    """The customers with their earlier orders' value at the level of the latest, where it changed
+    (price_level).
+    """
+    level = price_level(customers)
+    if level == 1:
+        return customers
+    lately = customers[f"orders_{LATELY[-1]}"] / customers.orders
+    now = level / (1 + lately * (level - 1))
+    values = {name: customers[name] * now for name in ("order_value", "repeat_value")}
+    return customers.assign(**values, revenue=customers.revenue * now)
+
+
 def order_value(customers: pd.DataFrame, spend: str) -> pd.Series:
-    """Money expected of one order net of returns, by customer_id, by a spend model; nan where the
-    log says nothing of money.
+    """Money expected of one order net of returns, by customer_id, by a spend model, at prices of
+    today; nan where the log says nothing of money.
     """
     if customers.revenue.isna().all():
         return by_customer(customers, np.full(len(customers), np.nan))
+    customers = at_prices_of_today(customers)
     ordered = (customers.order_value * customers.orders).sum()
     kept = np.clip(customers.revenue.sum() / ordered, 0, 1) if ordered else 1.0
     return SPEND_MODELS[spend](customers) * kept

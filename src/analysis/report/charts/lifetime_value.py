@@ -55,6 +55,18 @@ def tracking_weekly(ax: Axes, table: pd.DataFrame, origin: Any = None) -> None:
     by_week(ax, table, origin)
 
 
+@chart("Orders of a customer by the calendar", y="times the usual rate")
+def calendar_rate(ax: Axes, table: pd.DataFrame, origin: Any = None) -> None:
+    """Columns: week, rate. `origin`: where the log ends."""
+    end = pd.Timestamp(origin if origin is not None else table.week.max())
+    past, ahead = table[table.week <= end], table[table.week >= end]
+    ax.plot(past.week, past.rate, color=INK, lw=1.4, label=say("as the log tells"))
+    ax.plot(ahead.week, ahead.rate, color=WARN, lw=1.8, ls="--", label=say("expected"))
+    ax.set_ylim(bottom=0)
+    months(ax)
+    ax.legend()
+
+
 @chart("Repeat orders, added up", y="repeat orders so far")
 def tracking_cumulative(ax: Axes, table: pd.DataFrame, origin: Any = None) -> None:
     """The same, added up."""
