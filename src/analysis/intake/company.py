@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from analysis.intake.columns import ASSUMED, Choice, Entry, Look, of_answer
 from analysis.intake.dataset import NOBODY, Dataset
 from analysis.intake.encodings import HANZI
-from analysis.intake.parsing import SIGNS
+from analysis.intake.parsing import CURRENCY, SIGNS
 from analysis.intake.recognition import Recognition, answered
 from analysis.intake.table_files import TableFile
 from analysis.intake.value_formats import ASK, days_in
@@ -179,8 +179,8 @@ def _currencies_of(one: Found) -> dict[str, str]:
 
 
 def _signs_in(text: str) -> list[str]:
-    signs = [sign for sign in SIGNS if sign in text.upper().replace("￥", "¥")]
-    return signs + re.findall(r"\b[A-Z]{3}\b", text)
+    signs = re.findall(CURRENCY, text.upper().replace("￥", "¥"))
+    return [one for one in signs if one in SIGNS] + re.findall(r"\b[A-Z]{3}\b", text)
 
 
 def _time_zone(found: list[Found]) -> Entry | None:

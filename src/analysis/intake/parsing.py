@@ -43,15 +43,25 @@ SIGNS = {
     "₩": ("KRW",),
     "₹": ("INR",),
     "RMB": ("CNY",),
+    "R$": ("BRL",),
+    **dict.fromkeys(("RS.", "RS"), ("INR",)),
+    **{
+        "ZŁ": ("PLN",),
+        "KČ": ("CZK",),
+        "FT": ("HUF",),
+        "RP": ("IDR",),
+        "₽": ("RUB",),
+        "₺": ("TRY",),
+    },
+    **{"₫": ("VND",), "฿": ("THB",), "₱": ("PHP",), "₪": ("ILS",)},
 }
 NO_MONEY = {"XXX", "XTS"}  # codes that stand for none, and for tests
-CURRENCY = "|".join(
-    [f"[{sign}]" if len(sign) == 1 else sign for sign in SIGNS]
-    + sorted(set(get_global("all_currencies")) - NO_MONEY)
-)
+_SIGNED = {*SIGNS, *map(str.lower, SIGNS), *get_global("all_currencies")} - NO_MONEY
+CURRENCY = "|".join(map(re.escape, sorted(_SIGNED, key=lambda one: (-len(one), one))))
 # What a number is: texts are bared of currency and grouping, and the minus comes to the front.
 # Patterns that the engine and Python read alike.
 NUMBER_STEPS = (
+    (r"/-$", ""),  # as in 1,200/-
     (r"^'", ""),  # by which spreadsheets mark a text
     (rf"(?i)^({CURRENCY})\s*[-−–]$", "0"),  # as their accounting format writes it
     (rf"(?i)^([-−–+(]*)\s*({CURRENCY})\s*", r"\1"),
@@ -77,8 +87,8 @@ TOTALS = (
 )
 # The same with a name, and as spreadsheets write them: sums where the row has no date
 SUMS = (
-    r"(?i)^\s*((total|summe|somme|gesamt|ergebnis)([ :].*)?|(总计|合计|小计|汇总).*"
-    r"|.*[ _](total|summe|gesamt|ergebnis)\s*:?|.*(总计|合计|小计|汇总)\s*[:：]?)\s*$"
+    r"(?i)^\s*((total|sum|suma|somme|gesamt|ergebnis|\w*summe)([ :].*)?|(总计|合计|小计|汇总).*"
+    r"|.*[ _](total|sum|summe|gesamt|ergebnis)\s*:?|.*(总计|合计|小计|汇总)\s*[:：]?)\s*$"
 )
 # Times the rows of the next customer, share of all rows, rows: of so many no single one has more
 CROWD, CROWD_SHARE, CROWD_LEAST = 5, 0.03, 10

@@ -237,7 +237,7 @@ def _numbered(counts: Counter[str]) -> Verdict | None:
 @lru_cache(1 << 16)
 def number(text: str, decimal: str = ".") -> Decimal | None:
     """The number a text names with a decimal mark, as `parsing.read_number` reads it."""
-    text = unicodedata.normalize("NFKC", text)
+    text = unicodedata.normalize("NFKC", text).removesuffix("/-")
     text = text.translate(SWAPPED) if decimal == "," else text
     if not PLAIN.fullmatch(text):
         rest = BARE.sub("", text)
