@@ -89,7 +89,11 @@ class Column:
             return "decimal"
         if self.share(PHONE.fullmatch) >= DATED:
             return "telephone"
-        return "id" if self.share(lambda v: has_digit(v) and " " not in v) >= MOST else "text"
+        return (
+            "id"
+            if self.share(lambda v: has_digit(v) and not re.search("[ :]", v)) >= MOST
+            else "text"
+        )
 
     def reads_as(self, kind: str) -> bool:
         """Whether its values can be read as a meaning asks."""

@@ -9,6 +9,7 @@ from analysis.intake.parsing import CROWD, CROWD_LEAST, CROWD_SHARE, ZERO
 from analysis.intake.value_formats import ASK, mask
 from analysis.report.text import say
 
+ALIKE = r"(\d)\1{3,}"  # as 9999, which tills write for whom they do not know
 FEWEST_OF_A_CROWD = 50  # rows of an id that nothing but their number makes doubtful
 
 
@@ -52,7 +53,7 @@ def _crowd(column: Column, email: Column | None, look: Look) -> str:
         return ""
     (first, rows), (_, others) = column.counts.most_common(2)
     much = rows >= max(CROWD * others, CROWD_SHARE * len(column.values), CROWD_LEAST)
-    if much and (re.fullmatch(ZERO, first) or rows >= FEWEST_OF_A_CROWD):
+    if much and (re.fullmatch(rf"{ZERO}|{ALIKE}", first) or rows >= FEWEST_OF_A_CROWD):
         return first
     if email is None:
         return ""

@@ -44,8 +44,10 @@ NOBODY = (
     *("null", "none", "nil", "nan", "n/a", "#n/a", "na", "undefined", "unknown", "(not set)"),
     *("-", "--", "–", "—", "?", "guest", "guest user", "guest customer", "guest checkout"),
     *("walk-in", "walk in", "walkin", "walk-in customer", "walk in customer", "anonymous"),
+    *("cash", "(blank)", "(none)", "#ref!", "#value!", "laufkundschaft", "barverkauf", "unbekannt"),
+    *("client comptoir", "client de passage", "consumidor final", "público en general"),
     *("cash customer", "cash sale", "gast", "laufkunde", "invité", "invitado"),
-    *("散客", "普通散客", "匿名", "匿名用户", "匿名买家", "游客", "非会员", "临时客户"),
+    *("散客", "普通散客", "匿名", "匿名用户", "匿名买家", "游客", "非会员", "临时客户", "零售客户"),
     *("无", "未知"),
 )
 
