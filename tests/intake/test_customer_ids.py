@@ -178,3 +178,50 @@ def test_what_was_spent_after_a_mailing_is_not_what_the_mailing_cost(described):
         file, _ = described(orders=orders, mails=mails)
         (campaigns,) = dataset.load(file).files("campaigns")
         assert ("cost" in campaigns.columns) == cost
+
+
+def test_a_number_of_one_digit_that_many_share_is_asked_for(described):
+    for guest in ("99999999", "1111"):
+        _, said = described(orders=[HEADER, *shop(guests=20, members=130, guest=guest)])
+        assert f"20 of 150 rows are of a customer {guest}," in said
+    _, said = described(orders=[HEADER, *shop(guests=20, members=130, guest="98989898")])
+    assert "rows are of a customer" not in said or "billing_email" in said
+
+
+def test_words_for_nobody_in_more_tongues_are_nobody(described):
+    rows = [[n, f"2024-{n % 12 + 1:02}-05", f"C{n % 9}", "", f"{n + 5}.50"] for n in range(60)]
+    for word in ("CASH", "(blank)", "#REF!", "Laufkundschaft", "Consumidor Final", "零售客户"):
+        file, _ = described(orders=[HEADER, *rows, [99, "2024-01-05", word, "", "7.00"]])
+        assert len(kept(file)) == 60
+
+
+def test_clock_times_are_no_customers(described):
+    names = ["Date", "Time", "Transaction Ref", "Payer Address", "Gross"]
+    rows = [
+        [f"2024-{n % 12 + 1:02}-05", f"{n % 24:02}:{n % 60:02}:09", f"X{n}", f"p{n % 9}@x.example",
+         f"{n + 5}.50"]
+        for n in range(90)
+    ]  # fmt: skip
+    file, _ = described(orders=[names, *rows])
+    assert kept(file).customer_id.nunique() == 9
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "Kundennummer,Rechnungsnr.,Belegdatum,Artikel,Menge,Nettobetrag,Bruttobetrag",
+        "N° client,N° commande,Date de commande,Produit,Quantité,Montant HT,Montant TTC",
+        "Cód. cliente,No Pedido,Fecha,Producto,Cantidad,Importe,Otro",
+        "顧客ID,受注番号,受注日時,商品名,数量,小計,備考",
+    ],
+)
+def test_names_of_columns_in_more_tongues(described, names):
+    rows = [
+        [f"{n % 9 + 1000}", f"R{n}", "2024-03-25", f"tea {n % 3}", 2, f"{n + 5}.50", f"{n + 7}.25"]
+        for n in range(60)
+    ]
+    file, said = described(orders=[names.split(","), *rows])
+    meanings = dataset.load(file).files("transactions")[0].columns
+    known = ["customer_id", "order_id", "date", "product", "quantity", "amount"]
+    assert meanings | dict(zip(known, names.split(","), strict=False)) == meanings
+    assert "question" not in said

@@ -29,7 +29,6 @@ from analysis.intake import (
     dataset_text,
     parsing,
     readers,
-    recognition,
     store,
     value_formats,
 )
@@ -1009,7 +1008,7 @@ def test_words_of_statuses():
     none = "交易成功 已发货 completed paid pending on-hold Closed"
     for words, key in {void: "void", returned: "returned", kept: "kept", none: ""}.items():
         for word in words.split():
-            said = [k for k in recognition.STATUSES if column_matching.says(word, k)]
+            said = [k for k in column_matching.STATUS_WORDS if column_matching.says(word, k)]
             assert (word, said[0] if said else "") == (word, key)
 
 

@@ -184,3 +184,111 @@ def test_a_file_of_refunds_takes_back_from_the_orders_it_names(described):
         assert theirs.to_dict() == lines.groupby("customer_id").amount.sum().to_dict()
         returns = lines[lines.returned]
         assert len(returns) == 6 and lines[~lines.returned].order_id.nunique() == 30
+
+
+def test_a_price_that_grows_with_the_quantity_is_the_lines_money(described):
+    """As marketplaces write it; a price of a piece stays one, whatever is given off for many."""
+    header = ["order id", "buyer id", "purchase date", "sku", "quantity", "item price"]
+    draw, lines, pieces = random.Random(7), [], []
+    for n in range(80):
+        sku, count = draw.randrange(4), draw.randint(1, 4)
+        price = Decimal(f"{sku + 3}.99")
+        start = [f"N{n}", f"B{n % 9}", "2024-01-31", f"tea {sku}", count]
+        lines.append([*start, price * count])
+        pieces.append([*start, (price * (100 - 5 * count) / 100).quantize(Decimal("0.01"))])
+    file, said = described(orders=[header, *lines])
+    assert "item price; it grows with the quantity: the money of a line" in said
+    assert "question" not in said
+    assert kept(file).amount.sum() == sum(row[-1] for row in lines)
+    file, said = described(orders=[header, *pieces])
+    assert "note" not in said and "question" not in said
+    assert kept(file).amount.sum() == sum(row[-1] * row[-2] for row in pieces)
+
+
+def test_a_balance_that_goes_on_by_the_money_of_each_row_is_no_money(described):
+    header = ["order id", "client id", "order date", "worth", "total"]
+    draw, rows, balance = random.Random(8), [], Decimal("1000.00")
+    for n in range(40):
+        worth = Decimal(draw.randint(-300, 5000)) / 100
+        balance += worth
+        rows.append([f"N{n}", f"B{n % 9}", f"2024-{n // 4 + 1:02}-05", worth, balance])
+    for some in (rows, rows[::-1]):  # newest last, or first
+        file, said = described(orders=[header, *some])
+        assert "amount: worth" in said and "question" not in said
+        assert kept(file).amount.sum() == balance - 1000
+    other = [[*row[:-1], row[-2] + 5] for row in rows]  # shipping is in it
+    file, _ = described(orders=[header, *other])
+    assert kept(file).amount.sum() == balance - 1000 + 5 * 40
+
+
+def test_a_file_is_of_refunds_by_its_columns_or_its_own_name(described):
+    orders = [["order id", "customer id", "order date", "amount"]]
+    orders += [[f"N{n}", f"C{n % 9}", "2024-01-05", f"{n + 5}.00"] for n in range(40)]
+    sold = sum(n + 5 for n in range(40))
+    back = [[f"N{n}", f"C{n % 9}", "2024-02-05", "4.00"] for n in range(6)]
+    for names, file in (
+        (["order id", "customer id", "return_date", "return_value"], "back"),
+        (["order id", "customer id", "date", "credit memo total"], "back"),
+        (orders[0], "returns_2024"),  # of the same layout as the orders
+        (orders[0], "退款"),
+    ):
+        found, said = described(orders=orders, **{file: [names, *back]})
+        assert f"{file}.csv: a file of refunds" in said and "question" not in said
+        assert kept(found).amount.sum() == sold - 6 * 4
+    found, said = described(orders=orders, more=[orders[0], *back])
+    assert "refunds" not in said
+
+
+def test_money_with_the_signs_of_more_countries_is_read(described):
+    """And what is left unread is never left out in silence."""
+    header = ["invoice no", "client id", "invoice date", "worth"]
+
+    def log(form):
+        return [
+            header,
+            *([f"N{n}", f"B{n % 9}", "2024-01-31", form.format(f"{n + 1}")] for n in range(30)),
+        ]
+
+    for form, code in (
+        ("R$ 1.00{},50", "BRL"),
+        ("Rs. 1,20{}/-", "INR"),
+        ("Rs {}.50", "INR"),
+        ("{},50 zł", "PLN"),
+        ("{},50 Kč", "CZK"),
+        ("₺{}.50", "TRY"),
+    ):
+        file, said = described(orders=log(form)[:10])
+        assert "question" not in said and f"currency: {code}" in file.read_text("utf-8")
+        first = {"R": "1001.5" if "$" in form else "1201"}.get(form[0], "1.5")
+        first = "1.5" if form == "Rs {}.50" else first
+        assert min(kept(file).amount) == Decimal(first)
+    _, said = described(orders=log("{}.00 DR"))
+    assert "worth looks like money, but its values are no numbers, as 9.99 xx" in said
+    _, said = described(["go on without money"], orders=log("kr {},-"))
+    assert "transactions with customer_id, date, order_id" in said
+    _, said = described(orders=log("v{}"))  # of no money at all
+    assert "question" not in said
+
+
+def test_a_discount_of_the_order_in_each_row_counts_once_though_few_differ(described):
+    names = ["order id", "customer id", "order date", "sku", "quantity", "item price"]
+    names += ["cart discount amount", "order shipping amount", "order total amount"]
+    rows, net = [names], Decimal(0)
+    for n in range(60):
+        goods = [Decimal(f"{n + 5}.00"), Decimal(f"{n + 9}.00")]
+        off = Decimal("2.00") * (n % 3 == 0)
+        net += sum(goods) - off
+        own = [off, "4.90", sum(goods) - off + Decimal("4.90")]
+        rows += [[f"N{n}", f"C{n % 9}", "2024-01-31", f"tea {p}", 1, p, *own] for p in goods]
+    file, said = described(orders=rows)
+    assert "it is taken off" in said and "question" not in said
+    assert kept(file).amount.sum() == net
+
+
+def test_sums_of_months_in_german_are_no_customers(described):
+    rows = [["Datum", "Kunde", "Umsatz"]]
+    for month in range(1, 6):
+        rows += [[f"2024-0{month}-{n + 1:02}", f"Firma {n}", f"{n + month}.50"] for n in range(8)]
+        rows += [["", f"Monatssumme {month}", sum(n + month + 0.5 for n in range(8))]]
+    file, _ = described(orders=rows)
+    assert kept(file).customer_id.nunique() == 8

@@ -2,6 +2,7 @@
 asked.
 """
 
+import itertools
 import re
 import unicodedata
 from collections import Counter
@@ -11,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import yaml
 
@@ -27,7 +29,7 @@ from analysis.intake.columns import (
     none_of_these,
 )
 from analysis.intake.identity import LEGAL_FORMS
-from analysis.intake.parsing import MASKED, ROUNDED
+from analysis.intake.parsing import MASKED, ROUNDED, YES
 from analysis.intake.value_formats import ASK, MOST, mark, mask
 from analysis.report.text import say
 from analysis.schema import RECORDS
@@ -37,10 +39,12 @@ COMPANIES = 0.2  # share of names with Ltd, 公司, … above which they are com
 NEEDED_VOTES = 1.5  # what a table gets for having all the columns it needs
 # Tables, and the column that must tell their rows apart
 ONE_ROW_EACH = {"customers": "customer_id", "products": "product"}
+CENTS = 0.02  # that rounding may part sums of money
 PARTLY = 0.5  # share of numbers from which a column called money is asked about
 CONTACTS = {"channel", "outcome", "note"}  # one of which tells interactions from orders
 APART = 0.8  # share of rows it must tell apart: exports hold doubles
 STATUSES = 50  # at most; a column of more is none, and its values are not written into the file
+STATUS_WORDS = ("kept", "returned", "won", "void")  # what a status may say; an earlier one wins
 FEW = 20  # distinct values of a column that customers are grouped by
 # What a column may be by its values alone, where no name says it
 BY_KIND = {"date": "date", "customer_id": "id", "email": "e-mail", "phone": "telephone"}
@@ -51,6 +55,8 @@ ID_NAME = re.compile(
     r"(?i)(^|[\W_])(ids?|no|nr|num|number|code|key|zip|postcode|year|month|week|day|age|rank|index)$"
     r"|[a-z]I[dD]$|编号|编码|代码|号$"
 )
+# Cents between other signs, as in 5.00 DR or kr 5,-
+LIKE_MONEY = re.compile(r"[^\d.,]{0,8}\d[\d.,'’ \xa0\u202f]*[.,](\d\d|[-–])[^\d.,]{0,8}")
 
 
 Ranked = list[tuple[int, Column]]  # columns that may have a meaning, with the rank of their names
@@ -178,6 +184,9 @@ def columns_of(table: str, look: Look, ids: frozenset[str] = frozenset()) -> lis
     `ids` are the customers of the orders, by which other tables' customer column is known.
     """
     options, known = options_of(table, look), RECORDS[table].columns
+    running = _running_sums(look) if table == "transactions" else set()
+    if running:
+        options["amount"] = [one for one in options.get("amount", []) if one[1] not in running]
     named = [column for _, column in options.get("customer_id", [])]
     joining = _joining(look, named, ids) if "customer_id" in known else []
     if joining:
@@ -197,15 +206,35 @@ def columns_of(table: str, look: Look, ids: frozenset[str] = frozenset()) -> lis
         entries["customer_id"] = entry._replace(comment=f"{entry.comment}, {shared}")
     if table == "transactions" and (partly := _partly_money(look, entries.get("amount"))):
         entries["amount"] = partly
+    if table == "transactions" and (status := _status_by_words(look, entries)):
+        entries["status"] = status
     full = next((column for column in look.values() if JOINED in column.name), None)
     if full and (name := entries.get("name")) and says(str(name.value), "family_name"):
         entries["name"] = name._replace(value=full.name)
     for meaning in known:
         taken = {entry.value for entry in entries.values()}
-        free = [column for column in look.values() if column.name not in taken]
+        free = [c for c in look.values() if c.name not in taken and c not in running]
         if meaning not in entries and (found := _by_values(table, meaning, free, entries)):
             entries[meaning] = found
     return [entries[meaning] for meaning in known if meaning in entries]
+
+
+def _running_sums(look: Look) -> set[Column]:
+    """The columns that go on by what another one says in each row, as a balance does."""
+    money = [c for c in look.values() if c.kind == "decimal" and len(c.values) > FEW]
+    found = {c: np.array([_float(text) for text in c.values]) for c in money}
+    running = set()
+    for one, other in itertools.permutations(found, 2):
+        steps, moved = np.diff(found[one]), found[other]
+        off = [np.abs(steps - moved[1:]), np.abs(steps + moved[:-1])]  # newest row last, or first
+        if (moved != 0).mean() > MOST and max((gap <= CENTS).mean() for gap in off) >= MOST:
+            running.add(one)
+    return running
+
+
+def _float(text: str) -> float:
+    found = value_formats.number(text, mark(text) or ".")
+    return np.nan if found is None else float(found)
 
 
 def _partly_money(look: Look, taken: Entry | None) -> Entry | None:
@@ -231,6 +260,33 @@ def _partly_money(look: Look, taken: Entry | None) -> Entry | None:
         no = [Choice(say("no, {column:text} is", column=other), {"amount": other})] if other else []
         return Entry("amount", ASK, question=question, choices=(yes, *no, none_of_these()))
     return None
+
+
+def status_word(value: str, column: str) -> str:
+    """What a status says: kept, returned, won or void; a yes says what its column is called."""
+    said = column if value.lower() in YES else value
+    return next((word for word in STATUS_WORDS if says(said, word)), "kept")
+
+
+def _status_by_words(look: Look, entries: Mapping[str, Entry]) -> Entry | None:
+    """The column of which some values say that a sale came to nothing or was taken back, whatever
+    it is called, where the one called a status says it of none.
+    """
+
+    def ends_sales(column: Column) -> bool:
+        few = len(column.counts) <= FEW
+        said = {status_word(value, column.name) for value in column.counts} if few else set()
+        return "kept" in said and bool(said & {"returned", "void"})
+
+    named = entries.get("status")
+    if named and (named.question or ends_sales(look[named.value])):
+        return None
+    taken = {entry.value for entry in entries.values()}
+    found = next((c for c in look.values() if c.name not in taken and ends_sales(c)), None)
+    if found is None:
+        return None
+    words = ", ".join(v for v in found.counts if status_word(v, found.name) != "kept")
+    return Entry("status", found.name, doubt=say("by its values, {contents:text}", contents=words))
 
 
 def with_full_names(look: Look) -> Look:
@@ -299,6 +355,8 @@ def _by_values(
         others = [m for m in RECORDS[table].columns if m not in ("customer_id", meaning)]
         found = [c for c in found if _may_be_sum(c, table, others)]
         if meaning == "amount" and not found and table == "transactions":
+            if unread := _unread_money(free):
+                return unread
             return _money_or_pieces([c for c in free if _is_free_sum(c, table)], have)
         if meaning == "quantity" and "amount" in have and have["amount"].question:
             return None
@@ -347,6 +405,22 @@ def _is_free_sum(column: Column, table: str) -> bool:
     others = [meaning for meaning in RECORDS[table].columns if meaning not in OF_ORDERS]
     whole = column.share(WHOLE.fullmatch) >= MOST
     return whole and not own and _may_be_sum(column, table, others)
+
+
+def _unread_money(columns: Sequence[Column]) -> Entry | None:
+    """The question about a column that looks like money but cannot be read."""
+    for column in columns:
+        unread = column.share(lambda v: mark(v) is None) > 1 - MOST
+        if unread and column.kind == "text" and column.share(LIKE_MONEY.fullmatch) >= MOST:
+            question = say(
+                "{column:text} looks like money, but its values are no numbers, as {value:text}:"
+                " export it as plain numbers; or go on without money?",
+                column=column.name,
+                value=mask(next(iter(column.counts))),
+            )
+            choices = (Choice(say("go on without money"), {}),)
+            return Entry("amount", ASK, question=question, choices=choices)
+    return None
 
 
 def _money_or_pieces(columns: list[Column], have: Mapping[str, Entry]) -> Entry | None:

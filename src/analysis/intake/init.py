@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from analysis.errors import InputError
 from analysis.intake import layouts, readers, store
-from analysis.intake.column_matching import JOINED, masked_ids, with_full_names
+from analysis.intake.column_matching import JOINED, masked_ids, says, with_full_names
 from analysis.intake.columns import SEVERAL, Choice, Column, Entry, Look
 from analysis.intake.company import Ask, Found, company_entries
 from analysis.intake.dataset import NAME, Dataset, questions_in
@@ -308,7 +308,8 @@ def _grouped(found: list[Found]) -> list[Found]:
     groups: dict[str, list[Found]] = {}
     for one in found:
         form = one.file.model_dump_json(exclude={"path"})
-        groups.setdefault(f"{one.what.table} {form} {list(one.look)}", []).append(one)
+        kind = f"{one.what.table} {says(one.paths[0].name, 'refund_files')}"
+        groups.setdefault(f"{kind} {form} {list(one.look)}", []).append(one)
     for name, group in groups.items():
         first, *more = group
         if more:

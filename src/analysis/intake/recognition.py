@@ -17,6 +17,7 @@ from analysis.intake.column_matching import (
     identifies,
     rank,
     says,
+    status_word,
     table_of,
 )
 from analysis.intake.columns import (
@@ -30,7 +31,7 @@ from analysis.intake.columns import (
 )
 from analysis.intake.customer_ids import asked_of_crowd
 from analysis.intake.sale_money import money_of_sales, paid_back
-from analysis.intake.value_formats import ASK, Verdict, date_format, decimal_mark
+from analysis.intake.value_formats import ASK, Verdict, date_format, decimal_mark, number
 from analysis.report.text import say
 from analysis.schema import RECORDS
 
@@ -38,7 +39,6 @@ from analysis.schema import RECORDS
 # be of one product.
 ORDER_KEYS = ((["order_id"], 1.0), (["order_id", "product"], 0.98))
 FEEDBACK = ("csat", "nps", "complaint", "ticket")
-STATUSES = ("kept", "returned", "won", "void")  # what a status may say
 # Keys of a file, and of the company, that may come with an answer about a column
 COMPANY_KEYS = ("nobody", "somebody", "accept")
 KEYS = ("of_order", "before_discount", "returns", "void_status")
@@ -202,7 +202,7 @@ def _kind_of_feedback(look: Look) -> Entry:
 def _sale_marks(look: Look, meanings: Mapping[str, str], paid_back: PaidBack) -> list[Entry]:
     """What tells returns, rows that never became a sale, and rows that are the same."""
     texts = {meaning: look[name].texts for meaning, name in meanings.items()}
-    returns, void = _by_status(texts, paid_back) if "status" in texts else ([], [])
+    returns, void = _by_status(texts, meanings, paid_back) if "status" in texts else ([], [])
     returns += _cancellations(texts.get("order_id", []))
     if len(returns) > 1:
         status, prefix = returns
@@ -217,11 +217,11 @@ def _sale_marks(look: Look, meanings: Mapping[str, str], paid_back: PaidBack) ->
 
 
 def _by_status(
-    texts: Mapping[str, list[str]], paid_back: PaidBack
+    texts: Mapping[str, list[str]], meanings: Mapping[str, str], paid_back: PaidBack
 ) -> tuple[list[Entry], list[Entry]]:
     """The words in status for returns, and for rows that never became a sale."""
     of = {
-        text: next((word for word in STATUSES if says(text, word)), "kept")
+        text: status_word(text, meanings["status"])
         for text in dict.fromkeys(filter(None, texts["status"]))
     }
     if "won" in of.values():  # a deal is a sale when it is won, and only then
@@ -256,6 +256,9 @@ def _of_returned(texts: Mapping[str, list[str]], returned: list[str]) -> Entry:
     sold = {way[n] for way in keys for n in sales}
     back = sum(any(way[n] in sold for way in keys) for n in rows)
     words = ", ".join(returned)
+    if "amount" in texts and all(_is_below_zero(texts["amount"][n]) for n in rows):
+        found = say("the money of rows with {statuses:text} is below zero", statuses=words)
+        return Entry("returns", {"status": returned}, found)
     if back >= max(len(rows) / 2, 1):
         found = say(
             "{n:int} of {all:int} rows with {statuses:text} have their sale in another row",
@@ -276,6 +279,10 @@ def _of_returned(texts: Mapping[str, list[str]], returned: list[str]) -> Entry:
         question=say("what is a row with {statuses:text}?", statuses=words),
         choices=choices,
     )
+
+
+def _is_below_zero(text: str) -> bool:
+    return any((number(text, decimal) or 0) < 0 for decimal in ".,")
 
 
 def _cancellations(order_ids: list[str]) -> list[Entry]:

@@ -9,17 +9,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.intake.column_matching import says
+from analysis.intake.column_matching import CENTS, plain, says
 from analysis.intake.columns import SEVERAL, Choice, Entry, Look, files_of, values_of
 from analysis.intake.value_formats import ASK, MOST, decimal_mark, number
 from analysis.report.text import N_, say
 
-CENTS = 0.02  # that rounding may part an amount from price times quantity
+# Products of which several quantities were sold, and how alike a line's money is for each piece
+FEWEST_PRODUCTS, ALIKE = 3, 0.05
 # How a column shows that it is the order's
 FIRST = N_("{column:text} stands only in the first row of an order")
 ALL = N_("{column:text} is the same in all rows of an order")
 BLANK = re.compile(r"0*[.,]?0*")
 MONEY = ("amount", "discount", "refund", "cost", "profit")
+ORDERS_OWN = ("order", "cart", "订单")  # as names begin that are the order's even where few differ
 OF_LINES = ("order_id", "product", "category", "quantity", "unit_price")
 
 
@@ -30,6 +32,12 @@ def money_of_sales(columns: list[Entry], look: Look) -> tuple[list[Entry], list[
     have = {entry.key: entry for entry in columns}
     notes, of_file, whole = list[str](), list[Entry](), list[str]()
     amount, price, pieces = (have.get(name) for name in ("amount", "unit_price", "quantity"))
+    if price and _grows_with_pieces(look, have):
+        if not amount or (not amount.question and _level(look, have, amount.value)):
+            doubt = say("it grows with the quantity: the money of a line, not of a piece")
+            amount = have["amount"] = price._replace(key="amount", doubt=doubt)
+        del have["unit_price"]
+        price = None
     refunds = _are_refunds(have, look)
     if refunds and not amount and "refund" in have:
         amount = have["amount"] = have.pop("refund")._replace(key="amount")
@@ -104,6 +112,8 @@ def _are_refunds(have: Mapping[str, Entry], look: Look) -> bool:
     priced = {"unit_price", "quantity"} <= have.keys()
     if "refund" in have:
         return "amount" not in have and not priced
+    if not priced and all(says(name, "refund_files") for name in {*files_of(look)}):
+        return True
     names = [have[name].value for name in ("amount", "date") if name in have]
     names += [c.name for c in look.values() if len(c.counts) == len(c.values) > 1]
     return any(says(name, "refunds") for name in names if name)
@@ -138,6 +148,32 @@ def _amount_once(have: dict[str, Entry], look: Look) -> tuple[list[str], list[st
     return [], []
 
 
+def _grows_with_pieces(look: Look, have: Mapping[str, Entry]) -> bool:
+    """Whether a column called a price is that of all pieces of its row: of the same product, more
+    pieces have as much more.
+    """
+    entries = [have.get(name) for name in ("product", "unit_price", "quantity")]
+    if any(entry is None or entry.question for entry in entries):
+        return False
+    three = {
+        meaning: look[have[meaning].value] for meaning in ("product", "unit_price", "quantity")
+    }
+    cells = values_of(three)
+    decimal = decimal_mark([three[name].seen for name in ("unit_price", "quantity")]).value
+    rows = pd.DataFrame({"product": cells["product"]})
+    for name in ("unit_price", "quantity"):
+        found = {text: number(text, decimal) for text in set(cells[name])}
+        rows[name] = [np.nan if (n := found[text]) is None else float(n) for text in cells[name]]
+    rows = rows[(rows.quantity > 0) & (rows.unit_price > 0)]
+    prices = rows.groupby(["product", "quantity"], as_index=False).unit_price.median()
+    ends = prices.groupby("product").agg(["first", "last"])
+    ends = ends[ends.quantity["last"] > ends.quantity["first"]]
+    more = ends.xs("last", axis=1, level=1) / ends.xs("first", axis=1, level=1)
+    return len(more) >= FEWEST_PRODUCTS and bool(
+        ((more.unit_price / more.quantity - 1).abs() <= ALIKE).mean() >= MOST
+    )
+
+
 def _multiplies(look: Look, have: Mapping[str, Entry]) -> bool:
     """Whether the amount is price times quantity."""
     three = [look[have[name].value] for name in ("amount", "unit_price", "quantity")]
@@ -165,7 +201,8 @@ def _level(look: Look, have: Mapping[str, Entry], name: str) -> str:
     if sum(bool(texts[0]) and not any(texts[1:]) for texts in several) >= enough:
         return FIRST
     alike = sum(len(set(texts)) == 1 for texts in several) >= enough
-    different = len({texts[0] for texts in several}) >= SEVERAL
+    named = plain(name).startswith(ORDERS_OWN)
+    different = named or len({texts[0] for texts in several}) >= SEVERAL
     return ALL if alike and different else ""
 
 

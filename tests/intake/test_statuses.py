@@ -1,0 +1,82 @@
+"""What never became a sale, and what takes one back, by words in a column of any name."""
+
+import pytest
+
+from tests.intake.reading import kept
+
+HEADER = ["Order No", "Customer ID", "Order Date", "Amount"]
+SALES = [[f"N{n}", f"C{n % 7}", f"2024-{n % 12 + 1:02}-05", f"{n + 1}.50"] for n in range(40)]
+
+
+def log(name, usual, *others):
+    """Sales with a further column; each of `others` is what one more row says there, and its money,
+    of the customer and the day of a sale.
+    """
+    rows = [[*row, usual] for row in SALES]
+    more = [[f"G{n}", *SALES[n][1:3], money, word] for n, (word, money) in enumerate(others)]
+    return [[*HEADER, name], *rows, *more]
+
+
+SOLD = sum(range(1, 41)) + 40 / 2
+
+
+@pytest.mark.parametrize(
+    ("name", "usual", "void"),
+    [
+        ("Bestellstatus", "versendet", "storniert"),
+        ("Statut", "Terminée", "Annulée"),
+        ("Estado", "Completado", "Cancelado"),
+        ("受注ステータス", "発送済み", "キャンセル"),
+        ("生命状态", "正常", "作废"),
+        ("Invoice Status", "Paid", "Void"),
+        ("State", "shipped", "cancelled"),
+        ("Cancelled", "No", "Yes"),
+        ("Is Voided", "0", "1"),
+    ],
+)
+def test_rows_that_came_to_nothing_are_told_by_their_words(described, name, usual, void):
+    file, said = described(orders=log(name, usual, (void, "99.00"), (void, "77.00")))
+    assert f"status: {name}; by its values, {void}" in said and "question" not in said
+    assert float(kept(file).amount.sum()) == SOLD
+
+
+@pytest.mark.parametrize(
+    ("name", "usual", "back"),
+    [
+        ("Transaction Type", "Sale", "Refund"),
+        ("Belegart", "Rechnung", "Gutschrift"),
+        ("Document", "Invoice", "Credit Note"),
+        ("伝票", "売上", "返品"),
+    ],
+)
+def test_money_that_a_word_says_was_paid_back_is_below_zero(described, name, usual, back):
+    same = (back, SALES[0][3])  # the money of the sale that it takes back
+    file, said = described(orders=log(name, usual, same))
+    assert f"status: {name}; by its values, {back}" in said and "question" not in said
+    assert float(kept(file).amount.sum()) == SOLD - 1.5
+    file, said = described(orders=log(name, usual, (back, "-3.25")))  # of no sale, but below zero
+    assert "question" not in said
+    assert float(kept(file).amount.sum()) == SOLD - 3.25
+
+
+def test_a_column_called_a_status_wins_only_where_it_says_something(described):
+    rows = log("Type", "Sale", ("Refund", "-3.25"))
+    for status, found in (("shipped", "Type"), ("cancelled", "Order Status")):
+        table = [[*rows[0], "Order Status"], *([*row, "shipped"] for row in rows[1:])]
+        table[5][-1] = status
+        file, said = described(orders=table)
+        assert ("by its values, Refund" in said) == (found == "Type")
+        off = 5.5 if status == "cancelled" else 0
+        assert float(kept(file).amount.sum()) == SOLD - off - 3.25
+
+
+def test_words_of_no_status_are_no_status(described):
+    for name, usual, other in (
+        ("Source of Sale", "web", "shop"),
+        ("Shade", "Cancun", "Void black"),
+        ("Gift", "No", "Yes"),
+    ):
+        _, said = described(orders=log(name, usual, (other, "5.00")))
+        assert "status" not in said and "question" not in said
+    _, said = described(orders=log("Shade", "refunded"))  # all of them
+    assert "status" not in said
