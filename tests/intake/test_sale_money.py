@@ -292,3 +292,21 @@ def test_sums_of_months_in_german_are_no_customers(described):
         rows += [["", f"Monatssumme {month}", sum(n + month + 0.5 for n in range(8))]]
     file, _ = described(orders=rows)
     assert kept(file).customer_id.nunique() == 8
+
+
+def test_rows_that_stand_in_two_exports_without_a_key_are_asked_about(described):
+    header = ["client id", "sales date", "item", "sales"]
+    rows = [
+        [f"C{n % 9}", f"2024-{n // 20 + 1:02}-{n % 20 + 1:02}", f"tea {n % 3}", f"{n % 50 + 5}.50"]
+        for n in range(200)
+    ]
+    exports = {"first": [header, *rows[:120]], "second": [header, *rows[100:]]}
+    _, said = described(**exports)
+    assert "question: order_key: 20 rows stand in more than one file: are they the same" in said
+    for answer, twice in (("yes, each counts once", 0), ("no, each is a sale", 20)):
+        file, _ = described([answer], **exports)
+        assert len(kept(file)) == 200 + twice
+    _, said = described(first=[header, *rows[:104]], second=[header, *rows[100:]])
+    assert "question" not in said
+    _, said = described(all=[header, *rows, *rows[:30]])  # in one file, as tills write them
+    assert "question" not in said

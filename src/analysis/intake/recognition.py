@@ -22,6 +22,7 @@ from analysis.intake.column_matching import (
 )
 from analysis.intake.columns import (
     ANSWERED,
+    SEVERAL,
     Choice,
     Entry,
     Look,
@@ -37,6 +38,8 @@ from analysis.schema import RECORDS
 
 # What may name an order line, and the share of rows it must tell apart: two lines of an order may
 # be of one product.
+OVERLAP = 0.05  # share of the smallest file's rows from which it is asked whether files overlap
+OF_A_LINE = ("customer_id", "date", "product", "category", "channel", "quantity")
 ORDER_KEYS = ((["order_id"], 1.0), (["order_id", "product"], 0.98))
 FEEDBACK = ("csat", "nps", "complaint", "ticket")
 # Keys of a file, and of the company, that may come with an answer about a column
@@ -213,7 +216,8 @@ def _sale_marks(look: Look, meanings: Mapping[str, str], paid_back: PaidBack) ->
         )
         value = status.value | prefix.value
         returns = [Entry("returns", value, both, status.question, choices=choices)]
-    return [*returns, *void, *(_order_key(look, meanings) if "order_id" in meanings else [])]
+    keys = _order_key(look, meanings) if "order_id" in meanings else []
+    return [*returns, *void, *(keys or _in_several_files(look, meanings))]
 
 
 def _by_status(
@@ -300,6 +304,27 @@ def _cancellations(order_ids: list[str]) -> list[Entry]:
         all=begin,
     )
     return [Entry("returns", {"prefix": prefix}, comment)] if begin < len(ids) / 2 else []
+
+
+def _in_several_files(look: Look, meanings: Mapping[str, str]) -> list[Entry]:
+    """The question whether rows that stand in several files are the same sales, where no key says
+    so.
+    """
+    places = next(iter(look.values())).places
+    files = Counter(file for _, file in places)
+    if len(files) < 2:
+        return []
+    cells = zip(*(column.texts for column in look.values()), strict=True)
+    apart = {(row, file) for row, (_, file) in zip(cells, places, strict=True)}
+    standing = Counter(row for row, _ in apart)
+    again = sum(n - 1 for n in standing.values())
+    if again < max(SEVERAL, OVERLAP * min(files.values())):
+        return []
+    question = say("{n:int} rows stand in more than one file: are they the same sales?", n=again)
+    key = [name for name in meanings if name in OF_A_LINE]
+    yes = say("yes, each counts once, and so do rows of one file that are the same")
+    choices = (Choice(yes, {"order_key": key}), Choice(say("no, each is a sale"), {}))
+    return [Entry("order_key", ASK, question=question, choices=choices)]
 
 
 def _order_key(look: Look, meanings: Mapping[str, str]) -> list[Entry]:
