@@ -22,7 +22,6 @@ from analysis.intake.column_matching import (
 )
 from analysis.intake.columns import (
     ANSWERED,
-    SEVERAL,
     Choice,
     Entry,
     Look,
@@ -38,7 +37,8 @@ from analysis.schema import RECORDS
 
 # What may name an order line, and the share of rows it must tell apart: two lines of an order may
 # be of one product.
-OVERLAP = 0.05  # share of the smallest file's rows from which it is asked whether files overlap
+# Rows in several files, and their share of the smallest, from which it is asked if files overlap
+FEWEST_AGAIN, OVERLAP = 10, 0.05
 OF_A_LINE = ("customer_id", "date", "product", "category", "channel", "quantity")
 ORDER_KEYS = ((["order_id"], 1.0), (["order_id", "product"], 0.98))
 FEEDBACK = ("csat", "nps", "complaint", "ticket")
@@ -318,7 +318,7 @@ def _in_several_files(look: Look, meanings: Mapping[str, str]) -> list[Entry]:
     apart = {(row, file) for row, (_, file) in zip(cells, places, strict=True)}
     standing = Counter(row for row, _ in apart)
     again = sum(n - 1 for n in standing.values())
-    if again < max(SEVERAL, OVERLAP * min(files.values())):
+    if again < max(FEWEST_AGAIN, OVERLAP * min(files.values())):
         return []
     question = say("{n:int} rows stand in more than one file: are they the same sales?", n=again)
     key = [name for name in meanings if name in OF_A_LINE]
