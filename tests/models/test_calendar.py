@@ -114,7 +114,7 @@ def test_of_a_short_log_and_of_a_closed_intake_there_is_no_calendar():
     known, lessons, *_ = company("bg_nbd", count=300)
     for some in (known[known.age_days < 700], known[known.age_days > 600]):
         with pytest.raises(NotEstimable, match="too_few_years"):
-            calendar.estimate(some, lessons._weekly())
+            calendar.estimate(some, lessons.weekly())
     with pytest.raises(NotEstimable):
         Lessons().calendar(known)
 

@@ -135,6 +135,10 @@ CHARTS = {
         },
     ),
     "repeat_frequency": (pd.DataFrame(BY_REPEATS | {"model": [8.0, 5.0, 2.0]}), {}),
+    "revenue_to_come": (
+        pd.DataFrame({"quarter": WEEKS, "revenue_today": 9.0, "revenue_new": 5.0}),
+        {},
+    ),
     "calendar_rate": (pd.DataFrame({"week": WEEKS, "rate": 1.0}), {"origin": WEEKS[1]}),
     "tracking_weekly": (TRACKED, {"origin": WEEKS[1]}),
     "tracking_cumulative": (TRACKED, {"origin": WEEKS[1]}),

@@ -22,6 +22,7 @@ from analysis.models.trees import Bases, Lessons
 from analysis.report.text import N_
 
 IN_CALENDAR = "bg_nbd_calendar"
+DECISIVE = 10.0  # log evidence of a calendar beyond doubt
 RESAMPLES = 400  # of customers, for the interval of a difference
 MIN_CUSTOMERS = 30  # at an origin, for it to tell anything
 
@@ -80,6 +81,11 @@ class Past(origins.Past):
         super().__init__(transactions, horizon_days, TRAILING)
         self._bases = Bases()
 
+    def new_orders(self, day: dt.date) -> float:
+        """Order days within the horizon after a day, of customers who came in it."""
+        later = self.known(day + dt.timedelta(days=self.horizon_days))
+        return float(later.orders[~later.customer_id.isin(self.known(day).customer_id)].sum())
+
     def lessons(self, day: dt.date) -> Lessons:
         """Outcomes complete by a day."""
         past = [self.at(d) for d in self.lesson_days(day) if len(self.at(d))]
@@ -96,6 +102,7 @@ class Origin:
     day: dt.date
     held: pd.DataFrame
     lessons: Lessons
+    new_orders: float = 0.0  # that followed, of customers who came later
     forecasts: dict[str, pd.Series] = field(default_factory=dict)
 
     @property
@@ -244,7 +251,10 @@ def run(transactions: Table, as_of: dt.date, horizon_days: int, wanted: str = ""
     past, horizon = Past(transactions, horizon_days), dt.timedelta(days=horizon_days)
     days = past.all_days(as_of)
     past.read([*days, *(day + horizon for day in days if day < as_of)])
-    every = [Origin(day, past.at(day), past.lessons(day)) for day in past.days(as_of)]
+    every = [
+        Origin(day, past.at(day), past.lessons(day), past.new_orders(day))
+        for day in past.days(as_of)
+    ]
     found = [origin for origin in every if len(origin.held) >= MIN_CUSTOMERS]
     for origin in found:
         for name, make in clv.ORDER_MODELS.items():
@@ -257,14 +267,18 @@ def run(transactions: Table, as_of: dt.date, horizon_days: int, wanted: str = ""
 
 def fit_champion(test: Backtest, customers: pd.DataFrame) -> tuple[OrderModel, str, str]:
     """The champion fitted on everything up to the day of the picture: the model, its name, and why
-    another took its place (a word, else empty). A break of the level that no earlier date can have
-    seen is known to the calendar alone.
+    another took its place (a word, else empty): the calendar does where it knows what no earlier
+    date could compare, a break of the level, or a season that is beyond doubt.
     """
     names, reason = [test.champion, DEFAULT, "average_rate"], ""
     calendar, _unknown = known_calendar(test, customers)
-    if calendar and calendar.broke and not test.wanted:
-        names.insert(0, IN_CALENDAR)
-        reason = "" if test.champion == IN_CALENDAR else "level_broke"
+    unseen = bool(calendar) and IN_CALENDAR not in test.choice.index
+    if calendar and not test.wanted and test.champion != IN_CALENDAR:
+        if calendar.broke:
+            reason = "level_broke"
+        elif unseen and calendar.evidence > DECISIVE:
+            reason = "calendar_decisive"
+        names = [IN_CALENDAR, *names] if reason else names
     for name in dict.fromkeys(names):
         try:
             return clv.ORDER_MODELS[name]().fit(customers, test.lessons), name, reason

@@ -46,7 +46,8 @@ class Calendar:
 
     `growth` is a year's, in logs, and goes on for as long as the log has shown it; `season` are
     weights of cosines and sines; `step` is that of a break in the log rate since `broke` days ago
-    (0: there was none).
+    (0: there was none). `evidence` is how much likelier all this makes the orders than an even
+    rate does, in logs.
     """
 
     end: str  # the day, YYYY-MM-DD
@@ -56,6 +57,7 @@ class Calendar:
     step: float = 0.0
     step_error: float = 0.0
     broke: int = 0
+    evidence: float = 0.0
 
     def rates(self, ahead: np.ndarray) -> np.ndarray:
         """The rate on days counted from the end: 0 is its last day, 1 the next."""
@@ -172,9 +174,7 @@ def estimate(customers: pd.DataFrame, weekly: pd.DataFrame) -> Calendar:
     young = (customers.age_days < days / 2).mean()
     if days < LEAST_WEEKS * WEEK or young < LEAST_YOUNG:
         raise NotEstimable("too_few_years")
-    back = ((end - weekly.week) / pd.Timedelta(days=WEEK)).round().astype(int)
-    counted = weekly.repeat.groupby(back).sum().reindex(range(days // 7), fill_value=0)
-    came = counted.to_numpy(float)[::-1]  # whole weeks, the oldest first
+    came = by_weeks_ago(weekly.repeat, weekly.week)
     edges = -WEEK * np.arange(len(came), -1, -1)
     births = customers.age_days.value_counts()
     some = customers.sample(min(len(customers), LEARNED_FROM), random_state=0)
@@ -183,8 +183,16 @@ def estimate(customers: pd.DataFrame, weekly: pd.DataFrame) -> Calendar:
         clock = found.clock
         model = btyd.BetaGeoFitter().fit(some.frequency, *by_clock(some, clock))
         even = _expected(model, births, clock, edges) / np.diff(clock(edges))
-        found, spread = _regressed(found, came, even, edges, spread, with_break=turn > 0)
+        found, spread = regressed(found, came, even, edges, spread, with_break=turn > 0)
     return found
+
+
+def by_weeks_ago(counts: pd.Series, weeks: pd.Series) -> np.ndarray:
+    """Counts by week (its last day) for each week up to the last one, the oldest first; without the
+    first one, which may not be whole.
+    """
+    back = ((weeks.max() - weeks) / pd.Timedelta(days=WEEK)).round().astype(int)
+    return counts.groupby(back).sum().reindex(range(back.max()), fill_value=0).to_numpy(float)[::-1]
 
 
 def by_clock(customers: pd.DataFrame, clock: Clock) -> tuple[np.ndarray, np.ndarray]:
@@ -201,16 +209,16 @@ def _expected(model: btyd.Timed, births: pd.Series, clock: Clock, edges: np.ndar
     return np.diff(np.interp(ages, grid, upto) @ births.to_numpy(float)).clip(1e-9)
 
 
-def _regressed(
+def regressed(
     found: Calendar,
     came: np.ndarray,
     even: np.ndarray,
     edges: np.ndarray,
-    spread: float,
-    with_break: bool,
+    spread: float = 1.0,
+    with_break: bool = True,
 ) -> tuple[Calendar, float]:
     """The calendar by what came in each week against what was expected of an even year, and how far
-    counts spread beyond chance (1: not at all).
+    counts spread beyond chance (1: not at all). Of less than two years there is no season.
     """
     told = even > 0.5  # of the first weeks, with hardly a customer, nothing is
     middle = (edges[:-1] + edges[1:] + 1) / 2
@@ -224,7 +232,8 @@ def _regressed(
         return regress(X[told], came[told] / spread, even[told] / spread, priors)
 
     def strongest(weeks: int) -> float:
-        return max(STRENGTHS, key=lambda strength: tried(strength, weeks).evidence)
+        possible = STRENGTHS if len(came) >= LEAST_WEEKS else STRENGTHS[:1]
+        return max(possible, key=lambda strength: tried(strength, weeks).evidence)
 
     strength, weeks = strongest(0), 0
     if with_break:
@@ -234,6 +243,7 @@ def _regressed(
         if broken[latest] - np.log(len(BREAKS)) > tried(strength, 0).evidence:
             strength, weeks = strongest(latest), latest
     best = tried(strength, weeks)
+    level = regress(columns[told, :1], came[told] / spread, even[told] / spread, [np.inf])
     off = came[told] - best.mean * spread
     beyond = (off**2 / (best.mean * spread)).sum() / max(told.sum() - 4, 1)
     calendar = Calendar(
@@ -244,5 +254,6 @@ def _regressed(
         step=float(best.beta[-1]) if weeks else 0.0,
         step_error=float(best.errors[-1]) if weeks else 0.0,
         broke=round(WEEK * weeks),
+        evidence=best.evidence - level.evidence,
     )
     return calendar, max(1.0, float(beyond))

@@ -73,6 +73,10 @@ class AverageRate:
         """Repeat order days expected of a new customer by each age."""
         return self.rate_ * np.asarray(ages_days, float)
 
+    def repeats_of_newcomers(self, come: np.ndarray, days: float) -> np.ndarray:
+        """Repeat order days until `days` from now of a customer who comes in so many days."""
+        return self.expected_repeats(days - come)
+
     def repeat_probabilities(self, ages_days: np.ndarray, most: int) -> np.ndarray:
         """Probability of 0, 1, … `most` - 1 repeat order days by each age; shape (ages, most)."""
         return poisson.pmf(np.arange(most), self.expected_repeats(ages_days)[:, None])
@@ -134,6 +138,13 @@ class BuyTillYouDie:
     def expected_repeats(self, ages_days: np.ndarray) -> np.ndarray:
         """As of AverageRate; by a calendar in a year like all others."""
         return self.fitter_.expected_number_of_purchases_up_to_time(np.asarray(ages_days) / WEEK)
+
+    def repeats_of_newcomers(self, come: np.ndarray, days: float) -> np.ndarray:
+        """As of AverageRate."""
+        if not self.calendar_:
+            return self.expected_repeats(days - come)
+        ages = self.calendar_.clock(days) - self.calendar_.clock(come)
+        return self.fitter_.expected_number_of_purchases_up_to_time(ages)
 
     def repeat_probabilities(self, ages_days: np.ndarray, most: int) -> np.ndarray:
         """As of AverageRate."""

@@ -90,17 +90,21 @@ class Lessons:
         bases: Bases | None = None,
         weekly: Callable[[], pd.DataFrame] | None = None,
     ) -> None:
-        self.past, self.base_of, self._weekly = past, (bases or Bases()).of, weekly
+        self.past, self.base_of, self._read_weekly = past, (bases or Bases()).of, weekly
         self._calendar: Calendar | None = None
         self._histories: dict[bool, tuple[dict[str, np.ndarray], pd.DataFrame]] = {}
 
     def calendar(self, customers: pd.DataFrame) -> Calendar:
         """calendar.estimate of all customers of the day; NotEstimable where it cannot be told."""
-        if self._weekly is None:
-            raise NotEstimable("too_few_years")
         if self._calendar is None:
-            self._calendar = estimate(customers, self._weekly())
+            self._calendar = estimate(customers, self.weekly())
         return self._calendar
+
+    def weekly(self) -> pd.DataFrame:
+        """Orders by week up to the day, as from customers.weekly_orders; NotEstimable without."""
+        if self._read_weekly is None:
+            raise NotEstimable("too_few_years")
+        return self._read_weekly()
 
     @cached_property
     def bases(self) -> list[Probabilistic]:

@@ -67,6 +67,18 @@ def calendar_rate(ax: Axes, table: pd.DataFrame, origin: Any = None) -> None:
     ax.legend()
 
 
+@chart("Revenue of the quarters to come", y="revenue")
+def revenue_to_come(ax: Axes, table: pd.DataFrame) -> None:
+    """Columns: quarter (its last day), revenue_today, revenue_new."""
+    new, today = table.revenue_new, table.revenue_today
+    wide = (table.quarter.max() - table.quarter.min()) / max(len(table), 2)
+    ax.bar(table.quarter, today, wide, color=ACCENT, label=say("today's customers"))
+    ax.bar(table.quarter, new, wide, bottom=today, color=SOFT, label=say("still to be won"))
+    numbers(ax, "money")
+    months(ax)
+    ax.legend()
+
+
 @chart("Repeat orders, added up", y="repeat orders so far")
 def tracking_cumulative(ax: Axes, table: pd.DataFrame, origin: Any = None) -> None:
     """The same, added up."""
