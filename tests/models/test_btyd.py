@@ -795,6 +795,36 @@ def assert_says_so(fitter, predicted):
     assert np.isfinite(fitter.refits(3, seed=1)).all()
 
 
+def rare_givers(
+    people: int, dropout: float | None, seed: int, parts: int
+) -> tuple[np.ndarray, ...]:
+    """Who gives about once in two years, over twenty of them (x, t_x, T in parts of a week): by
+    Pareto/NBD, or all with one rate of leaving.
+    """
+    rng = np.random.default_rng(seed)
+    T, rate = rng.uniform(0, 1_000, people), rng.gamma(0.978, 1 / 128.3, people)
+    leaving = dropout or rng.gamma(1.184, 1 / 788.0, people)
+    lived = np.minimum(T, rng.exponential(1 / leaving, people))
+    x = rng.poisson(rate * lived)
+    t_x = np.where(x > 0, lived * rng.beta(np.maximum(x, 1), 1), 0)
+    return x, np.ceil(parts * t_x) / parts, np.ceil(parts * T) / parts
+
+
+def test_a_ridge_that_has_a_top_is_identified():
+    """A sample of these donors finds s and beta elsewhere on the ridge of s / beta: where the
+    likelihood of all bends the wrong way, or up where it has no top any more. Where all leave at
+    one rate the ridge of all has none.
+    """
+    truth = np.array([0.978, 128.3, 1.184, 788.0])
+    for seed, parts in ((5, 2), (0, 7)):
+        fitter = btyd.ParetoNBDFitter().fit(*rare_givers(6_000, None, seed, parts))
+        assert fitter.problem_ == ""
+        off = np.log(fitter.params_ / truth) / np.sqrt(np.diag(fitter.log_covariance_))
+        assert (off.abs() < 4).all()
+    fitter = btyd.ParetoNBDFitter().fit(*rare_givers(2_000, 1.184 / 788, 0, 2))
+    assert fitter.problem_ == "not_identified"
+
+
 def test_histories_that_tell_nothing():
     ages = np.random.default_rng(14).uniform(1, 52, 500)
     nobody, some = np.zeros(500), np.full(500, 30.0)

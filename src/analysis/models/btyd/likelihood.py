@@ -135,20 +135,27 @@ class Fitter:
         return some, counts[drawn].astype(float)
 
     def _maximise(self, start: Floats, starts: int) -> None:
-        """A sample finds the neighbourhood of the optimum and its curvature, so that all need few
-        passes. Of several starts the best counts; those after the first are drawn around it.
+        """A sample finds the neighbourhood of the optimum and its curvature there, so that all need
+        few passes. Of several starts the best counts; those after the first are drawn around it.
         """
         around = np.random.default_rng(0).normal(0, 1, (starts, len(self.names)))
         around[0] = 0
         some = self._sample(WARM_START)
         found = [self._descend(start + step, *some) for step in around]
         theta = min(found, key=lambda reached: self._objective(reached, *some)[0])
-        curvature = self._hessian(theta, *self._sample(CURVATURE))
-        near = self._newton(theta, _inverse(curvature), self._coded, self._counts)
-        if near is None:
-            near = self._descend(theta, self._coded, self._counts)
+        some = self._sample(CURVATURE)
+        inverse = _inverse(self._hessian(theta, *some))
+        near = self._newton(theta, inverse, self._coded, self._counts)
+        if near is None or not self._settled(curvature := self._hessian(near, *some)):
+            # the sample may have gone up a ridge without a top, where that of all has one
+            tops = theta, self._descend(start, self._coded, self._counts)
+            near = min(tops, key=lambda top: self._objective(top, self._coded, self._counts)[0])
             curvature = self._hessian(near, self._coded, self._counts)
         self._finish(near, curvature)
+
+    def _settled(self, curvature: Floats) -> bool:
+        """Whether the data tell the parameters in every direction, whatever their scale."""
+        return bool(np.linalg.eigvalsh(curvature).min() * self._counts.sum() > FLAT)
 
     def _descend(self, theta: Floats, data: Data, counts: Floats) -> Floats:
         options = {"ftol": 1e-15, "gtol": 1e-9, "maxcor": 20, "maxiter": self._most_steps}
@@ -205,8 +212,7 @@ class Fitter:
         penalty = float((self._penalty * np.exp(2 * theta)).sum())
         self._negative_log_likelihood_ = objective + self._theirs()[1]
         self.log_likelihood_ = -(objective - penalty) * total
-        settled = np.linalg.eigvalsh(curvature).min() * total > FLAT
-        sound = settled and np.exp(np.abs(theta)).max() < RUNAWAY
+        sound = self._settled(curvature) and np.exp(np.abs(theta)).max() < RUNAWAY
         self.problem_ = "" if sound else "not_identified"
         self.log_covariance_ = np.linalg.pinv(curvature * total, hermitian=True)
         self._errors()
