@@ -225,3 +225,27 @@ def test_names_of_columns_in_more_tongues(described, names):
     known = ["customer_id", "order_id", "date", "product", "quantity", "amount"]
     assert meanings | dict(zip(known, names.split(","), strict=False)) == meanings
     assert "question" not in said
+
+
+def test_names_of_several_telephones_each_are_asked_for(described):
+    """Of nicknames and persons' names, not of firms, and not where few have a second one."""
+    phones = [f"138{n % 7:04}{n % 35:04}" for n in range(210)]
+    for name, phone_name, asked in (
+        ("买家昵称(微信)", "收货人手机号/提货人手机号", True),
+        ("Buyer Name", "Kontakt", True),
+        ("客户名称", "收货人手机号", False),
+    ):
+        header = ["订单号", "订单创建时间", name, phone_name, "订单实付金额"]
+        rows = [
+            [f"E{n}", "2024-01-05", "赵钱孙李周吴郑"[n % 7] + "伟", phone, f"{n + 5}.50"]
+            for n, phone in enumerate(phones)
+        ]
+        file, said = described(orders=[header, *rows])
+        assert (f"7 of 7 names in {name} have several telephones" in said) == asked
+        if asked:
+            file, _ = described([phone_name], orders=[header, *rows])
+            assert kept(file).customer_id.nunique() == 35
+        few = [[*row[:3], phones[n % 7 + 7 * (n < 14)], row[-1]] for n, row in enumerate(rows)]
+        few = [[*row[:3], phones[n % 7 + 7 * (n == 3)], row[-1]] for n, row in enumerate(few)]
+        _, said = described(orders=[header, *few])
+        assert "several telephones" not in said

@@ -310,3 +310,18 @@ def test_rows_that_stand_in_two_exports_without_a_key_are_asked_about(described)
     assert "question" not in said
     _, said = described(all=[header, *rows, *rows[:30]])  # in one file, as tills write them
     assert "question" not in said
+
+
+def test_a_discount_of_shares_is_not_left_aside_in_silence(described):
+    names = ["order id", "customer id", "order date", "product", "quantity", "unit price"]
+    for name, shares, said in (
+        ("discount", ["0", "0.1", "0.25"], True),
+        ("discount (%)", ["0%", "10%", "25%"], True),
+        ("discount", ["0", "1", "0"], False),  # a flag
+    ):
+        rows = [
+            [n // 2, n % 9, "2024-01-31", f"tea {n}", 2, f"{n + 5}.00", shares[n % 3]]
+            for n in range(40)
+        ]
+        _, lines = described(orders=[[*names, name], *rows])
+        assert (f"{name} holds shares and is not taken off: if unit price" in lines) == said

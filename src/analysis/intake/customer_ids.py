@@ -4,12 +4,15 @@ import re
 
 import pandas as pd
 
+from analysis.intake.column_matching import rank
 from analysis.intake.columns import ADDRESSES, SEVERAL, Choice, Column, Entry, Look, values_of
 from analysis.intake.parsing import CROWD, CROWD_LEAST, CROWD_SHARE, ZERO
 from analysis.intake.value_formats import ASK, mask
 from analysis.report.text import say
 
 ALIKE = r"(\d)\1{3,}"  # as 9999, which tills write for whom they do not know
+CROWD_ALIKE = 2  # times the rows of the next customer, which are enough of such a number
+NAMES = (1, 5)  # ranks of the names of columns that hold nicknames, or persons' names
 FEWEST_OF_A_CROWD = 50  # rows of an id that nothing but their number makes doubtful
 
 
@@ -18,6 +21,8 @@ def asked_of_crowd(entry: Entry, look: Look) -> Entry:
     customers': it has many e-mail addresses, or more rows than a customer can have.
     """
     column = look[entry.value]
+    if namesakes := _asked_of_namesakes(column, look):
+        return namesakes
     emails = [one for one in look.values() if one.kind == "e-mail" and one is not column]
     best = max(emails, key=lambda one: one.counts.total(), default=None)
     if column.kind in ADDRESSES or not (crowd := _crowd(column, best, look)):
@@ -47,13 +52,42 @@ def asked_of_crowd(entry: Entry, look: Look) -> Entry:
     return Entry("customer_id", ASK, question=question, choices=tuple(choices))
 
 
+def _asked_of_namesakes(column: Column, look: Look) -> Entry | None:
+    """The question who the customer is where persons' names stand for several telephones or e-mails
+    each.
+    """
+    if rank(column.name, "transactions", "customer_id") not in NAMES or column.kind in ADDRESSES:
+        return None
+    for other in look.values():
+        if other.kind not in ADDRESSES or other.sparse:
+            continue
+        pairs = pd.DataFrame(values_of({"name": column, "address": other}))
+        found = pairs[(pairs != "").all(axis=1)].groupby("name").address.nunique()
+        if len(found) < SEVERAL or (several := int((found > 1).sum())) <= len(found) / 2:
+            continue
+        question = say(
+            "{n:int} of {all:int} names in {column:text} have several {kind:text}s, as namesakes"
+            " do. Who is the customer?",
+            n=several,
+            all=len(found),
+            column=column.name,
+            kind=say(other.kind),
+        )
+        names = (other.name, column.name)
+        choices = tuple(Choice(name, {"customer_id": name}) for name in names)
+        return Entry("customer_id", ASK, question=question, choices=choices)
+    return None
+
+
 def _crowd(column: Column, email: Column | None, look: Look) -> str:
     """An id that is not one customer's; nothing where there is none."""
     if len(column.counts) <= SEVERAL:
         return ""
     (first, rows), (_, others) = column.counts.most_common(2)
-    much = rows >= max(CROWD * others, CROWD_SHARE * len(column.values), CROWD_LEAST)
-    if much and (re.fullmatch(rf"{ZERO}|{ALIKE}", first) or rows >= FEWEST_OF_A_CROWD):
+    alike = re.fullmatch(ALIKE, first)
+    times = CROWD_ALIKE if alike else CROWD
+    much = rows >= max(times * others, CROWD_SHARE * len(column.values), CROWD_LEAST)
+    if much and (alike or re.fullmatch(ZERO, first) or rows >= FEWEST_OF_A_CROWD):
         return first
     if email is None:
         return ""

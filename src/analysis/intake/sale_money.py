@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.intake.column_matching import CENTS, plain, says
-from analysis.intake.columns import SEVERAL, Choice, Entry, Look, files_of, values_of
+from analysis.intake.column_matching import CENTS, plain, rank, says
+from analysis.intake.columns import SEVERAL, Choice, Column, Entry, Look, files_of, values_of
 from analysis.intake.value_formats import ASK, MOST, decimal_mark, number
 from analysis.report.text import N_, say
 
@@ -56,6 +56,17 @@ def money_of_sales(columns: list[Entry], look: Look) -> tuple[list[Entry], list[
             level = _level(look, have, entry.value)
             whole += [meaning] * bool(level == FIRST or (level and meaning in MONEY))
     more, less = _taken_off(have, look, whole)
+    if "amount" not in have and "discount" not in have:
+        more += [
+            say(
+                "{column:text} holds shares and is not taken off: if {price:text} is before it,"
+                " export the money of the lines",
+                column=column.name,
+                price=have["unit_price"].value,
+            )
+            for column in look.values()
+            if "unit_price" in have and _is_share(column)
+        ]
     if whole := [meaning for meaning in whole if meaning in have]:
         of_file.append(Entry("of_order", whole, say("once an order")))
     return list(have.values()), of_file + less, notes + more
@@ -146,6 +157,16 @@ def _amount_once(have: dict[str, Entry], look: Look) -> tuple[list[str], list[st
     )
     have["amount"] = Entry("amount", ASK, question=question, choices=choices)
     return [], []
+
+
+def _is_share(column: Column) -> bool:
+    """Whether it is called a discount and holds shares, as 0.1 or 10%."""
+    numbers = [number(text.rstrip("%")) for text in column.counts]
+    whole = all(value is not None and 0 <= value <= 100 for value in numbers)
+    percent = any(text.endswith("%") for text in column.counts) or "%" in column.name
+    part = any(value is not None and 0 < value < 1 for value in numbers)
+    called = rank(column.name, "transactions", "discount") is not None
+    return called and whole and (percent or (part and max(filter(None, numbers)) <= 1))
 
 
 def _grows_with_pieces(look: Look, have: Mapping[str, Entry]) -> bool:
