@@ -102,8 +102,8 @@ class Origin:
     day: dt.date
     held: pd.DataFrame
     lessons: Lessons
-    new_orders: float = 0.0  # that followed, of customers who came later
     forecasts: dict[str, pd.Series] = field(default_factory=dict)
+    new_orders: float = 0.0  # that followed, of customers who came later
 
     @property
     def actual(self) -> np.ndarray:
@@ -252,7 +252,7 @@ def run(transactions: Table, as_of: dt.date, horizon_days: int, wanted: str = ""
     days = past.all_days(as_of)
     past.read([*days, *(day + horizon for day in days if day < as_of)])
     every = [
-        Origin(day, past.at(day), past.lessons(day), past.new_orders(day))
+        Origin(day, past.at(day), past.lessons(day), new_orders=past.new_orders(day))
         for day in past.days(as_of)
     ]
     found = [origin for origin in every if len(origin.held) >= MIN_CUSTOMERS]
