@@ -48,6 +48,7 @@ bench: $(READY) ## measure the default run, reading, fitters, forecasts, risks a
 	$(BIN)/python tests/bench/reading.py
 	$(BIN)/python tests/bench/btyd_speed.py
 	$(BIN)/python tests/bench/accuracy.py
+	$(BIN)/python tests/bench/worlds.py
 	$(BIN)/python tests/bench/churn.py
 	$(BIN)/python tests/bench/churn.py 1000000
 	$(BIN)/python tests/bench/segments_speed.py
