@@ -306,6 +306,30 @@ def test_four_fifths_of_fresh_outcomes_are_covered():
     assert outcomes.group_spread < 0.05  # nothing but chance
 
 
+def test_everybodys_forecast_lies_within_and_the_very_first_are_covered():
+    """Few expect much more than the last bin's others; their counts spread by the root of that."""
+    chance = np.random.default_rng(4)
+    rate = chance.pareto(1.5, 40_000)
+    learned, fresh = np.split(rate, 2)
+    outcomes = Outcomes.learn([(learned, chance.poisson(learned).astype(float))], np.zeros(1))
+    interval, came = outcomes.interval(fresh), chance.poisson(fresh)
+    assert ((interval.low <= fresh) & (fresh <= interval.high)).all()
+    first = fresh > np.quantile(fresh, 0.99)
+    inside = came[first] >= interval.low[first]
+    inside &= came[first] <= interval.high[first]
+    assert inside.mean() == pytest.approx(0.8, abs=0.06)  # two deviations of 200 customers
+    assert outcomes.covered(fresh, came.astype(float)) == pytest.approx(0.8, abs=0.02)
+
+
+def test_the_top_bin_by_hand():
+    """Forecasts 4 and 16 are off by roots: ends at -1 and 1.5 of them, counts within."""
+    scores = np.array([-1.0, 0, 0, 0, 0, 0, 0, 0, 1.5])  # of nine the first and the last
+    outcomes = Outcomes(np.array([np.inf]), [np.arange(9.0)], np.ones(1), np.zeros(1), top=scores)
+    values = np.array([4.0, 16.0, 0.81])
+    assert outcomes.interval(values).to_numpy().tolist() == [[2, 7], [12, 22], [0, 2]]
+    assert outcomes.covered(values, np.array([7.0, 23.0, 2.0])) == pytest.approx(2 / 3)
+
+
 def test_intervals_by_hand():
     outcomes = Outcomes(
         np.array([1.0, np.inf]),
@@ -315,8 +339,8 @@ def test_intervals_by_hand():
         0.3,
     )
     assert outcomes.interval(np.array([0.5, 1.0, 1.5])).to_numpy().tolist() == [
-        [0, 0],
-        [0, 0],
+        [0, 0.5],
+        [0, 1],
         [1, 9],
     ]
     # all outcomes of the first bin are 0: whichever comes, 80 % of its share lies between the
@@ -340,7 +364,7 @@ def test_the_ends_leave_a_tenth_of_the_ranks_outside():
     for n in (9, 19, 29, 99):
         learned = Outcomes(np.array([np.inf]), [np.arange(1.0, n + 1)], np.ones(1), np.zeros(1))
         tenth = (n + 1) / 10
-        assert learned.interval(np.ones(1)).to_numpy().tolist() == [[tenth, n + 1 - tenth]]
+        assert learned.interval(np.full(1, n / 2)).to_numpy().tolist() == [[tenth, n + 1 - tenth]]
 
 
 def test_totals_widen_with_what_is_uncertain():

@@ -4,7 +4,7 @@ All intervals hold 80 %.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -35,6 +35,9 @@ class Outcomes:
     variance: np.ndarray  # of the outcome in each bin
     level_errors: np.ndarray  # log of actual over forecast total, by origin
     group_spread: float = 0.0  # how far totals of tenths went astray beyond chance, in logs
+    # of the last bin, whose forecasts are not alike: outcome less forecast, in roots of the latter
+    # as counts spread, sorted; of none the outcomes count as they are
+    top: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def learn(
@@ -51,6 +54,9 @@ class Outcomes:
         edges[-1] = np.inf
         learned = cls(edges, groups, np.array([g.var() for g in groups]), level_errors)
         learned.group_spread = learned._beyond_chance(pairs)
+        last = place == filled[-1]
+        off = actual[last] - forecasts[last]
+        learned.top = np.sort(off / np.sqrt(forecasts[last].clip(LEAST)))
         return learned
 
     def _beyond_chance(self, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
@@ -74,11 +80,18 @@ class Outcomes:
         return np.searchsorted(self.edges, forecasts, side="left").clip(max=len(self.edges) - 1)
 
     def interval(self, forecasts: np.ndarray) -> pd.DataFrame:
-        """80 % prediction interval of each customer's orders: the quantiles of outcomes at like
-        forecasts (split conformal in bins). Columns: low, high.
+        """80 % prediction interval of each customer's orders, the forecast within: the quantiles of
+        outcomes at like forecasts (split conformal in bins). Columns: low, high.
         """
-        ends = [(_rank(g, TAILS[0], np.floor), _rank(g, TAILS[1], np.ceil)) for g in self.sorted_]
-        return pd.DataFrame(np.array(ends)[self._bin(forecasts)], columns=["low", "high"])
+        place = self._bin(forecasts)
+        low, high = np.array([_ends(group) for group in self.sorted_])[place].T
+        if len(self.top):
+            last = place == len(self.edges) - 1
+            ends = forecasts[last] + np.outer(_ends(self.top), np.sqrt(forecasts[last].clip(LEAST)))
+            low[last], high[last] = np.ceil(ends[0].round(9).clip(0)), np.floor(ends[1].round(9))
+        # to a mean that is no whole number: no count more lies within for that
+        low, high = np.minimum(low, forecasts), np.maximum(high, forecasts)
+        return pd.DataFrame({"low": low, "high": high})
 
     def covered(self, forecasts: np.ndarray, actual: np.ndarray) -> float:
         """The share of customers whose outcome lies within the interval, randomised where it falls
@@ -93,6 +106,10 @@ class Outcomes:
             width = np.where(upto > below, upto - below, 1)
             inside = np.clip(np.minimum(upto, high) - np.maximum(below, low), 0, None) / width
             shares[mine] = np.where(upto > below, inside, (below > low) & (below < high))
+        if len(self.top):
+            mine = place == len(self.edges) - 1
+            ends = self.interval(forecasts[mine])
+            shares[mine] = (ends.low <= actual[mine]) & (actual[mine] <= ends.high)
         return float(shares.mean())
 
     def level_spread(self) -> float:
@@ -113,6 +130,10 @@ class Outcomes:
         reach = student.ppf(TAILS[1], max(len(self.level_errors), 1)) * error
         low, high = (expected * np.exp([-reach, reach])).tolist()
         return {"expected": expected, "low": low, "high": high}
+
+
+def _ends(group: np.ndarray) -> tuple[float, float]:
+    return _rank(group, TAILS[0], np.floor), _rank(group, TAILS[1], np.ceil)
 
 
 def _rank(group: np.ndarray, share: float, whole: np.ufunc) -> float:
