@@ -5,7 +5,7 @@ import datetime as dt
 import pyarrow as pa
 import pytest
 
-from analysis.intake import column_matching, value_formats
+from analysis.intake import column_matching, column_names, value_formats
 from analysis.intake.columns import FIRST_ROWS, Column, files_of
 
 
@@ -85,8 +85,8 @@ def ours(table, **columns):
 
 def test_a_name_counts_whatever_its_case_its_marks_and_a_unit_in_brackets():
     for name in ("Order Date", "ORDER_DATE", "order-date", "Order Date (UTC)", "ＯＲＤＥＲ date"):
-        assert column_matching.rank(name, "transactions", "date") == 0, name
-    ranks = [column_matching.rank(n, "transactions", "date") for n in ("date", "paid at", "hue")]
+        assert column_names.rank(name, "transactions", "date") == 0, name
+    ranks = [column_names.rank(n, "transactions", "date") for n in ("date", "paid at", "hue")]
     assert ranks == [1, 2, None]
 
 

@@ -25,6 +25,7 @@ from analysis.errors import InputError
 from analysis.intake import (
     cleaning,
     column_matching,
+    column_names,
     dataset,
     dataset_text,
     parsing,
@@ -1008,7 +1009,7 @@ def test_words_of_statuses():
     none = "交易成功 已发货 completed paid pending on-hold Closed"
     for words, key in {void: "void", returned: "returned", kept: "kept", none: ""}.items():
         for word in words.split():
-            said = [k for k in column_matching.STATUS_WORDS if column_matching.says(word, k)]
+            said = [k for k in column_matching.STATUS_WORDS if column_names.says(word, k)]
             assert (word, said[0] if said else "") == (word, key)
 
 
@@ -1303,7 +1304,7 @@ def listed(one_or_more):
 
 
 def test_every_meaning_has_names_in_english_and_chinese():
-    known = column_matching.aliases()
+    known = column_names.aliases()
     assert set(known) == {*RECORDS, "words"}
     for name, spec in RECORDS.items():
         assert set(known[name]) == set(spec.columns)
@@ -1319,9 +1320,9 @@ def test_every_meaning_has_names_in_english_and_chinese():
 def test_names_are_told_whatever_their_spelling():
     names = ["Order_Date", "ORDER DATE", "orderDate", " order-date ", "Ｏｒｄｅｒ　Ｄａｔｅ"]
     for name in [*names, "Order Date (UTC)", "Order Date[本地]"]:
-        assert column_matching.rank(name, "transactions", "date") == 0
-    assert column_matching.rank("created at", "transactions", "date") == 1
-    assert column_matching.rank("colour", "transactions", "date") is None
+        assert column_names.rank(name, "transactions", "date") == 0
+    assert column_names.rank("created at", "transactions", "date") == 1
+    assert column_names.rank("colour", "transactions", "date") is None
 
 
 def test_the_reference_holds_every_key_and_is_yaml():

@@ -427,7 +427,7 @@ def test_numbers_that_are_several_customers_are_refused_with_their_count(shop):
     def check(ids, **settings):
         rows = [(one, "2024-01-05", "5") for one in ids]
         lines = parsed(rows, ["customer_id", "date", "amount"])
-        parsing.check_ids(lines, found.model_copy(update=settings))
+        ids.check_ids(lines, found.model_copy(update=settings))
 
     usual = [str(n) for n in range(40)]  # 0 is one of them, and nobody remarkable
     for ids in (usual, [*usual, "1E5", "12E4", "0"], ["0"] * 4 + usual):

@@ -4,19 +4,13 @@ asked.
 
 import itertools
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import yaml
 
 from analysis.intake import value_formats
+from analysis.intake.column_names import plain, rank, says
 from analysis.intake.columns import (
     ADDRESSES,
     SEVERAL,
@@ -28,13 +22,14 @@ from analysis.intake.columns import (
     has_digit,
     none_of_these,
 )
+from analysis.intake.customer_ids import JOINED, is_half
 from analysis.intake.identity import LEGAL_FORMS
-from analysis.intake.parsing import MASKED, ROUNDED, YES
+from analysis.intake.ids import MASKED, ROUNDED
+from analysis.intake.parsing import YES
 from analysis.intake.value_formats import ASK, MOST, mark, mask
 from analysis.report.text import say
 from analysis.schema import RECORDS
 
-ALIASES = Path(__file__).with_name("aliases.yml")
 COMPANIES = 0.2  # share of names with Ltd, 公司, … above which they are companies' names
 NEEDED_VOTES = 1.5  # what a table gets for having all the columns it needs
 # Tables, and the column that must tell their rows apart
@@ -49,7 +44,6 @@ FEW = 20  # distinct values of a column that customers are grouped by
 # What a column may be by its values alone, where no name says it
 BY_KIND = {"date": "date", "customer_id": "id", "email": "e-mail", "phone": "telephone"}
 OF_ORDERS = {"amount": "decimal", "quantity": "count"}
-HALVES, JOINED = ("given_name", "family_name"), " + "  # of a person's name; as readers join columns
 # How names end that say whose number it is, or which
 ID_NAME = re.compile(
     r"(?i)(^|[\W_])(ids?|no|nr|num|number|code|key|zip|postcode|year|month|week|day|age|rank|index)$"
@@ -60,46 +54,6 @@ LIKE_MONEY = re.compile(r"[^\d.,]{0,8}\d[\d.,'’ \xa0\u202f]*[.,](\d\d|[-–])[
 
 
 Ranked = list[tuple[int, Column]]  # columns that may have a meaning, with the rank of their names
-
-
-# --- names
-
-
-def plain(name: str) -> str:
-    """A name without what differs between programs: case, width, blanks, punctuation."""
-    return re.sub(r"[^\w*]|_", "", unicodedata.normalize("NFKC", name).casefold())
-
-
-@cache
-def aliases() -> dict[str, Any]:
-    """The file of known names and words, made plain: names by table, meaning and rank; words by
-    what they say.
-    """
-    read = yaml.safe_load(ALIASES.read_text("utf-8"))
-    words = {said: list(map(plain, some)) for said, some in read.pop("words").items()}
-    ranked: dict[str, Any] = {table: {} for table in read}
-    for table, meanings in read.items():
-        for meaning, names in meanings.items():
-            ranks = names if isinstance(names[0], list) else [names]
-            ranked[table][meaning] = [list(map(plain, rank)) for rank in ranks]
-    return ranked | {"words": words}
-
-
-def says(value: str, what: str) -> bool:
-    """Whether a text is one of the words for something, as returned or void."""
-    return any(fnmatchcase(plain(value), word) for word in aliases()["words"][what])
-
-
-@cache
-def rank(name: str, table: str, meaning: str) -> int | None:
-    """Where a column's name stands among those known for a meaning; a unit in brackets does not
-    count.
-    """
-    forms = {plain(name), plain(re.sub(r"[(（\[【].*?[)）\]】]", "", name))} - {""}
-    for place, known in enumerate(aliases()[table].get(meaning, [])):
-        if any(fnmatchcase(form, one) for form in forms for one in known):
-            return place
-    return None
 
 
 # --- tables
@@ -289,21 +243,6 @@ def _status_by_words(look: Look, entries: Mapping[str, Entry]) -> Entry | None:
     return Entry("status", found.name, doubt=say("by its values, {contents:text}", contents=words))
 
 
-def with_full_names(look: Look) -> Look:
-    """The columns with one more in front: first and last names, where they stand apart, joined."""
-    halves = [
-        next((column for column in look.values() if says(column.name, half)), None)
-        for half in HALVES
-    ]
-    if None in halves or halves[0] is halves[1]:
-        return look
-    first, last = filter(None, halves)
-    name = f"{first.name}{JOINED}{last.name}"
-    pairs = zip(first.texts, last.texts, strict=True)
-    cells = pa.chunked_array([pa.array([" ".join(filter(None, pair)) for pair in pairs])])
-    return {name: Column(name, cells, first.places)} | look
-
-
 def _whose_id(look: Look, options: Mapping[str, Ranked]) -> Column | None:
     """The column called id alone, where it is no order's since it stands on several days."""
     (_, column), *_ = options.get("order_id", [(0, None)])
@@ -449,12 +388,7 @@ def _may_be_customers(column: Column, table: str) -> bool:
     """Several, in most rows, and in orders not one of its own for each row; no half of a name."""
     counts_rows = len(column.counts) == len(column.values) > SEVERAL and table == "transactions"
     several = len(column.counts) > 1 and not column.sparse
-    return several and not counts_rows and not _is_half(column)
-
-
-def _is_half(column: Column) -> bool:
-    """Whether it is called a person's first or last name."""
-    return any(says(column.name, half) for half in HALVES)
+    return several and not counts_rows and not is_half(column)
 
 
 def _which(table: str, meaning: str, columns: Sequence[Column], value: str | None) -> Entry:
@@ -496,7 +430,7 @@ def attributes_of(look: Look, meanings: Mapping[str, str]) -> list[Entry]:
         ours = re.sub(r"\W+", "_", column.name.casefold()).strip("_")
         few = 1 < len(column.counts) <= min(FEW, len(column.values) / 2)
         free = column.name not in meanings.values() and ours not in RECORDS["customers"].columns
-        persons = JOINED in column.name or _is_half(column)
+        persons = JOINED in column.name or is_half(column)
         if ours and few and free and not persons and column.kind in ("text", "count", "id"):
             entries[ours] = Entry(ours, column.name, _contents(column, "customers", ours))
     return list(entries.values())

@@ -3,10 +3,11 @@
 import re
 
 import pandas as pd
+import pyarrow as pa
 
-from analysis.intake.column_matching import rank
+from analysis.intake.column_names import rank, says
 from analysis.intake.columns import ADDRESSES, SEVERAL, Choice, Column, Entry, Look, values_of
-from analysis.intake.parsing import CROWD, CROWD_LEAST, CROWD_SHARE, ZERO
+from analysis.intake.ids import CROWD, CROWD_LEAST, CROWD_SHARE, ZERO
 from analysis.intake.value_formats import ASK, mask
 from analysis.report.text import say
 
@@ -14,6 +15,7 @@ ALIKE = r"(\d)\1{3,}"  # as 9999, which tills write for whom they do not know
 CROWD_ALIKE = 2  # times the rows of the next customer, which are enough of such a number
 NAMES = (1, 5)  # ranks of the names of columns that hold nicknames, or persons' names
 FEWEST_OF_A_CROWD = 50  # rows of an id that nothing but their number makes doubtful
+HALVES, JOINED = ("given_name", "family_name"), " + "  # of a person's name; as readers join columns
 
 
 def asked_of_crowd(entry: Entry, look: Look) -> Entry:
@@ -97,3 +99,23 @@ def _crowd(column: Column, email: Column | None, look: Look) -> str:
     if len(addresses) > 1 and addresses.iloc[0] > max(SEVERAL, CROWD * addresses.iloc[1]):
         return str(addresses.index[0])
     return ""
+
+
+def with_full_names(look: Look) -> Look:
+    """The columns with one more in front: first and last names, where they stand apart, joined."""
+    halves = [
+        next((column for column in look.values() if says(column.name, half)), None)
+        for half in HALVES
+    ]
+    if None in halves or halves[0] is halves[1]:
+        return look
+    first, last = filter(None, halves)
+    name = f"{first.name}{JOINED}{last.name}"
+    pairs = zip(first.texts, last.texts, strict=True)
+    cells = pa.chunked_array([pa.array([" ".join(filter(None, pair)) for pair in pairs])])
+    return {name: Column(name, cells, first.places)} | look
+
+
+def is_half(column: Column) -> bool:
+    """Whether it is called a person's first or last name."""
+    return any(says(column.name, half) for half in HALVES)

@@ -11,7 +11,7 @@ from typing import Any
 
 from analysis.errors import InputError
 from analysis.intake import encodings, formats, readers, text_files
-from analysis.intake.column_matching import rank
+from analysis.intake.column_names import rank
 from analysis.intake.columns import EMAIL, Choice, Entry
 from analysis.intake.table_files import TableFile
 from analysis.intake.value_formats import ASK, days_in, mark

@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 
 from analysis.errors import InputError
 from analysis.intake import layouts, readers, store
-from analysis.intake.column_matching import JOINED, masked_ids, says, with_full_names
+from analysis.intake.column_matching import masked_ids
+from analysis.intake.column_names import says
 from analysis.intake.columns import SEVERAL, Choice, Column, Entry, Look
 from analysis.intake.company import Ask, Found, company_entries
+from analysis.intake.customer_ids import JOINED, with_full_names
 from analysis.intake.dataset import NAME, Dataset, questions_in
 from analysis.intake.dataset_text import comment, indented, key_line, lines_of, printable
 from analysis.intake.file_form import form_of, parts_of

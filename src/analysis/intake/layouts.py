@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from babel.dates import get_month_names
 
 from analysis.intake import parsing
-from analysis.intake.column_matching import says
+from analysis.intake.column_names import says
 from analysis.intake.columns import SEVERAL, Choice, Column, Entry, Look
 from analysis.intake.value_formats import ASK, MOST, days_in
 from analysis.report.text import say

@@ -11,15 +11,13 @@ from typing import Any
 
 from analysis.intake import layouts
 from analysis.intake.column_matching import (
-    JOINED,
     attributes_of,
     columns_of,
     identifies,
-    rank,
-    says,
     status_word,
     table_of,
 )
+from analysis.intake.column_names import rank, says
 from analysis.intake.columns import (
     ANSWERED,
     Choice,
@@ -29,7 +27,7 @@ from analysis.intake.columns import (
     of_answer,
     values_of,
 )
-from analysis.intake.customer_ids import asked_of_crowd
+from analysis.intake.customer_ids import JOINED, asked_of_crowd
 from analysis.intake.sale_money import money_of_sales, paid_back
 from analysis.intake.value_formats import ASK, Verdict, date_format, decimal_mark, number
 from analysis.report.text import say

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.intake.column_matching import CENTS, plain, rank, says
+from analysis.intake.column_matching import CENTS
+from analysis.intake.column_names import plain, rank, says
 from analysis.intake.columns import SEVERAL, Choice, Column, Entry, Look, files_of, values_of
 from analysis.intake.value_formats import ASK, MOST, decimal_mark, number
 from analysis.report.text import N_, say

@@ -23,7 +23,7 @@ from ibis.expr.types import Table
 from analysis import engine, errors, schema
 from analysis.engine import connect
 from analysis.errors import InputError
-from analysis.intake import databases, identity, parsing, readers
+from analysis.intake import databases, identity, ids, parsing, readers
 from analysis.intake.dataset import Dataset
 from analysis.intake.rows import Piece
 from analysis.report.text import say
@@ -78,7 +78,7 @@ def gather(
         check_twice(unkeyed)
         orders = typed(part, "transactions")
         parsing.check_currencies(orders, dataset)
-        parsing.check_ids(orders, dataset)
+        ids.check_ids(orders, dataset)
         content = content or _fingerprint_of_values(part, [name for name in read if read[name]])
         known = {"sha256": content, "pieces": read}
         (part / "records.json").write_text(json.dumps(known, indent=1), "utf-8")
