@@ -61,6 +61,8 @@ def many(n=50, seed=0):
             **{name: chance.poisson(1, n).astype(float) for name in churn_features.FLAT},
             "contact_days_ago": np.where(chance.random(n) < 0.5, np.nan, chance.integers(0, 90, n)),
             "satisfaction": np.where(chance.random(n) < 0.5, np.nan, chance.random(n)),
+            "renewal_days": chance.integers(1, 366, n),
+            "due": chance.integers(0, 2, n).astype(float),
             "is_region_0": chance.integers(0, 2, n).astype(float),
             "is_region_1": chance.integers(0, 2, n).astype(float),
         }
@@ -172,6 +174,7 @@ def test_nothing_is_made_of_what_the_records_do_not_tell_and_all_of_what_they_do
     bare = {*features(known())}
     assert {*features(many())} - bare == {
         *churn_features.FLAT, "contact_days_ago", "satisfaction", "is_region_0", "is_region_1",
+        "renewal_days", "due",
     } - {"returns"}  # fmt: skip
     assert {
         *features(

@@ -201,6 +201,7 @@ def people(count=1, **facts):
         "items": 4.0,
         "treated": 3.0,
         "visits": 5.0,
+        "renewal_days": 40.0,
     }
     return pd.DataFrame({"customer_id": [f"<b>{n}</b>" for n in range(count)]} | usual | facts)
 
@@ -247,6 +248,8 @@ def said(*concepts, **facts):
         ("satisfaction", {}, "last satisfaction 75\N{NO-BREAK SPACE}% of the scale"),
         ("satisfaction", {"satisfaction": NOTHING}, "has never said how satisfied"),
         ("campaigns", {}, "reached by campaigns within a year: 3"),
+        ("renewal", {}, "the contract ends, or is renewed, in 40 days"),
+        ("renewal", {"renewal_days": NOTHING}, "no end of the contract on record"),
         ("profile", {}, "like others of the same profile"),
     ],
 )

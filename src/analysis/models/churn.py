@@ -21,12 +21,16 @@ from analysis.models.churn_features import features
 from analysis.models.churn_models import (
     CHURN_MODELS,
     DEFAULT,
+    DUE_LEVEL,
     LEVEL,
+    Due,
     Risk,
     bounded,
+    filled,
     log_odds,
     moved,
     stretched,
+    told_by,
 )
 from analysis.models.history import Records
 from analysis.models.leaving import MIN_CASES, Past, learnable, sample
@@ -56,16 +60,21 @@ class Origin:
     def features(self) -> pd.DataFrame:
         return features(self.held)
 
+    @property
+    def level(self) -> str:
+        """The model whose mean risk the others are held to."""
+        return DUE_LEVEL if "due" in self.held else LEVEL
+
     @cached_property
     def models(self) -> dict[str, ClassifierMixin]:
         """Each model, fitted to what had been taught by the day; none where nothing was."""
         if not len(self.taught):
             return {}
-        lessons = features(self.taught)
-        # trees refuse what nobody has
-        lessons = lessons.fillna(dict.fromkeys(lessons.columns[lessons.isna().all()], 0.0))
-        names = self.wanted or CHURN_MODELS
-        return {name: CHURN_MODELS[name].make().fit(lessons, self.taught.left) for name in names}
+        lessons, gone = filled(features(self.taught)), self.taught.left
+        found = {name: CHURN_MODELS[name].make() for name in self.wanted or CHURN_MODELS}
+        if "due" in lessons and learnable(gone[lessons.due == 1]):
+            found = {name: Due(model) for name, model in found.items()}
+        return {name: model.fit(lessons, gone) for name, model in found.items()}
 
     @cached_property
     def odds(self) -> dict[str, np.ndarray]:
@@ -74,20 +83,23 @@ class Origin:
 
     @cached_property
     def calibrated(self) -> dict[str, Risk]:
-        """Each model with the slope seen at the older origin and the mean risk of LEVEL."""
+        """Each model with the slope seen at the older origin and the mean risk of `level`."""
         older = self.older if self.older is not None and self.older.models else None
         found = {}
         for name, model in self.models.items():
-            slope = stretched(older.odds[name], older.held.left) if older else 1.0
-            level = expit(self.odds[LEVEL]).mean() if len(self.held) else float("nan")
-            found[name] = Risk(model, slope, moved(slope * self.odds[name], level))
+            slope, who = 1.0, told_by(model, self.features)
+            if older:
+                then = told_by(older.models[name], older.features)
+                slope = stretched(older.odds[name][then], older.held.left[then])
+            level = expit(self.odds[self.level][who]).mean() if who.any() else float("nan")
+            found[name] = Risk(model, slope, moved(slope * self.odds[name][who], level))
         return found
 
     @cached_property
     def risks(self) -> dict[str, np.ndarray]:
         """The calibrated risk of the customers by each model."""
         return {
-            name: bounded(risk.slope * self.odds[name] + risk.shift)
+            name: bounded(risk.calibrated(self.odds[name], self.features))
             for name, risk in self.calibrated.items()
         }
 
@@ -156,7 +168,8 @@ class Trial:
     @cached_property
     def risk(self) -> Risk | None:
         """The champion as of today; None where nothing can be learned."""
-        return replace(self.today, wanted=(self.champion, LEVEL)).calibrated.get(self.champion)
+        wanted = (self.champion, self.today.level)
+        return replace(self.today, wanted=wanted).calibrated.get(self.champion)
 
     @cached_property
     def risks(self) -> np.ndarray:

@@ -91,7 +91,9 @@ CONCEPTS = labelled(
         ),
         "spend": Concept(N_("spend"), ("order_value", "revenue_28", "revenue_91"), of_spend),
         "time": Concept(
-            N_("time as a customer"), ("age",), unless_once(N_("customer for {age_days:int} days"))
+            N_("time as a customer"),
+            ("age", "terms"),
+            unless_once(N_("customer for {age_days:int} days")),
         ),
         "returns": Concept(
             N_("returns"), ("returns",), N_("lines returned within a year: {returns:int}")
@@ -140,6 +142,15 @@ CONCEPTS = labelled(
             ("treated", "answered"),
             N_("reached by campaigns within a year: {treated:int}"),
         ),
+        "renewal": Concept(
+            N_("when the contract ends"),
+            ("renewal_days", "due"),
+            unless_unknown(
+                "renewal_days",
+                N_("the contract ends, or is renewed, in {renewal_days:int} days"),
+                N_("no end of the contract on record"),
+            ),
+        ),
         # the features that begin with is_
         "profile": Concept(N_("the profile"), (), N_("like others of the same profile")),
     }
@@ -147,7 +158,7 @@ CONCEPTS = labelled(
 # Features that take few values, or are 0 for nearly everybody: a curve cannot be fitted to them.
 FLAT = (
     "returns", "items", "items_lately", "contacts", "visits", "complaints", "open_tickets",
-    "treated", "answered",
+    "treated", "answered", "terms",
 )  # fmt: skip
 
 
@@ -173,12 +184,14 @@ def features(known: pd.DataFrame) -> pd.DataFrame:
     }
     named = [name for concept in CONCEPTS.values() for name in concept.features]
     told |= {name: known[name] for name in named if name in known and name not in told}
-    told.pop("expected", None)
+    for name in ("expected", "due"):  # no counts
+        told.pop(name, None)
     logs = {name: np.log1p(column.astype(float).clip(lower=0)) for name, column in told.items()}
     lately, before = known[f"orders_{LATELY_DAYS}"], known.orders / age * LATELY_DAYS
     logs["expected"] = np.log(known.expected.clip(lower=orders.LEAST))
     logs["slowing"] = np.log1p(lately) - np.log1p(before)
-    flags = {name: known[name].astype(float) for name in known if name.startswith("is_")}
+    named_flags = [name for name in known if name.startswith("is_") or name == "due"]
+    flags = {name: known[name].astype(float) for name in named_flags}
     return pd.DataFrame(logs | flags, index=known.index)
 
 

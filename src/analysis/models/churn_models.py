@@ -6,12 +6,13 @@ in the registry CHURN_MODELS, beside its name in words.
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit, logit
-from sklearn.base import ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -59,7 +60,7 @@ def logistic() -> Pipeline:
     """Logistic regression on curves of the features, and on those that take few values as they
     are.
     """
-    flat = "|".join((*(f"{name}$" for name in FLAT), "is_"))
+    flat = "|".join((*(f"{name}$" for name in (*FLAT, "due")), "is_"))
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
     columns = make_column_transformer(
         (curves(), make_column_selector(f"^(?!{flat})")),
@@ -87,12 +88,53 @@ CHURN_MODELS = labelled(
 )
 DEFAULT = "logistic"  # where the log is too short to choose
 LEVEL = "expected_rule"  # whose mean risk the others are held to: it knows that customers age
+DUE_LEVEL = "trees"  # in place of it where contracts are due: who has renewed often stays likelier
+
+
+class Due(ClassifierMixin, BaseEstimator):
+    """A model of those whose contract is due for renewal within the horizon; of all others the rate
+    at which they left, drawn towards the average as far as one customer more would.
+
+    Those due are all near whole terms old: between these, and beyond the last, a curve of the age
+    would run wild, so that terms stand for it.
+    """
+
+    idle = ["due", "age"]
+
+    def __init__(self, model: ClassifierMixin) -> None:
+        self.model = model
+
+    def fit(self, facts: pd.DataFrame, gone: pd.Series) -> Self:
+        due = facts.due == 1
+        self.classes_ = np.array([False, True])
+        self.rate_ = (gone[~due].sum() + gone.mean()) / ((~due).sum() + 1)
+        self.model_ = clone(self.model).fit(
+            filled(facts[due]).drop(columns=self.idle, errors="ignore"), gone[due]
+        )
+        return self
+
+    def predict_proba(self, facts: pd.DataFrame) -> np.ndarray:
+        due, chance = (facts.due == 1).to_numpy(), np.full(len(facts), self.rate_)
+        if due.any():
+            told = facts[due].drop(columns=self.idle, errors="ignore")
+            chance[due] = self.model_.predict_proba(told)[:, 1]
+        return np.column_stack([1 - chance, chance])
+
+
+def told_by(model: ClassifierMixin, facts: pd.DataFrame) -> np.ndarray:
+    """Whose risk the model tells and calibration moves: everybody's, but of Due who is due."""
+    return (facts.due == 1).to_numpy() if isinstance(model, Due) else np.ones(len(facts), bool)
+
+
+def filled(lessons: pd.DataFrame) -> pd.DataFrame:
+    """With 0 in the columns that nobody has: trees refuse them."""
+    return lessons.fillna(dict.fromkeys(lessons.columns[lessons.isna().all()], 0.0))
 
 
 @dataclass
 class Risk:
-    """A classifier whose log odds are stretched and moved: risk = 1 / (1 + exp(-(slope * log odds +
-    shift))).
+    """A classifier whose log odds are stretched and moved, of those whose risk it tells: risk = 1 /
+    (1 + exp(-(slope * log odds + shift))).
     """
 
     model: ClassifierMixin
@@ -101,7 +143,11 @@ class Risk:
 
     def log_odds(self, facts: pd.DataFrame) -> np.ndarray:
         """Of features as from churn_features, calibrated."""
-        return self.slope * log_odds(self.model, facts) + self.shift
+        return self.calibrated(log_odds(self.model, facts), facts)
+
+    def calibrated(self, odds: np.ndarray, facts: pd.DataFrame) -> np.ndarray:
+        """These log odds of the model, stretched and moved."""
+        return np.where(told_by(self.model, facts), self.slope * odds + self.shift, odds)
 
     def predict(self, facts: pd.DataFrame) -> np.ndarray:
         """The risk of each customer."""

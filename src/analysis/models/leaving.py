@@ -6,13 +6,16 @@ a contract, where the profiles say so.
 
 import datetime as dt
 from collections.abc import Iterable
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from ibis import _
 
 from analysis import customers
 from analysis.intake.dataset import Dataset
 from analysis.models import history, orders, origins
+from analysis.models.contracts import Contracts, contracts
 from analysis.models.history import Records
 from analysis.report.text import N_
 from analysis.segments.lifecycle import lifecycle
@@ -34,7 +37,8 @@ MEANINGS = {
         " rhythm, at most {days:int} days."
     ),
     "contract": N_(
-        "Leaving means: the contract ends within the {days:int} days, as the profiles say."
+        "Leaving means: the contract ends within the {days:int} days and is not renewed, as the"
+        " profiles say."
     ),
 }
 
@@ -78,13 +82,33 @@ class Past(origins.Past):
                 self._known[day] = self.described(found, day)
             self._next |= history.next_orders(self.transactions, some, self.horizon_days)
 
+    @cached_property
+    def contracts(self) -> Contracts | None:
+        """When contracts end; None where the profiles do not say."""
+        people = self.records.profile_columns("contract_end", "churned").set_index("customer_id")
+        if "contract_end" not in people:
+            return None
+        first = self.transactions.group_by("customer_id").agg(first_order=_.day.min()).to_pandas()
+        people = first.set_index("customer_id").join(people)
+        people = people.astype(dict.fromkeys(("contract_end", "first_order"), "datetime64[s]"))
+        newest = pd.Timestamp(self.transactions.day.max().execute())
+        return contracts(people, pd.Timestamp(self.oldest), newest)
+
     def described(self, found: pd.DataFrame, day: dt.date) -> pd.DataFrame:
         """Who has ordered by a day: the columns of history.on_days, `expected` orders within the
-        horizon, and lifecycle's stage and pauses. With contracts those whose contract runs.
+        horizon, and lifecycle's stage and pauses; renewal_days where profiles tell the ends of
+        contracts. With contracts those whose contract runs, with `due` (1 where it ends within the
+        horizon, else 0) and `terms` that will have passed then.
         """
         settings, found = self.settings, customers.buyers(found)
         if settings.churn == "contract":
             found = with_contracts(found, self.records, day)
+        if self.contracts is not None and self.contracts.months:
+            days = self.contracts.days_to_end(found.customer_id, pd.Timestamp(day))
+            found = found.assign(renewal_days=days)
+            if settings.churn == "contract":
+                found["due"] = (days <= self.horizon_days).astype(float)
+                found["terms"] = self.contracts.terms(found.age_days + days)
         stages = lifecycle(found, silent_days=settings.silent_days, lost_days=settings.lost_days)
         expected = expected_orders(found, self.horizon_days, settings.seed)
         return found.assign(**stages.reset_index(drop=True), expected=expected)
