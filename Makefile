@@ -51,6 +51,7 @@ bench: $(READY) ## measure the default run, reading, fitters, forecasts, risks a
 	$(BIN)/python tests/bench/worlds.py
 	$(BIN)/python tests/bench/churn.py
 	$(BIN)/python tests/bench/churn.py 1000000
+	$(BIN)/python tests/bench/contracts.py
 	$(BIN)/python tests/bench/segments_speed.py
 	$(BIN)/python tests/bench/allocation.py
 	$(BIN)/python tests/bench/recommend.py
