@@ -361,6 +361,7 @@ returns: {prefix: C} => tables.transactions: returns.prefix needs a column for o
 of_order: [status] => tables.transactions.of_order: status is not among columns
 of_order: [amount] => tables.transactions: of_order needs a column for order_id, and other columns
 before_discount: true => tables.transactions: before_discount needs a column for discount
+before_discount: percent => tables.transactions: before_discount needs a column for discount
 returns: {status: back} => tables.transactions.returns.status: Input should be a valid list
 sample: cdnow => tables.transactions: write one of path, sample and connection
 """

@@ -516,6 +516,14 @@ def test_a_discount_of_a_line_is_taken_off_the_line_and_only_where_that_is_said(
     ]
     assert amounts(parsed(rows, names, before_discount=True)) == [9, 13, -9]
     assert amounts(parsed(rows, names)) == [10, 15, -10]
+    percents = [("1", "a", "2024-01-05", "10", text, None) for text in ("5%", "0", "12.5 %", "100")]
+    assert amounts(parsed(percents, names, before_discount="percent")) == [
+        *(Decimal("9.5"), 10, Decimal("8.75"), 0)
+    ]
+    share = [("1", "a", "2024-01-05", "-10", "0.2", None)]
+    assert amounts(parsed(share, names, before_discount="share")) == [-8]
+    with pytest.raises(ValueError, match="is taken off each line; take discount out of of_order"):
+        parsed(share, names, before_discount="share", of_order=["discount"])
 
 
 def test_an_orders_total_counts_once_and_is_unreadable_only_where_no_row_has_it():

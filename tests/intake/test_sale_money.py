@@ -1,7 +1,10 @@
 """What of a sale's money is the line's, the order's, taken off or paid back."""
 
 import random
+import re
 from decimal import Decimal
+
+import pytest
 
 from tests.intake.reading import kept
 
@@ -312,16 +315,75 @@ def test_rows_that_stand_in_two_exports_without_a_key_are_asked_about(described)
     assert "question" not in said
 
 
-def test_a_discount_of_shares_is_not_left_aside_in_silence(described):
+def discounted(name, shares, whole, total=None):
+    """Two pieces of 40 lines of 5 to 44 each, a column of discounts, and maybe what is to pay; the
+    sum after them."""
+    names = ["order id", "customer id", "order date", "product", "quantity", "unit price", name]
+    rows, net = [names + [total] * bool(total)], Decimal(0)
+    for n in range(40):
+        share = shares[n % len(shares)]
+        pay = 2 * (n + 5) * (1 - Decimal(share.rstrip("%")) / whole)
+        row = [n // 2, n % 9, "2024-01-31", f"tea {n}", 2, f"{n + 5}.00", share]
+        rows.append([*row, *[f"{pay:.2f}"] * bool(total)])
+        net += pay
+    return rows, net
+
+
+SHARES = (
+    ("discount", ["0", "0.1", "0.25"], 1),
+    ("discount (%)", ["0%", "10%", "25%"], 100),
+    ("Discount Percent", ["0", "10", "20"], 100),
+    ("折扣率", ["0", "5", "10"], 100),
+)
+
+
+@pytest.mark.parametrize(("name", "shares", "whole"), [*SHARES, ("discount", ["0", "10"], 100)])
+def test_a_discount_of_shares_is_taken_off_where_a_column_shows_it(described, name, shares, whole):
+    rows, net = discounted(name, shares, whole, "to pay")
+    file, said = described(orders=rows)
+    assert "as to pay shows: it is taken off" in said and "question" not in said
+    lines = kept(file).sort_values("line")
+    assert lines.amount.sum() == net
+    pay = [Decimal(row[-1]) for row in rows[1:]]
+    assert lines.amount.tolist() == pay
+    before = [Decimal(row[4]) * Decimal(row[5]) for row in rows[1:]]
+    off = [gross - left for gross, left in zip(before, pay, strict=True)]
+    assert lines.discount.tolist() == off  # in money
+
+
+@pytest.mark.parametrize(("name", "shares", "whole"), SHARES)
+def test_a_discount_of_shares_that_nothing_shows_is_said(described, name, shares, whole):
+    rows, net = discounted(name, shares, whole)
+    file, said = described(orders=rows)
+    assert f"{name} holds percentages, and no column shows the money after them" in said
+    assert "discount" not in kept(file).columns or not kept(file).discount.any()
+    (way,) = re.findall("before_discount: (percent|share)", said)
+    text = file.read_text("utf-8").replace(
+        "      quantity:", f"      discount: '{name}'\n      quantity:"
+    )
+    assert f"discount: '{name}'" in text  # what was said to write takes it off
+    columns = next(line for line in text.splitlines() if "columns:" in line)
+    file.write_text(text.replace(columns, f"    before_discount: {way}\n{columns}"), "utf-8")
+    assert kept(file).amount.sum() == net
+
+
+def test_of_a_discount_that_is_money_or_percents_both_ways_are_said(described):
+    _, said = described(orders=discounted("discount", ["0", "10"], 100)[0])
+    assert "before_discount: true where it is money" in said
+    _, said = described(orders=discounted("discount", ["0", "1", "0"], 100)[0])  # a flag
+    assert "before_discount" not in said and "percentages" not in said
+
+
+def test_an_orders_percentage_is_taken_off_each_line(described):
     names = ["order id", "customer id", "order date", "product", "quantity", "unit price"]
-    for name, shares, said in (
-        ("discount", ["0", "0.1", "0.25"], True),
-        ("discount (%)", ["0%", "10%", "25%"], True),
-        ("discount", ["0", "1", "0"], False),  # a flag
-    ):
-        rows = [
-            [n // 2, n % 9, "2024-01-31", f"tea {n}", 2, f"{n + 5}.00", shares[n % 3]]
-            for n in range(40)
-        ]
-        _, lines = described(orders=[[*names, name], *rows])
-        assert (f"{name} holds shares and is not taken off: if unit price" in lines) == said
+    rows = []
+    for n in range(40):
+        off, prices = (0, 10, 20)[n % 3], (n + 5, n + 8)
+        total = Decimal(sum(prices) * (100 - off)) / 100
+        for tea, price in enumerate(prices):
+            row = [n, n % 9, "2024-01-31", f"tea {tea}", 1, f"{price}.00", off, f"{total:.2f}"]
+            rows.append(row)
+    file, said = described(orders=[[*names, "discount", "order total"], *rows])
+    assert "as order total shows: it is taken off" in said
+    net = sum(Decimal(r[-1]) for r in rows[::2])
+    assert kept(file).amount.sum() == net

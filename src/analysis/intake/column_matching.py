@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from analysis.intake import value_formats
-from analysis.intake.column_names import plain, rank, says
+from analysis.intake.column_names import is_rate, plain, rank, says
 from analysis.intake.columns import (
     ADDRESSES,
     SEVERAL,
@@ -122,6 +122,8 @@ def _fits(reads_as: str, meaning: str, place: int, column: Column) -> bool:
     if meaning == "status" and len(column.counts) > STATUSES:
         return False
     if meaning in ("discount", "refund"):  # a share, or a flag, is no money
+        if is_rate(column.name):
+            return False
         numbers = {value_formats.number(text, mark(text) or ".") for text in column.counts} - {None}
         nothing_yet = meaning == "refund" and numbers == {0}
         if not nothing_yet and all(abs(number) <= 1 for number in numbers if number is not None):

@@ -37,6 +37,11 @@ def says(value: str, what: str) -> bool:
     return any(fnmatchcase(plain(value), word) for word in aliases()["words"][what])
 
 
+def is_rate(name: str) -> bool:
+    """Whether a column is called a percentage."""
+    return "%" in name or says(name, "rates")
+
+
 @cache
 def rank(name: str, table: str, meaning: str) -> int | None:
     """Where a column's name stands among those known for a meaning; a unit in brackets does not

@@ -97,6 +97,7 @@ MADE_USE_OF = (
     *("status", "currency"),
 )
 TAKEN_OFF = ("discount", "refund")  # of the amount
+SHARES = {"percent": 100, "share": 1}  # what all of the amount is, where a discount is part of it
 SMALLEST = 4  # digits of the smallest part of any currency
 UTC = dtype.Timestamp(timezone="UTC")
 
@@ -144,6 +145,8 @@ def parse(
     known = RECORDS[table].columns
     raw = _of_order(raw, file, known)
     texts = {name: raw[name] for name in (*file.columns, *file.attributes)}
+    if file.before_discount in SHARES:
+        texts["discount"] = texts["discount"].re_replace(" *%$", "")
     texts |= {name: ibis.literal(value) for name, value in file.constants.items()}
     kinds = {name: known[name].reads_as if name in known else "text" for name in texts}
     read = {name: _read(kinds[name], text, name, file, dataset) for name, text in texts.items()}
@@ -288,7 +291,7 @@ def _order_lines(typed: Table, file: TableFile, dataset: Dataset) -> Table:
     `beyond`: its money is too much to be true, and left empty.
     """
     have, known = set(typed.columns), dict[str, Value]()
-    money = _money(typed, dataset)
+    money = _money(typed, file, dataset)
     pieces = {"quantity": typed.quantity} if "quantity" in have else {}
     returned = ibis.literal(file.returns.all) | _one_of(typed, file.returns.status)
     for value in (*pieces.values(), *(money[name] for name in money if name == "amount")):
@@ -368,7 +371,7 @@ def _taken(lines: Table, upto: Value) -> Value:
     )
 
 
-def _money(typed: Table, dataset: Dataset) -> dict[str, Value]:
+def _money(typed: Table, file: TableFile, dataset: Dataset) -> dict[str, Value]:
     """amount, cost, discount and refund of a line in the dataset's currency, where known."""
     have = set(typed.columns)
     money = {name: typed[name] for name in ("amount", "cost", *TAKEN_OFF) if name in have}
@@ -377,6 +380,9 @@ def _money(typed: Table, dataset: Dataset) -> dict[str, Value]:
         money["amount"] = (price * pieces).try_cast(MONEY)
     if "cost" not in have and "profit" in have and "amount" in money:
         money["cost"] = (money["amount"] - typed.profit).try_cast(MONEY)
+    if "amount" in money and (whole := SHARES.get(str(file.before_discount))):
+        share = (typed.discount.cast("float64") / whole).try_cast(PIECES)
+        money["discount"] = (money["amount"].try_cast(PRICE) * share).try_cast(MONEY)
     for code, rate in dataset.rates.items():
         one = ibis.literal(f"{rate:.8f}").cast(RATE)
         for name, value in money.items():

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.intake.column_matching import CENTS
-from analysis.intake.column_names import plain, rank, says
+from analysis.intake.column_names import is_rate, plain, rank, says
 from analysis.intake.columns import SEVERAL, Choice, Column, Entry, Look, files_of, values_of
-from analysis.intake.value_formats import ASK, MOST, decimal_mark, number
+from analysis.intake.parsing import SHARES
+from analysis.intake.value_formats import ASK, MOST, decimal_mark, mark, number
 from analysis.report.text import N_, say
 
 # Products of which several quantities were sold, and how alike a line's money is for each piece
@@ -23,6 +24,7 @@ ALL = N_("{column:text} is the same in all rows of an order")
 BLANK = re.compile(r"0*[.,]?0*")
 MONEY = ("amount", "discount", "refund", "cost", "profit")
 ORDERS_OWN = ("order", "cart", "订单")  # as names begin that are the order's even where few differ
+Way = bool | str  # as before_discount is written
 OF_LINES = ("order_id", "product", "category", "quantity", "unit_price")
 
 
@@ -52,40 +54,35 @@ def money_of_sales(columns: list[Entry], look: Look) -> tuple[list[Entry], list[
     if refunds:
         notes.append(say("a file of refunds: each row takes back some of the order that it names"))
         of_file.append(Entry("returns", {"all": True}, say("by the columns' names")))
+    if "discount" not in have and (shares := _discount_shares(look)):
+        have["discount"] = Entry("discount", shares.name)
     for meaning, entry in have.items():
         if meaning not in ("amount", *OF_LINES) and not entry.question:
             level = _level(look, have, entry.value)
             whole += [meaning] * bool(level == FIRST or (level and meaning in MONEY))
     more, less = _taken_off(have, look, whole)
-    if "amount" not in have and "discount" not in have:
-        more += [
-            say(
-                "{column:text} holds shares and is not taken off: if {price:text} is before it,"
-                " export the money of the lines",
-                column=column.name,
-                price=have["unit_price"].value,
-            )
-            for column in look.values()
-            if "unit_price" in have and _is_share(column)
-        ]
     if whole := [meaning for meaning in whole if meaning in have]:
         of_file.append(Entry("of_order", whole, say("once an order")))
     return list(have.values()), of_file + less, notes + more
 
 
 def _taken_off(
-    have: dict[str, Entry], look: Look, whole: Sequence[str]
+    have: dict[str, Entry], look: Look, whole: list[str]
 ) -> tuple[list[str], list[Entry]]:
-    """What is still to be taken off the money, as notes and keys of the file; a refund that is off
-    already leaves `have`.
+    """What is still to be taken off the money, as notes and keys of the file; what is off already
+    leaves `have`.
     """
     settled = {meaning: entry.value for meaning, entry in have.items() if not entry.question}
     if not settled.keys() & {"discount", "refund"}:
         return [], []
-    orders = _by_order(look, settled, whole)
-    notes, of_file = list[str](), list[Entry]()
-    off = orders[orders["our discount"] > 0]
-    if net := _shown_by(off, off["our amount"] - off["our discount"]):
+    notes, of_file, net = list[str](), list[Entry](), ""
+    ways = _ways(look[settled["discount"]]) if "discount" in settled else [False]
+    for way in ways:
+        orders = _by_order(look, settled, whole, way)
+        off = orders[orders["our discount"] > 0]
+        if net := _shown_by(off, off["our amount"] - off["our discount"]):
+            break
+    if net:
         note = say(
             "{discount:text} is not in the money of the lines yet, as {net:text} shows: it is taken"
             " off",
@@ -93,15 +90,13 @@ def _taken_off(
             net=net,
         )
         notes.append(f"discount: {note}")
-        of_file.append(Entry("before_discount", True, say("by {column:text}", column=net)))
+        of_file.append(Entry("before_discount", way, say("by {column:text}", column=net)))
     elif "unit_price" in settled and len(off):
-        note = say(
-            "{discount:text} is taken to be in {price:text} already; if it is not, write"
-            " before_discount: true",
-            discount=settled["discount"],
-            price=settled["unit_price"],
-        )
-        notes.append(f"discount: {note}")
+        notes.append(f"discount: {_not_shown(settled, ways)}")
+    if (way if net else ways[0]) in SHARES:
+        whole[:] = [meaning for meaning in whole if meaning != "discount"]
+    if not net and ways[0] in SHARES:
+        del have["discount"]
     back = orders[orders["our refund"] > 0]
     if "amount" in settled and (gross := _shown_by(back, back["our amount"] + back["our refund"])):
         note = say(
@@ -160,14 +155,53 @@ def _amount_once(have: dict[str, Entry], look: Look) -> tuple[list[str], list[st
     return [], []
 
 
-def _is_share(column: Column) -> bool:
-    """Whether it is called a discount and holds shares, as 0.1 or 10%."""
-    numbers = [number(text.rstrip("%")) for text in column.counts]
-    whole = all(value is not None and 0 <= value <= 100 for value in numbers)
-    percent = any(text.endswith("%") for text in column.counts) or "%" in column.name
-    part = any(value is not None and 0 < value < 1 for value in numbers)
-    called = rank(column.name, "transactions", "discount") is not None
-    return called and whole and (percent or (part and max(filter(None, numbers)) <= 1))
+def _not_shown(settled: Mapping[str, str], ways: Sequence[Way]) -> str:
+    """What is said of a discount where nothing shows whether the prices are before it."""
+    discount, price = settled["discount"], settled["unit_price"]
+    if ways[0] in SHARES:
+        return say(
+            "{discount:text} holds percentages, and no column shows the money after them:"
+            " {price:text} is taken to be after them; if it is not, write discount:"
+            " {discount:text} under columns and before_discount: {way:text}",
+            discount=discount,
+            price=price,
+            way=ways[0],
+        )
+    if len(ways) > 1:
+        return say(
+            "{discount:text} is taken to be in {price:text} already; if it is not, write"
+            " before_discount: true where it is money, before_discount: percent where 10 is 10 %",
+            discount=discount,
+            price=price,
+        )
+    return say(
+        "{discount:text} is taken to be in {price:text} already; if it is not, write"
+        " before_discount: true",
+        discount=discount,
+        price=price,
+    )
+
+
+def _discount_shares(look: Look) -> Column | None:
+    """The column called a discount that holds shares, as 0.1 or 10%, and no money."""
+    called = [c for c in look.values() if rank(c.name, "transactions", "discount") is not None]
+    return next((c for c in called if _ways(c)[0] in SHARES), None)
+
+
+def _ways(column: Column) -> list[Way]:
+    """What a column called a discount may hold, the likeliest first: money (True), percent or share
+    of it, or nothing to be taken off (False).
+    """
+    texts = [text.rstrip("% ") for text in column.counts]
+    numbers = [n for text in texts if (n := number(text, mark(text) or ".")) is not None]
+    most = max(numbers, default=0)
+    if len(numbers) < MOST * len(texts) or min(numbers, default=0) < 0 or most > 100:
+        return [True]
+    if any(text.endswith("%") for text in column.counts):
+        return ["percent"]
+    if most <= 1:
+        return ["share"] if any(0 < n < 1 for n in numbers) else [False]
+    return ["percent"] if is_rate(column.name) else [True, "percent"]
 
 
 def _grows_with_pieces(look: Look, have: Mapping[str, Entry]) -> bool:
@@ -249,9 +283,11 @@ def paid_back(
     return len(orders) > 0 and (orders["our refund"] > owed).mean() >= MOST
 
 
-def _by_order(look: Look, meanings: Mapping[str, str], whole: Sequence[str]) -> pd.DataFrame:
-    """Orders (rows, where they have no id) with what is ours, their amount, discount and refund,
-    and what every column of numbers says once and (*) added up.
+def _by_order(
+    look: Look, meanings: Mapping[str, str], whole: Sequence[str], way: Way = True
+) -> pd.DataFrame:
+    """Orders (rows, where they have no id) with what is ours, their amount, discount (meant in a
+    `way`) and refund, and what every column of numbers says once and (*) added up.
     """
     cells = values_of(look)
     texts = [name for name, column in look.items() if column.reads_as("money")]
@@ -264,6 +300,13 @@ def _by_order(look: Look, meanings: Mapping[str, str], whole: Sequence[str]) -> 
     price, pieces = meanings.get("unit_price"), meanings.get("quantity")
     if "amount" not in meanings and price in rows and pieces in rows:
         rows["amount"] = rows[price] * rows[pieces]
+    amount = meanings.get("amount", "amount")
+    if way in SHARES and amount in rows:
+        shares = [number(text.rstrip("% "), decimal) for text in cells[meanings["discount"]]]
+        rows["our off"] = rows[amount] * [float(n or 0) / SHARES[str(way)] for n in shares]
+        meanings = {**meanings, "discount": "our off"}
+        whole = [name for name in whole if name != "discount"]
+        whole += ["discount"] * ("amount" in whole)
     once, added = rows.groupby(order).first(), rows.groupby(order).sum()
     orders = once.join(added.add_suffix("*"))
     for meaning in ("amount", "discount", "refund"):

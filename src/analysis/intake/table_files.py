@@ -127,8 +127,9 @@ class TableFile(Strict):
     of_order: list[str] = []
     """our columns that are the whole order's: money counts once, another value holds for all rows
     of the order in the file"""
-    before_discount: bool = False
-    """whether the amounts are those before the discount, which is then taken off"""
+    before_discount: bool | Literal["percent", "share"] = False
+    """whether the amounts are those before the discount, which is then taken off; percent or share
+    where the discount is no money but 10 or 0.1 of a line's"""
     order_key: list[str] = []
     """our columns that name one order line, as order_id and product"""
 
@@ -188,6 +189,11 @@ class TableFile(Strict):
             yield "of_order needs a column for order_id, and other columns that are the order's"
         if self.before_discount and "discount" not in self.columns:
             yield "before_discount needs a column for discount"
+        if isinstance(self.before_discount, str) and "discount" in self.of_order:
+            yield (
+                f"before_discount: {self.before_discount} is taken off each line; take discount out"
+                " of of_order"
+            )
         if unknown := [name for name in self.fill_down if name not in self.columns]:
             yield f"fill_down: {', '.join(unknown)} is not among columns"
         if (self.returns.status or self.void_status) and "status" not in self.meanings:
