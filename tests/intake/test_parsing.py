@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from analysis.errors import InputError
 from analysis.intake import parsing, value_formats
+from analysis.intake.ids import check_ids
 from tests.intake.reading import fold, parsed
 
 
@@ -427,7 +428,7 @@ def test_numbers_that_are_several_customers_are_refused_with_their_count(shop):
     def check(ids, **settings):
         rows = [(one, "2024-01-05", "5") for one in ids]
         lines = parsed(rows, ["customer_id", "date", "amount"])
-        ids.check_ids(lines, found.model_copy(update=settings))
+        check_ids(lines, found.model_copy(update=settings))
 
     usual = [str(n) for n in range(40)]  # 0 is one of them, and nobody remarkable
     for ids in (usual, [*usual, "1E5", "12E4", "0"], ["0"] * 4 + usual):
