@@ -5,7 +5,17 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.report.charts.base import ACCENT, INK, SOFT, WARN, bars, chart, months, numbers
+from analysis.report.charts.base import (
+    ACCENT,
+    INK,
+    SOFT,
+    WARN,
+    bars,
+    chart,
+    legend_below,
+    months,
+    numbers,
+)
 from analysis.report.text import say
 
 
@@ -76,7 +86,7 @@ def revenue_to_come(ax: Axes, table: pd.DataFrame) -> None:
     ax.bar(table.quarter, new, wide, bottom=today, color=SOFT, label=say("still to be won"))
     numbers(ax, "money")
     months(ax)
-    ax.legend()
+    legend_below(ax)
 
 
 @chart("Repeat orders, added up", y="repeat orders so far")
