@@ -111,7 +111,8 @@ def as_log(orders_: pd.DataFrame) -> Table:
 
 def judged(world: World, seed: int) -> dict[str, float | str]:
     """How a forecast of one company came true: relative errors of the orders in the horizon and in
-    three years, and of the spend; the half-width of the total's interval, and whether it held.
+    three years; the half-width of the total's interval, and whether it held; the share of
+    customers within theirs; the half-width of the interval of three years, and whether it held.
     """
     past, later = simulate(world, seed)
     log, end = as_log(past), world.day + dt.timedelta(days=HORIZON_DAYS)
@@ -121,13 +122,20 @@ def judged(world: World, seed: int) -> dict[str, float | str]:
     forecast = model.predict(known, HORIZON_DAYS)
     total = test.outcomes.total(forecast.to_numpy())
     came = later[later.day <= end]
+    each = came.groupby("customer_id").size().reindex(known.customer_id, fill_value=0)
+    worth = model.predict(known, AHEAD).to_numpy()
+    others = backtest.as_good(test, name, known)
+    value = backtest.value_doubt(test, model, others, known, AHEAD, seed).of_total(worth)
     calendar = getattr(model, "calendar_", None)
     return {
         "model": name,
         "orders": forecast.sum() / len(came) - 1,
         "half": (total["high"] - total["low"]) / 2 / forecast.sum(),
         "held": float(total["low"] <= len(came) <= total["high"]),
-        "value": model.predict(known, AHEAD).sum() / len(later) - 1,
+        "customers": test.outcomes.covered(forecast.to_numpy(), each.to_numpy(float)),
+        "value": worth.sum() / len(later) - 1,
+        "value_half": (value["high"] - value["low"]) / 2 / worth.sum(),
+        "value_held": float(value["low"] <= len(later) <= value["high"]),
         "broke": float(calendar.broke if calendar else 0),
     }
 
@@ -146,8 +154,10 @@ def main() -> None:
         )
         print(
             f"{name:20} orders off by {off.abs().mean():.1%} (mean {off.mean():+.1%}),"
-            f" half-width {found.half.mean():.1%}, held {found.held.mean():.0%}; three years off by"
-            f" {found.value.abs().mean():.1%}; break in {(found.broke > 0).mean():.0%}; {models};"
+            f" half-width {found.half.mean():.1%}, held {found.held.mean():.0%}, of"
+            f" customers {found.customers.mean():.1%}; three years off by"
+            f" {found.value.abs().mean():.1%}, half-width {found.value_half.mean():.1%}, held"
+            f" {found.value_held.mean():.0%}; break in {(found.broke > 0).mean():.0%}; {models};"
             f" {(time.perf_counter() - begun) / asked.seeds:.1f} s each",
             flush=True,
         )

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from analysis import customers
 from analysis.models import backtest, clv, intervals, orders, trees
 from analysis.models.backtest import METRICS, Backtest, Origin
-from analysis.models.intervals import Outcomes
+from analysis.models.intervals import Outcomes, ValueDoubt
 
 from .test_clv import HORIZON, START, TODAY, order_lines
 
@@ -471,19 +471,95 @@ def test_models_without_a_likelihood_have_no_expectation_interval():
 
 
 # What is told of customers and groups
-def test_a_customers_value_is_as_sure_as_the_orders_expected():
-    """Of 2 orders 1 to 3 are sure, so half to one and a half times the value. Where next to no
-    orders are expected (0.0 of 0.0), the interval is none either.
+def doubts(level: float = 0.0, errors: int = 5) -> ValueDoubt:
+    """Refits say e^-.3 or e^.3 of the first history and nothing of the second, one other model e^.4
+    of the last of three customers.
     """
+    refits = np.exp([[-0.3, 0.0], [0.3, 0.0]])
+    return ValueDoubt(refits, np.array([0, 1, 1]), np.exp([[0.0, 0.0, 0.4]]), level, errors)
+
+
+def test_a_value_is_as_sure_as_parameters_models_and_level_by_hand():
+    """Deviations: .3 by the refits; of two models of equal chance, the root of .4 ** 2 / 2."""
+    reach = student.ppf(0.9, 5)
+    values = np.array([100.0, 50.0, np.nan])
+    found = doubts().of_each(np.array([100.0, 50.0, 10.0]))
+    by_models = 0.4 / np.sqrt(2)
+    ends = [
+        [100 * np.exp(s * reach * 0.3), 50, 10 * np.exp(s * reach * by_models)] for s in (-1, 1)
+    ]
+    assert found.to_numpy() == pytest.approx(np.transpose(ends))
+    level = np.log(doubts(0.2).of_each(values).high[:2] / values[:2]) / reach
+    assert level.tolist() == pytest.approx([np.hypot(0.3, 0.2), 0.2])
+    assert doubts().of_each(values).iloc[2].isna().all()
+    only = doubts().of_total(np.array([np.nan, np.nan, 10.0]))
+    assert [only["low"], only["high"]] == pytest.approx([ends[0][2], ends[1][2]])
+    # of the sum of 100 and 100 one half varies: its logs are those of the mean of ratios
+    both = doubts(0.2).of_total(np.array([100.0, 100, np.nan]))
+    half = np.log((np.exp([-0.3, 0.3]) + 1) / 2).std()
+    assert np.log(both["high"] / 200) == pytest.approx(reach * np.hypot(half, 0.2))
+    assert np.isnan(doubts(np.nan).of_total(values)["low"])
+
+
+def test_the_level_wanders_on_beyond_the_longest_time_it_was_followed():
+    """Models expect 2 orders a day. From the measured origin on 90 came in its 60 days, from the
+    choosing one 100 in as many and 300 up to the picture.
+    """
+    every = SimpleNamespace(predict=lambda held, days: pd.Series([2.0 * days]))
+    chosen, measured = origin([100.0], 1, bg_nbd=[120.0]), origin([90.0], 9, bg_nbd=[120.0])
+    for one, now in ((chosen, 300.0), (measured, 90.0)):
+        one.models, one.until_now = {"bg_nbd": every}, now
+    days = (measured.day - chosen.day).days
+    test = Backtest(measured, [chosen], 60, "bg_nbd")
+    assert test.long_errors.to_dict() == pytest.approx(
+        {60: np.log(90 / 120), 60 + days: np.log(300 / (120 + 2 * days))}
+    )
+    squares = [np.log(x) ** 2 for x in (100 / 120, 90 / 120, 300 / (120 + 2 * days))]
+    astray = np.sqrt(np.mean(squares))
+    assert test.followed == pytest.approx({"astray": astray, "longest": 60 + days, "errors": 3})
+    assert test.level_spread(30) == test.level_spread(60 + days) == pytest.approx(astray)
+    assert test.level_spread(4 * (60 + days)) == pytest.approx(2 * astray)
+    assert np.isnan(Backtest(None, [], 60).level_spread(60))
+
+
+def test_what_is_said_to_be_known_holds_the_models_that_were_as_good():
+    expectation = pd.DataFrame({"low": [1.0]})
+    for ends, others, held in (
+        ((3.0, 5.0), (), (3.0, 5.0)),
+        ((3.0, 5.0), (4.0, 6.0), (3.0, 6.0)),
+        ((3.0, 5.0), (1.0,), (1.0, 5.0)),
+    ):
+        expectation.attrs["total"] = dict(zip(("low", "high"), ends, strict=True))
+        test = Backtest(None, [origin([2, 2], bg_nbd=[1, 1])], 30)
+        sure = backtest.sureness(test, np.array([1.0, 2.0]), expectation, others)
+        assert (sure["surely_low"], sure["surely_high"]) == held and sure["alike"] == len(others)
+
+
+def test_candidates_as_good_as_the_best_are_fitted_too():
+    held = shoppers(300, 3)
+    actual = held.holdout_orders if "holdout_orders" in held else held.frequency
+    close = origin(actual, own_rate=actual, bg_nbd=actual, average_rate=actual + 9)
+    test = Backtest(None, [close], 30)
+    assert test.choice.index[test.choice.distance <= 1].tolist() == ["own_rate", "bg_nbd"]
+    (other,) = backtest.as_good(test, "own_rate", held)
+    assert isinstance(other, orders.BuyTillYouDie)
+    assert backtest.as_good(Backtest(None, [], 30), "own_rate", held) == []
+    bg_nbd = orders.BuyTillYouDie(orders.BTYD["bg_nbd"]).fit(held)
+    doubt = backtest.value_doubt(test, bg_nbd, [orders.AverageRate().fit(held)], held, 365, 1)
+    ours = bg_nbd.predict(held, 365).to_numpy()
+    flat = orders.AverageRate().fit(held).predict(held, 365).to_numpy()
+    assert (doubt.others[0] * ours) == pytest.approx(flat, rel=0.01)
+
+
+def test_the_table_of_values_has_both_intervals():
     outcomes = Outcomes(
         np.array([1.0, np.inf]), [np.zeros(9), np.arange(9.0)], np.ones(2), np.zeros(1)
     )
     value = pd.DataFrame({"expected_orders": [2.0, 0.0, 4.0], "clv": [100.0, 0.0, np.nan]})
-    sure = pd.DataFrame({"low": [1.0, 0.0, 4.0], "high": [3.0, 0.0, 5.0]})
-    found = intervals.with_intervals(value, outcomes, sure)
-    assert found[["clv_low", "clv_high"]].to_numpy() == pytest.approx(
-        np.array([[50, 150], [0, 0], [np.nan, np.nan]]), nan_ok=True
-    )
+    found = intervals.with_intervals(value, outcomes, doubts())
+    each = doubts().of_each(value.clv.to_numpy())
+    assert found.clv_low.equals(each.low.rename("clv_low"))
+    assert found.clv_high.equals(each.high.rename("clv_high"))
     # of nine outcomes the first and the last have a tenth beyond them
     assert found[["orders_low", "orders_high"]].to_numpy().tolist() == [[0, 8], [0, 0], [0, 8]]
     assert list(value) == ["expected_orders", "clv"]
@@ -497,7 +573,11 @@ def test_groups_have_the_interval_of_their_total_and_the_most_valuable_comes_fir
     value = pd.DataFrame({"customer_id": list("abcde"), "expected_orders": [1.0, 2, 3, 4, 5]})
     value["clv"] = [10.0, np.nan, 50, np.nan, 20]
     groups = pd.Series({"e": "x", "a": "x", "b": "x", "c": "y", "d": "z", "gone": "z"})
-    table = intervals.by_group(value, groups, outcomes)
+    doubt = ValueDoubt(np.ones((2, 1)), np.zeros(5, int), np.empty((0, 5)), 0.1, 2)
+    table = intervals.by_group(value, groups, outcomes, doubt)
+    worth = np.exp(student.ppf(0.9, 2) * 0.1)
+    assert table.clv_low.tolist() == pytest.approx([50 / worth, 30 / worth, np.nan], nan_ok=True)
+    assert table.clv_high.tolist() == pytest.approx([50 * worth, 30 * worth, np.nan], nan_ok=True)
     assert table.index.tolist() == ["y", "x", "z"] and table.index.name == "group"
     assert table.customers.tolist() == [1, 3, 1]
     assert table.clv.tolist() == pytest.approx([50, 30, np.nan], nan_ok=True)
@@ -508,4 +588,4 @@ def test_groups_have_the_interval_of_their_total_and_the_most_valuable_comes_fir
         reach = student.ppf(0.9, 2) * error
         row = table.loc[name, ["expected", "low", "high"]].tolist()
         assert row == pytest.approx([expected, *(expected * np.exp([-reach, reach]))])
-    assert intervals.by_group(value, pd.Series(dtype="str"), outcomes).empty
+    assert intervals.by_group(value, pd.Series(dtype="str"), outcomes, doubt).empty

@@ -1,5 +1,6 @@
 """Which model forecasts best, chosen and measured at origins (see origins) it had not seen."""
 
+import copy
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -16,14 +17,15 @@ from analysis import customers
 from analysis.errors import NotEstimable
 from analysis.models import checks, clv, origins
 from analysis.models.calendar import Calendar
-from analysis.models.intervals import TAILS, Outcomes, tenths
-from analysis.models.orders import DEFAULT, TRAILING, BuyTillYouDie, OrderModel
+from analysis.models.intervals import TAILS, Outcomes, ValueDoubt, refitted, tenths
+from analysis.models.orders import DEFAULT, LEAST, TRAILING, BuyTillYouDie, OrderModel
 from analysis.models.trees import Bases, Lessons
 from analysis.report.text import N_
 
 IN_CALENDAR = "bg_nbd_calendar"
 DECISIVE = 10.0  # log evidence of a calendar beyond doubt
 RESAMPLES = 400  # of customers, for the interval of a difference
+REFITS = 25  # that tell how far values may be wrong by the parameters
 MIN_CUSTOMERS = 30  # at an origin, for it to tell anything
 
 
@@ -103,6 +105,8 @@ class Origin:
     held: pd.DataFrame
     lessons: Lessons
     forecasts: dict[str, pd.Series] = field(default_factory=dict)
+    models: dict[str, OrderModel] = field(default_factory=dict)  # that made them
+    until_now: float = 0.0  # orders of these customers up to the day of the picture
     new_orders: float = 0.0  # that followed, of customers who came later
 
     @property
@@ -184,6 +188,39 @@ class Backtest:
         )
 
     @cached_property
+    def long_errors(self) -> pd.Series:
+        """Log of actual over forecast total of the champion from an origin to the day of the
+        picture, by days between them. The forecasts reach as far as the log allows.
+        """
+        errors: dict[int, float] = {}
+        if self.measured is None or not self.choosing:
+            return pd.Series(errors, dtype=float)
+        for origin in self.with_champion:
+            span = (self.measured.day - origin.day).days + self.horizon_days
+            if self.champion in origin.models and origin.until_now:
+                model = copy.copy(origin.models[self.champion])
+                expected = model.predict(origin.held, span).sum()
+                errors[span] = np.log(origin.until_now / expected) if expected else np.nan
+        return pd.Series(errors, dtype=float).dropna()
+
+    @property
+    def followed(self) -> dict[str, float]:
+        """How far totals went astray at all origins, over one horizon and up to today. Keys: astray
+        (in logs), longest (days of these spans), errors (how many).
+        """
+        errors = np.concatenate([self.level_errors, self.long_errors])
+        astray = float(np.sqrt(np.mean(errors**2))) if len(errors) else float("nan")
+        longest = max([self.horizon_days, *self.long_errors.index])
+        return {"astray": astray, "longest": longest, "errors": len(errors)}
+
+    def level_spread(self, days: float) -> float:
+        """How far a total over so many days may go astray, in logs: as `followed`, and beyond the
+        longest of its spans by the root of time, as what wanders does.
+        """
+        known = self.followed
+        return float(known["astray"] * np.sqrt(max(days / known["longest"], 1)))
+
+    @cached_property
     def outcomes(self) -> Outcomes:
         """How outcomes spread around the champion's forecasts at the origins that teach."""
         pairs = [(o.forecasts[self.champion].to_numpy(), o.actual) for o in self.teaching]
@@ -256,10 +293,16 @@ def run(transactions: Table, as_of: dt.date, horizon_days: int, wanted: str = ""
         for day in past.days(as_of)
     ]
     found = [origin for origin in every if len(origin.held) >= MIN_CUSTOMERS]
+    now = past.known(as_of).set_index("customer_id").orders
     for origin in found:
+        origin.until_now = float(
+            (now[origin.held.customer_id].to_numpy() - origin.held.orders).sum()
+        )
         for name, make in clv.ORDER_MODELS.items():
             with suppress(NotEstimable):
-                model = make().fit(origin.held, origin.lessons)
+                origin.models[name] = make().fit(origin.held, origin.lessons)
+                # a copy, which what was worked out for this forecast leaves with
+                model = copy.copy(origin.models[name])
                 origin.forecasts[name] = model.predict(origin.held, horizon_days)
     measured = found[0] if found else None
     return Backtest(measured, found[1:], horizon_days, wanted, past.lessons(as_of))
@@ -293,6 +336,36 @@ def known_calendar(test: Backtest, customers: pd.DataFrame) -> tuple[Calendar | 
         return test.lessons.calendar(customers), ""
     except NotEstimable as reason:
         return None, str(reason)
+
+
+def as_good(test: Backtest, name: str, customers: pd.DataFrame) -> list[OrderModel]:
+    """The other candidates within one standard error of the best, fitted like the model of this
+    name.
+    """
+    others = test.choice.index[test.choice.distance <= 1] if len(test.choice) else []
+    found = []
+    for other in others:
+        with suppress(NotEstimable):
+            if other != name:
+                found.append(clv.ORDER_MODELS[other]().fit(customers, test.lessons))
+    return found
+
+
+def value_doubt(
+    test: Backtest,
+    model: OrderModel,
+    others: Sequence[OrderModel],
+    customers: pd.DataFrame,
+    days: float,
+    seed: int,
+) -> ValueDoubt:
+    """How far what is expected over so many days may be wrong, the others being those as_good."""
+    refits, where = refitted(model, customers, days, seed, REFITS)
+    ours = model.predict(customers, days).to_numpy().clip(LEAST)
+    ratios = [other.predict(customers, days).to_numpy().clip(LEAST) / ours for other in others]
+    table = np.array(ratios).reshape(len(others), len(customers))
+    level, errors = test.level_spread(days), int(test.followed["errors"])
+    return ValueDoubt(refits, where, table, level, errors)
 
 
 # Value
@@ -342,13 +415,20 @@ def group_coverage(test: Backtest) -> pd.DataFrame:
     return table.assign(covered=table.actual.between(table.low, table.high))
 
 
-def sureness(test: Backtest, forecasts: np.ndarray, expectation: pd.DataFrame) -> dict[str, float]:
-    """How sure the total is. Keys: low, high (of the prediction), surely_low, surely_high (of the
-    expectation), astray (how far totals went astray at earlier origins, in logs).
+def sureness(
+    test: Backtest,
+    forecasts: np.ndarray,
+    expectation: pd.DataFrame,
+    others: Sequence[float] = (),
+) -> dict[str, float]:
+    """How sure the total is, `others` being the totals by models that were as good. Keys: low, high
+    (of the prediction), surely_low, surely_high (of the expectation, those of the others within),
+    alike (how many these are), astray (how far totals went astray at earlier origins, in logs).
     """
     total, sure = test.outcomes.total(forecasts), expectation.attrs["total"]
-    ends = {"low": total["low"], "high": total["high"]}
-    ends |= {f"surely_{end}": value for end, value in sure.items()}
+    ends = {"low": total["low"], "high": total["high"], "alike": len(others)}
+    ends["surely_low"] = min([sure["low"], *others])  # nan stays, being first
+    ends["surely_high"] = max([sure["high"], *others])
     return ends | {"astray": test.outcomes.level_spread()}
 
 

@@ -144,6 +144,25 @@ def _rank(group: np.ndarray, share: float, whole: np.ufunc) -> float:
     return float(group[int(np.clip(whole(rank) - 1, 0, len(group) - 1))])
 
 
+def refitted(
+    model: OrderModel, customers: pd.DataFrame, days: float, seed: int, times: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Expected orders by refits to resampled customers of the probabilistic model (or the one that
+    a learned model is held to), over those by the model: refits x distinct histories; and the
+    history of each customer. nan where there are no refits.
+    """
+    base = getattr(model, "base_", model)
+    history = ["frequency", "recency_days", "age_days"]
+    where = customers.groupby(history).ngroup().to_numpy()
+    distinct = customers[history].drop_duplicates().sort_values(history, ignore_index=True)
+    if not isinstance(base, BuyTillYouDie):  # of the average rate, too, there are none
+        return np.full((1, len(distinct)), np.nan), where
+    distinct["customer_id"] = distinct.index
+    middle = base.predict(distinct, days).to_numpy().clip(LEAST)
+    again = [refit.predict(distinct, days).to_numpy() for refit in base.refits(times, seed)]
+    return np.array(again) / middle, where
+
+
 def expectation_interval(
     model: OrderModel,
     customers: pd.DataFrame,
@@ -152,60 +171,81 @@ def expectation_interval(
     seed: int,
     times: int = 100,
 ) -> pd.DataFrame:
-    """80 % interval of each customer's expected orders, from refits to resampled customers of the
-    probabilistic model (or the one that a learned model is held to). Columns: low, high, and in
+    """80 % interval of each customer's expected orders, from `refitted`. Columns: low, high, and in
     attrs the interval of the total.
     """
-    base = getattr(model, "base_", model)
-    if not isinstance(base, BuyTillYouDie):  # of the average rate, too, there are no refits
-        nothing = pd.DataFrame({"low": np.nan, "high": np.nan}, index=forecast.index)
-        nothing.attrs["total"] = {"low": float("nan"), "high": float("nan")}
-        return nothing
-    history = ["frequency", "recency_days", "age_days"]
-    where = customers.groupby(history).ngroup().to_numpy()
-    distinct = customers[history].drop_duplicates().sort_values(history, ignore_index=True)
-    distinct["customer_id"] = distinct.index
-    middle = base.predict(distinct, days).to_numpy().clip(LEAST)
-    ratios = np.array(
-        [again.predict(distinct, days).to_numpy() / middle for again in base.refits(times, seed)]
-    )
+    ratios, where = refitted(model, customers, days, seed, times)
     low, high = np.quantile(ratios, TAILS, axis=0)
-    weights = np.bincount(where, forecast.to_numpy(), len(distinct))
+    weights = np.bincount(where, forecast.to_numpy(), ratios.shape[1])
     interval = pd.DataFrame({"low": forecast * low[where], "high": forecast * high[where]})
     totals = np.quantile(ratios @ weights, TAILS).tolist()
     interval.attrs["total"] = dict(zip(("low", "high"), totals, strict=True))
     return interval
 
 
-def with_intervals(
-    value: pd.DataFrame, outcomes: Outcomes, expectation: pd.DataFrame
-) -> pd.DataFrame:
+@dataclass
+class ValueDoubt:
+    """How far what is expected of customers over a long time may be wrong: by the parameters, by
+    which of the models that were as good is taken, and by the level of all.
+    """
+
+    refits: np.ndarray  # over the forecast, refits x distinct histories
+    where: np.ndarray  # the history of each customer
+    others: np.ndarray  # the other models' forecasts over the forecast, models x customers
+    level: float  # deviation of the log of the total
+    errors: int  # of totals at earlier dates, from which it is known
+
+    def of_each(self, values: np.ndarray) -> pd.DataFrame:
+        """80 % intervals of the customers' expected values. Columns: low, high."""
+        own = self._spread(self.refits[:, self.where], self.others)
+        return pd.DataFrame(dict(zip(("low", "high"), values * self._reach(own), strict=True)))
+
+    def of_total(self, values: np.ndarray) -> dict[str, float]:
+        """80 % interval of their sum; `values` are nan of customers who do not count."""
+        total = pd.Series(values).sum(min_count=1)
+        weights = np.nan_to_num(values) / (total or 1.0)
+        histories = np.bincount(self.where, weights, self.refits.shape[1])
+        spread = self._spread(self.refits @ histories, self.others @ weights)
+        low, high = (total * self._reach(spread)).tolist()
+        return {"low": low, "high": high}
+
+    def _spread(self, refits: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Deviation of the log. The models count as draws of equal chance, ours among them."""
+        logs = [np.log(ratios.clip(LEAST)) for ratios in (refits, others)]
+        disagreed = (logs[1] ** 2).sum(axis=0) / (len(others) + 1)
+        return np.asarray(np.sqrt(logs[0].var(axis=0) + disagreed + self.level**2))
+
+    def _reach(self, spread: np.ndarray) -> np.ndarray:
+        reach = student.ppf(TAILS[1], max(self.errors, 1)) * spread
+        return np.exp(np.array([-reach, reach]))
+
+
+def with_intervals(value: pd.DataFrame, outcomes: Outcomes, doubt: ValueDoubt) -> pd.DataFrame:
     """The table `clv` with the prediction interval of each customer's orders and the interval of
     the expected value.
-
-    `expectation` is expectation_interval's, whose relative width the value shares.
     """
-    forecasts = value.expected_orders.to_numpy()
-    predicted = outcomes.interval(forecasts)
-    relative = expectation.to_numpy() / forecasts.clip(LEAST)[:, None]
+    predicted = outcomes.interval(value.expected_orders.to_numpy())
+    worth = doubt.of_each(value.clv.to_numpy())
     return value.assign(
-        orders_low=predicted.low,
-        orders_high=predicted.high,
-        clv_low=value.clv.to_numpy() * relative[:, 0],
-        clv_high=value.clv.to_numpy() * relative[:, 1],
+        orders_low=predicted.low, orders_high=predicted.high, clv_low=worth.low, clv_high=worth.high
     )
 
 
-def by_group(value: pd.DataFrame, groups: pd.Series, outcomes: Outcomes) -> pd.DataFrame:
-    """Expected orders of each group with the 80 % prediction interval of its total, and its value,
-    the highest first.
+def by_group(
+    value: pd.DataFrame, groups: pd.Series, outcomes: Outcomes, doubt: ValueDoubt
+) -> pd.DataFrame:
+    """Expected orders of each group with the 80 % prediction interval of its total, and its value
+    with that of the expectation, the highest first.
 
-    Columns: group (index), customers, expected, low, high, clv.
+    Columns: group (index), customers, expected, low, high, clv, clv_low, clv_high.
     """
-    rows = {}
-    for name, members in value.groupby(groups.reindex(value.customer_id).to_numpy()):
+    rows, group = {}, groups.reindex(value.customer_id).to_numpy()
+    for name, members in value.groupby(group):
         total = outcomes.total(members.expected_orders.to_numpy(), group=True)
-        rows[name] = {"customers": len(members), **total, "clv": members.clv.sum(min_count=1)}
-    columns = ["customers", "expected", "low", "high", "clv"]
+        worth = doubt.of_total(value.clv.where(group == name).to_numpy())
+        ends = {f"clv_{end}": found for end, found in worth.items()}
+        known = {"customers": len(members), **total, "clv": members.clv.sum(min_count=1)}
+        rows[name] = known | ends
+    columns = ["customers", "expected", "low", "high", "clv", "clv_low", "clv_high"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     return table.rename_axis("group").sort_values("clv", ascending=False)
