@@ -14,7 +14,7 @@ from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
 from analysis import customers
-from analysis.models import backtest, clv, intervals, orders, trees
+from analysis.models import backtest, clv, forecast_errors, intervals, orders, trees
 from analysis.models.backtest import METRICS, Backtest, Origin
 from analysis.models.intervals import Outcomes, ValueDoubt
 
@@ -71,19 +71,19 @@ def test_metrics_by_hand():
     assert measured["decile_error"] == 0.75
     twenty = np.repeat(np.arange(10.0), 2)
     within = twenty + np.tile([-1.0, 1.0], 10)  # pairs whose mean is right
-    assert backtest.decile_error(within, twenty) == 0
+    assert forecast_errors.decile_error(within, twenty) == 0
     for name in ("bias", "gini", "decile_error"):
         assert np.isnan(METRICS[name].measure(np.zeros(3), np.ones(3)))
 
 
 def test_gini_by_hand():
     actual = np.array([3.0, 2.0, 1.0, 0.0])
-    assert backtest.gini(actual, actual) == pytest.approx(1)
-    assert backtest.gini(actual, -actual) == pytest.approx(-1)
-    assert backtest.gini(actual, np.ones(4)) == pytest.approx(0)
+    assert forecast_errors.gini(actual, actual) == pytest.approx(1)
+    assert forecast_errors.gini(actual, -actual) == pytest.approx(-1)
+    assert forecast_errors.gini(actual, np.ones(4)) == pytest.approx(0)
     # shares 0, 1/3, 5/6, 1, 1: an area of 2/3 - 1/2, against 17/24 - 1/2 of the perfect sorting
-    assert backtest.gini(actual, np.array([3.0, 4.0, 1.0, 0.0])) == pytest.approx(0.8)
-    assert backtest.gini(actual, np.array([4.0, 4.0, 1.0, 0.0])) == pytest.approx(
+    assert forecast_errors.gini(actual, np.array([3.0, 4.0, 1.0, 0.0])) == pytest.approx(0.8)
+    assert forecast_errors.gini(actual, np.array([4.0, 4.0, 1.0, 0.0])) == pytest.approx(
         0.9
     )  # a tie: between the two sortings
 
@@ -95,13 +95,13 @@ def test_gini_by_hand():
 )
 def test_gini_depends_on_the_sorting_alone(pairs):
     actual, forecast = np.array(pairs, float).T
-    found = backtest.gini(actual, forecast)
+    found = forecast_errors.gini(actual, forecast)
     if np.ptp(actual) == 0:
         return
     assert -1 - 1e-9 <= found <= 1 + 1e-9
-    assert backtest.gini(actual, np.exp(forecast / 3)) == pytest.approx(found)
-    assert backtest.gini(actual[::-1], forecast[::-1]) == pytest.approx(found)
-    assert backtest.gini(actual, -forecast) == pytest.approx(-found)
+    assert forecast_errors.gini(actual, np.exp(forecast / 3)) == pytest.approx(found)
+    assert forecast_errors.gini(actual[::-1], forecast[::-1]) == pytest.approx(found)
+    assert forecast_errors.gini(actual, -forecast) == pytest.approx(-found)
 
 
 # Origins

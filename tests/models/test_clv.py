@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from analysis import customers
 from analysis.errors import InputError, NotEstimable
-from analysis.models import backtest, clv, orders, trees
+from analysis.models import backtest, clv, forecast_errors, orders, trees
 from tests.bench import worlds
 
 START, HORIZON = dt.date(2024, 1, 1), 60
@@ -408,7 +408,7 @@ def test_a_kept_model_is_read_again(world, fitted, tmp_path):
 
 
 def test_every_entry_of_a_registry_says_what_it_is_called():
-    for registry in (clv.ORDER_MODELS, clv.SPEND_MODELS, backtest.METRICS):
+    for registry in (clv.ORDER_MODELS, clv.SPEND_MODELS, forecast_errors.METRICS):
         labels = [entry.label for entry in registry.values()]
         assert len({*labels}) == len(registry)
         for key, label in zip(registry, labels, strict=True):

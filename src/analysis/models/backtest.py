@@ -2,21 +2,21 @@
 
 import copy
 import datetime as dt
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from ibis.expr.types import Table
-from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
 from analysis import customers
 from analysis.errors import NotEstimable
 from analysis.models import checks, clv, origins
 from analysis.models.calendar import Calendar
+from analysis.models.forecast_errors import METRICS
 from analysis.models.intervals import TAILS, Outcomes, ValueDoubt, refitted, tenths
 from analysis.models.orders import DEFAULT, LEAST, TRAILING, BuyTillYouDie, OrderModel
 from analysis.models.trees import Bases, Lessons
@@ -27,53 +27,6 @@ DECISIVE = 10.0  # log evidence of a calendar beyond doubt
 RESAMPLES = 400  # of customers, for the interval of a difference
 REFITS = 25  # that tell how far values may be wrong by the parameters
 MIN_CUSTOMERS = 30  # at an origin, for it to tell anything
-
-
-class Metric(NamedTuple):
-    """A measure (of actual, forecast), and how a table heads and writes it."""
-
-    label: str
-    form: str
-    measure: Callable[[np.ndarray, np.ndarray], float]
-
-
-def bias(actual: np.ndarray, forecast: np.ndarray) -> float:
-    return float(forecast.sum() / actual.sum() - 1) if actual.sum() else float("nan")
-
-
-def gini(actual: np.ndarray, forecast: np.ndarray) -> float:
-    """Normalised Gini: the area between the cumulative share of actual orders, customers sorted by
-    forecast, and the diagonal, over the same for the perfect sorting. Customers of equal forecast
-    share their orders evenly.
-    """
-    even = pd.Series(actual).groupby(forecast).transform("mean").to_numpy()
-    perfect = _area(actual, actual)
-    return _area(even, forecast) / perfect if perfect else float("nan")
-
-
-def _area(actual: np.ndarray, by: np.ndarray) -> float:
-    if not actual.sum():
-        return 0.0
-    share = np.append(0, actual[np.argsort(-by, kind="stable")].cumsum()) / actual.sum()
-    return float(np.trapezoid(share, np.linspace(0, 1, len(share))) - 0.5)
-
-
-def decile_error(actual: np.ndarray, forecast: np.ndarray) -> float:
-    """Mean absolute difference of forecast and actual mean over tenths of customers by forecast,
-    over the actual mean.
-    """
-    groups = [group for group in tenths(forecast) if len(group)]
-    gaps = [abs(forecast[g].mean() - actual[g].mean()) for g in groups]
-    return float(np.mean(gaps) / actual.mean()) if actual.any() else float("nan")
-
-
-METRICS = {
-    "bias": Metric(N_("Total off by"), "percent", bias),
-    "mae": Metric(N_("Mean error"), "short", mean_absolute_error),
-    "rmse": Metric(N_("Root mean square error"), "short", root_mean_squared_error),
-    "gini": Metric(N_("Gini"), "short", gini),
-    "decile_error": Metric(N_("Error by tenths"), "short", decile_error),
-}
 
 
 class Past(origins.Past):
@@ -471,12 +424,9 @@ def kept(model: OrderModel, name: str, test: Backtest) -> dict[str, object]:
     its probabilistic part, RMSE by model.
     """
     base = getattr(model, "base_", model)
-    fitter, calendar = {}, None
-    if isinstance(base, BuyTillYouDie):
-        fitter, calendar = base.fitter_.to_dict(), base.calendar_
+    known = base.kept() if isinstance(base, BuyTillYouDie) else {"fitter": {}}
     rmse = test.leaderboard.rmse.to_dict() if len(test.leaderboard) else {}
-    clock = {"calendar": calendar.kept()} if calendar else {}
-    return {"model": name, "fitter": fitter, **clock, "rmse": rmse}
+    return {"model": name, **known, "rmse": rmse}
 
 
 def hindsight(test: Backtest) -> dict[str, Any]:

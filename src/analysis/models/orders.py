@@ -151,6 +151,11 @@ class BuyTillYouDie:
         probability = self.fitter_.probability_of_n_purchases_up_to_time
         return np.column_stack([probability(np.asarray(ages_days) / WEEK, n) for n in range(most)])
 
+    def kept(self) -> dict[str, Any]:
+        """As plain data, which `load` reads."""
+        clock = {"calendar": self.calendar_.kept()} if self.calendar_ else {}
+        return {"fitter": self.fitter_.to_dict(), **clock}
+
     def refits(self, times: int, seed: int) -> Iterator[Self]:
         """The same model fitted to resampled customers."""
         for parameters in self.fitter_.refits(times, seed):
