@@ -546,3 +546,17 @@ def test_every_row_of_a_file_of_refunds_is_a_return():
     rows = [("1", "a", "2024-01-05", "5"), ("2", "a", "2024-01-05", "-6")]
     lines = parsed(rows, ["order_id", "customer_id", "date", "amount"], returns={"all": True})
     assert amounts(lines) == [-5, -6] and lines.returned.all().execute()
+
+
+def test_an_e_mail_is_one_customers_however_it_is_written():
+    one = [
+        "ann@x.example",
+        "Ann <ann@x.example>",
+        '"Lee, Ann" <Ann@X.example>',
+        " ann@x.example\xa0",
+    ]
+    one += ["ann @x.example", "< ann@x.example >", "mailto:ann@x.example"]
+    others = ["ann@x.example, bob@x.example", "tea @ home", "Ann <7>", "bob@x.example"]
+    rows = [(text, "2024-01-05") for text in one + others]
+    lines = parsed(rows, ["customer_id", "date"]).order_by("line").to_pyarrow().to_pydict()
+    assert lines["customer_id"] == ["ann@x.example"] * len(one) + others

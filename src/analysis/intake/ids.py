@@ -11,20 +11,23 @@ from analysis.intake.dataset import Dataset
 
 ZERO = r"^0+(\.0+)?$"  # nobody's number where it cannot be somebody's (check_ids)
 ROUNDED, MASKED = r"^\d([.,]\d+)?[eE]\+\d{2,}$", r"\*"  # by a spreadsheet; in the middle
+E_MAIL = r"^[^@,;]+@[^@,;]+\.[^@,;.]+$"  # one, not two
 # Times the rows of the next customer, share of all rows, rows: of so many no single one has more
 CROWD, CROWD_SHARE, CROWD_LEAST = 5, 0.03, 10
 
 
 def read_id(text: StringValue, dataset: Dataset) -> StringValue:
     """A customer's number: without the apostrophe by which spreadsheets mark a text; an e-mail in
-    small letters; nothing for a word that stands for nobody. Where the dataset says so, without
-    zeros in front and .0 behind.
+    small letters, without blanks and the name before it; nothing for a word that stands for nobody.
+    Where the dataset says so, without zeros in front and .0 behind.
     """
     bare = text.re_replace("^'", "")
     if dataset.plain_ids:
         bare = bare.re_replace(r"^0+(\d)", r"\1").re_replace(r"^(\d+)\.0+$", r"\1")
     small = bare.lower()
-    known = ibis.ifelse(small.contains("@"), small, bare)
+    address = small.re_replace(r"^.*<([^<>]*@[^<>]*)>.*$", r"\1").re_replace(r"[\s\p{Z}]", "")
+    mail = ibis.ifelse(address.re_search(E_MAIL), address.re_replace("^mailto:", ""), small)
+    known = ibis.ifelse(small.contains("@"), mail, bare)
     return ibis.ifelse(small.isin(dataset.no_customers), None, known)
 
 
