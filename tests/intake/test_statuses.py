@@ -80,3 +80,13 @@ def test_words_of_no_status_are_no_status(described):
         assert "status" not in said and "question" not in said
     _, said = described(orders=log("Shade", "refunded"))  # all of them
     assert "status" not in said
+
+
+def test_what_moves_money_out_of_an_account_is_no_sale(described):
+    for word in ("General Withdrawal", "Payout", "General Currency Conversion", "提现"):
+        file, said = described(orders=log("Type", "Payment", (word, "-99.00"), (word, "-7.00")))
+        assert f"status: Type; by its values, {word}" in said and "question" not in said
+        assert float(kept(file).amount.sum()) == SOLD
+    file, said = described(orders=log("Paid by", "Card", ("Bank transfer", "9.00")))
+    assert "status" not in said  # a way to pay
+    assert float(kept(file).amount.sum()) == SOLD + 9
