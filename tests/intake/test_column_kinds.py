@@ -247,3 +247,37 @@ def test_dates_of_a_spreadsheet_that_took_days_for_months_are_recognised():
 
 def test_of_a_text_its_first_thirty_letters_are_outlined():
     assert value_formats.mask("Ab 7é王-" + "x" * 30) == "xx 9xx-" + "x" * 23
+
+
+def test_percentages_and_money_paid_back_are_no_quantity():
+    for name in ("Probability (%)", "Win rate", "折扣率", "Converted Amount Refunded"):
+        some = {
+            "customer id": [f"C{n % 9}" for n in range(40)],
+            name: [str(n % 7) for n in range(40)],
+        }
+        some["order date"] = [f"2024-01-{n % 28 + 1:02}" for n in range(40)]
+        some["amount"] = [f"{n}.50" for n in range(40)]
+        found = column_matching.columns_of("transactions", look(**some))
+        assert "quantity" not in [entry.key for entry in found]
+    some["tins"] = some.pop(name)
+    found = column_matching.columns_of("transactions", look(**some))
+    assert {"quantity": "tins"}.items() <= {entry.key: entry.value for entry in found}.items()
+
+
+def test_neither_dates_nor_money_are_offered_as_the_customer():
+    some = {"order date": [f"2024-01-{n % 28 + 1:02}" for n in range(40)]}
+    some |= {"shipped": some["order date"], "amount": [f"{n}.50" for n in range(40)]}
+    some |= {"fee": some["amount"], "desk": [f"desk {n % 9}" for n in range(40)]}
+    found = column_matching.columns_of("transactions", look(**some))
+    (asked,) = [entry for entry in found if entry.key == "customer_id"]
+    assert [choice.words.split(" (")[0] for choice in asked.choices] == ["desk", "none of these"]
+
+
+def test_whole_yen_tell_what_groups_their_thousands():
+    def verdict(*texts):
+        return value_formats.decimal_mark([[(text, (2, "f.csv")) for text in texts]])
+
+    for texts in (["12,345円"], ["￥1,980", "900"], ["JPY 1,980"], ["₩15,000"]):
+        assert verdict(*texts).value == "."
+    assert verdict("12,345").value == verdict("€1,980").value == value_formats.ASK
+    assert verdict("12,5円").value == ","

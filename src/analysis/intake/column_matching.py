@@ -303,7 +303,7 @@ def _by_values(
             return None
     whole = free
     if meaning == "customer_id":
-        whole = [column for column in free if identifies(column)]
+        whole = [c for c in free if identifies(c) and not _is_date_or_money(c)]
         found = [c for c in found if c in whole and _may_be_customers(c, table)]
         found = found or [c for c in whole if c.kind in ADDRESSES]
     masked = masked_ids(table, free) if meaning == "customer_id" else ""
@@ -335,9 +335,16 @@ def _may_be_sum(column: Column, table: str, others: Sequence[str]) -> bool:
     nor shipping, taxes or another meaning of ours.
     """
     flag = {text.partition(".")[0] for text in column.counts} <= {"0", "1"}
-    named = re.search(ID_NAME, column.name) or says(column.name, "extras")
+    named = re.search(ID_NAME, column.name) or is_rate(column.name)
+    named = named or any(says(column.name, word) for word in ("extras", "returned"))
     known = any(rank(column.name, table, meaning) is not None for meaning in others)
     return not flag and not named and not known
+
+
+def _is_date_or_money(column: Column) -> bool:
+    """Whether the values are dates, or numbers with parts."""
+    parts = column.kind == "decimal" and column.share(WHOLE.fullmatch) < MOST
+    return parts or column.kind == "date"
 
 
 def _is_free_sum(column: Column, table: str) -> bool:

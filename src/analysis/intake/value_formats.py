@@ -56,6 +56,7 @@ GROUPED, DIGITS = re.compile(NUMERAL, re.A), re.compile(r"-?[\d.,]*", re.A)
 BARE = re.compile(r"[\d\s.,'’()+−–-]")  # of what is no currency
 STEPS = [(re.compile(pattern, re.A), instead) for pattern, instead in NUMBER_STEPS]
 MONEY = re.compile(f"(?i)({CURRENCY}){{1,2}}")  # before the number and behind it
+UNDIVIDED = re.compile("[¥￥円₩]|JPY|KRW")  # a comma beside them groups thousands
 SWAPPED = str.maketrans(".,", ",.")
 
 # A line of a file, and a value with where it stands.
@@ -258,6 +259,8 @@ def mark(text: str) -> str | None:
     point, comma = number(text, "."), number(text, ",")
     if point is None or comma is None:
         return "." if point is not None else "," if comma is not None else None
+    if "," in text and UNDIVIDED.search(text):
+        return "."
     return "" if point == comma else "?"
 
 
