@@ -18,6 +18,7 @@ import openpyxl
 import pyarrow as pa
 import pytest
 import yaml
+from babel import dates
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -1102,11 +1103,43 @@ RECOGNISED = {
     "%y/%m/%d": ["24/01/31", "99/12/13"],
     "%y-%m-%d": ["24-01-31", "24-12-30", "23-11-30"],  # with the day first, of 2030 and 2031
     "%Y-%m-%d %H:%M:%S %z": ["2024-01-31 20:05:00 +0800"],
+    "%d %b %Y": [
+        *(
+            "31 janv. 2024",
+            "31. Januar 2024",
+            "31 de enero de 2024",
+            "31 jan. 2024",
+            "31 gennaio 2024",
+        ),
+        *(
+            "5 févr. 2024",
+            "1 août 2023",
+            "1 aout 2023",
+            "04. März 2024",
+            "2. Mai 2024",
+            "4. August 2023",
+        ),
+        *("7 dic. 2023", "sáb., 7 de out de 2023", "mercoledì, 7 settembre 2022", "7 mrt. 2022"),
+    ],
+    "%d-%b-%Y %H:%M": ["31-ene-2024 20:05", "01-mai-2023 07:00"],
+    "%d %b %Y %H:%M:%S %z": ["Wed, 31 Jan 2024 15:14:07 +0000", "Fri, 5 Apr 2024 05:14:07 +0000"],
+    "%d-%b-%y %I:%M:%S.%f %p": ["31-JAN-24 03.14.07.123000 PM", "05-FEB-24 08.40.27.000000000 AM"],
     "excel": ["45322", "45323.5"],
     "epoch_s": ["1706702700"],
     "epoch_ms": ["1706702700000"],
 }
-NO_DATES = ["tea", "12.50", "007", "1234567890123456789", "20249999", "", "99/99/2024", "1.2.3.4"]
+NO_DATES = [
+    "5 march teas",
+    "tea of 12. May",
+    "tea",
+    "12.50",
+    "007",
+    "1234567890123456789",
+    "20249999",
+    "",
+    "99/99/2024",
+    "1.2.3.4",
+]
 
 
 def days_read(texts):
@@ -1130,6 +1163,16 @@ def test_dates_are_recognised_and_read():
         assert (found.value, found.question) == (form, "")
     assert {days[0] for days in days_read(RECOGNISED).values()} == {DAY}
     assert [text for text in NO_DATES if value_formats.date_format(placed([text]))] == []
+
+
+def test_a_months_name_is_one_months_in_all_languages():
+    """Whole names as Babel writes dates in each language, on every day of a year."""
+    days = [dt.date(2023, 1, 1) + dt.timedelta(days=n) for n in range(0, 365, 5)]
+    for language in parsing.LANGUAGES:
+        for form in ("d MMMM y", "dd MMM y", "d. MMMM y", "dd-MMM-y"):
+            texts = [dates.format_date(day, form, language) for day in days]
+            found = value_formats.date_format(placed(texts))
+            assert days_read({found.value: texts}) == {found.value: days}, (language, form)
 
 
 def test_dates_that_may_be_two_are_asked_for():

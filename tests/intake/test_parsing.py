@@ -560,3 +560,23 @@ def test_an_e_mail_is_one_customers_however_it_is_written():
     rows = [(text, "2024-01-05") for text in one + others]
     lines = parsed(rows, ["customer_id", "date"]).order_by("line").to_pyarrow().to_pydict()
     assert lines["customer_id"] == ["ann@x.example"] * len(one) + others
+
+
+def test_the_clock_of_a_date_with_a_months_name_is_read():
+    for form, text, moment in (
+        (
+            "%d-%b-%y %I:%M:%S.%f %p",
+            "05-JAN-24 03.14.07.123000 PM",
+            (2024, 1, 5, 15, 14, 7, 123000),
+        ),
+        (
+            "%d-%b-%y %I:%M:%S.%f %p",
+            "05-JAN-24 12.14.07.123000999 AM",
+            (2024, 1, 5, 0, 14, 7, 123000),
+        ),
+        ("%d %b %Y %H:%M:%S %z", "Fri, 05 Jan 2024 15:14:07 +0800", (2024, 1, 5, 7, 14, 7)),
+        ("%d %b %Y %H:%M", "5. Dezember 2024 15:14", (2024, 12, 5, 15, 14)),
+    ):
+        rows = ibis.memtable({"text": [text]})
+        read = parsing.read_moment(rows.text, form, "UTC").to_pyarrow().to_pylist()
+        assert read == [dt.datetime(*moment)]

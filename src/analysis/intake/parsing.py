@@ -5,13 +5,14 @@ A value that cannot be read is left empty; what was found there is kept as a mas
 
 import datetime as dt
 import re
+import unicodedata
 from collections.abc import Mapping
 from functools import reduce
 from operator import add, and_, or_
 
 import ibis
 import ibis.expr.datatypes as dtype
-from babel.core import get_global
+from babel.core import Locale, get_global
 from ibis import _
 from ibis.expr.types import BooleanValue, StringValue, Table, TimestampValue, Value
 
@@ -59,6 +60,31 @@ SIGNS = {
 NO_MONEY = {"XXX", "XTS"}  # codes that stand for none, and for tests
 _SIGNED = {*SIGNS, *map(str.lower, SIGNS), *get_global("all_currencies")} - NO_MONEY
 CURRENCY = "|".join(map(re.escape, sorted(_SIGNED, key=lambda one: (-len(one), one))))
+# Dates with a month's name, as 5. Januar 2024 or 5 de enero de 2024, become 5 Jan 2024
+LANGUAGES = ("de", "fr", "es", "pt", "it", "nl", "en")
+
+
+def _month_names(month: int) -> str:
+    """What a month is called and shortened to, with accents and without, long names first."""
+    names = {
+        forms[width][month].strip(".").casefold()
+        for language in LANGUAGES
+        for forms in Locale(language).months.values()
+        for width in ("wide", "abbreviated")
+    }
+    names |= {unicodedata.normalize("NFD", n).encode("ascii", "ignore").decode() for n in names}
+    return "|".join(sorted(names, key=lambda name: (-len(name), name)))
+
+
+NAMED_DATE_STEPS = (
+    (r"^[^\d,]+, *(\d)", r"\1"),  # the weekday
+    (r"^(\d{1,2})\. +", r"\1 "),
+    *(
+        (rf"(?i)\b(?:de )?(?:{_month_names(month)})\b\.?(?: de\b)?", name)
+        for month, name in Locale("en").months["format"]["abbreviated"].items()
+    ),
+    (r" (\d{1,2})\.(\d\d)\.(\d\d)(\.\d{1,6})?\d*", r" \1:\2:\3\4"),  # the clock of Oracle
+)
 # What a number is: texts are bared of currency and grouping, and the minus comes to the front.
 # Patterns that the engine and Python read alike.
 NUMBER_STEPS = (
@@ -257,6 +283,8 @@ def read_moment(text: StringValue, date_format: str, time_zone: str) -> Timestam
     if "%Z" in date_format:  # PST, CST, CET: the clock there, as it stands
         text, date_format = text.re_replace(" *[A-Za-z]+$", ""), date_format.replace("%Z", "")
         return read_moment(text, date_format.rstrip(), time_zone)
+    if "%b" in date_format:
+        text = reduce(lambda named, step: named.re_replace(*step), NAMED_DATE_STEPS, text)
     if "%z" in date_format:
         return timezone(zone, try_strptime_zoned(text, date_format))
     return try_strptime(text, date_format)

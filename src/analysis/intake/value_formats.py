@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from analysis.intake.parsing import CURRENCY, GROUPING, NUMBER_STEPS, NUMERAL
+from analysis.intake.parsing import CURRENCY, GROUPING, NAMED_DATE_STEPS, NUMBER_STEPS, NUMERAL
 from analysis.report.text import N_, say
 
 ASK = "?"  # stands in the dataset file where a person has to decide
@@ -54,6 +54,8 @@ ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?(Z| UTC|[+-]\d
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d\d?)?", re.A | re.I)
 GROUPED, DIGITS = re.compile(NUMERAL, re.A), re.compile(r"-?[\d.,]*", re.A)
 BARE = re.compile(r"[\d\s.,'’()+−–-]")  # of what is no currency
+DATE_STEPS = [(re.compile(pattern), instead) for pattern, instead in NAMED_DATE_STEPS]
+LETTERS = re.compile(r"\d.*[^\W\d_]{3}|[^\W\d_]{3}.*\d")  # beside digits, as in a date
 STEPS = [(re.compile(pattern, re.A), instead) for pattern, instead in NUMBER_STEPS]
 MONEY = re.compile(f"(?i)({CURRENCY}){{1,2}}")  # before the number and behind it
 UNDIVIDED = re.compile("[¥￥円₩]|JPY|KRW")  # a comma beside them groups thousands
@@ -89,6 +91,14 @@ def days_in(text: str) -> dict[str, dt.date]:
     if len(text) > 40:
         return {}
     text = unicodedata.normalize("NFKC", text).strip()
+    named = text
+    for pattern, instead in DATE_STEPS if LETTERS.search(text) and text[-1:].isalnum() else ():
+        named = pattern.sub(instead, named)
+    other = {} if named == text else _days_and_clock(named)
+    return _days_and_clock(text) | {f: day for f, day in other.items() if "%b" in f}
+
+
+def _days_and_clock(text: str) -> dict[str, dt.date]:
     clock = CLOCK.search(text)
     found = _days(text[: clock.start()] if clock else text)
     if clock:
