@@ -114,7 +114,8 @@ class TableFile(Strict):
     static: list[str] = []
     """of customers, columns that do not change, and so hold for past dates too"""
     date_format: Annotated[str | dict[str, str], PlainValidator(_date_formats)] = "iso"
-    """as in strftime, or iso, excel (serial number), epoch_s, epoch_ms; one, or one by column"""
+    """as in strftime (%b: months also in German, French, Spanish, Portuguese, Italian, Dutch), or
+    iso, excel (serial number), epoch_s, epoch_ms; one, or one by column"""
     decimal: Literal[".", ","] = "."
     """decimal mark of the numbers"""
     fill_down: list[str] = []
