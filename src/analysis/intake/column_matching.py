@@ -303,7 +303,8 @@ def _by_values(
             return None
     whole = free
     if meaning == "customer_id":
-        whole = [c for c in free if identifies(c) and not _is_date_or_money(c)]
+        whole = [column for column in free if identifies(column)]
+        whole = [column for column in whole if not _is_date_or_money(column)] or whole
         found = [c for c in found if c in whole and _may_be_customers(c, table)]
         found = found or [c for c in whole if c.kind in ADDRESSES]
     masked = masked_ids(table, free) if meaning == "customer_id" else ""
