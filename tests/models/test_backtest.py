@@ -355,7 +355,8 @@ def test_intervals_by_hand():
     assert found == pytest.approx(
         {"expected": 200, "low": 200 * np.exp(-reach), "high": 200 * np.exp(reach)}, rel=1e-6
     )
-    assert outcomes.total(values, group=True)["high"] == pytest.approx(
+    assert outcomes.total(values, share=1.0) == outcomes.total(values)  # a group that is everybody
+    assert outcomes.total(values, share=0.0)["high"] == pytest.approx(
         200 * np.exp(1.8856181 * np.sqrt(0.09 + 0.0025)), rel=1e-6
     )
 
@@ -370,8 +371,8 @@ def test_the_ends_leave_a_tenth_of_the_ranks_outside():
 def test_totals_widen_with_what_is_uncertain():
     pair = drawn(5000, 3)
 
-    def width(errors, some=slice(None), group=False, pairs=(pair,)):
-        total = Outcomes.learn(list(pairs), np.array(errors)).total(pair[0][some], group)
+    def width(errors, some=slice(None), share=1.0, pairs=(pair,)):
+        total = Outcomes.learn(list(pairs), np.array(errors)).total(pair[0][some], share)
         assert total["low"] < total["expected"] < total["high"]
         return np.log(total["high"] / total["low"])
 
@@ -385,8 +386,8 @@ def test_totals_widen_with_what_is_uncertain():
     )  # the level fits less in groups
     for pairs in ((pair,), (astray,)):
         for errors in ([0.0, 0.0], [0.2, -0.2]):
-            assert width(errors, group=True, pairs=pairs) >= width(errors, pairs=pairs)
-    assert width([0.0, 0.0], group=True, pairs=(astray,)) > 2 * width([0.0, 0.0], pairs=(astray,))
+            assert width(errors, share=0.0, pairs=pairs) >= width(errors, pairs=pairs)
+    assert width([0.0, 0.0], share=0.0, pairs=(astray,)) > 2 * width([0.0, 0.0], pairs=(astray,))
 
 
 def test_the_interval_of_a_group_is_learned_from_other_origins():
@@ -583,8 +584,10 @@ def test_groups_have_the_interval_of_their_total_and_the_most_valuable_comes_fir
     assert table.clv.tolist() == pytest.approx([50, 30, np.nan], nan_ok=True)
     for name, forecasts in {"x": [1.0, 2, 5], "y": [3.0], "z": [4.0]}.items():
         expected = sum(forecasts)
-        # groups err further than the whole: Student's t of two origins
-        error = np.sqrt(0.5**2 + 4 * len(forecasts) / expected**2)
+        # groups err further than the whole, the less the more of its 15 they hold: Student's t of
+        # two origins, whose level went astray by the root of .025
+        apart = (0.5**2 - 0.025) * (1 - expected / 15)
+        error = np.sqrt(0.025 + apart + 4 * len(forecasts) / expected**2)
         reach = student.ppf(0.9, 2) * error
         row = table.loc[name, ["expected", "low", "high"]].tolist()
         assert row == pytest.approx([expected, *(expected * np.exp([-reach, reach]))])

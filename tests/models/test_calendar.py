@@ -112,8 +112,9 @@ def test_by_an_even_calendar_a_model_is_the_ordinary_one():
 
 def test_of_a_short_log_and_of_a_closed_intake_there_is_no_calendar():
     known, lessons, *_ = company("bg_nbd", count=300)
-    for some in (known[known.age_days < 700], known[known.age_days > 600]):
-        with pytest.raises(NotEstimable, match="too_few_years"):
+    short, closed = known[known.age_days < 700], known[known.age_days > 600]
+    for some, why in ((short, "too_few_years"), (closed, "closed_intake")):
+        with pytest.raises(NotEstimable, match=why):
             calendar.estimate(some, lessons.weekly())
     with pytest.raises(NotEstimable):
         Lessons().calendar(known)

@@ -45,7 +45,7 @@ def test_newcomers_come_on_by_season_and_growth():
 def test_of_a_closed_intake_and_of_a_year_that_is_not_over_nothing_is_told():
     with pytest.raises(NotEstimable, match="closed_intake"):
         Newcomers(weekly([20] * 40 + [0] * 40), Even())
-    with pytest.raises(NotEstimable, match="too_few_years"):
+    with pytest.raises(NotEstimable, match="less_than_a_year"):
         Newcomers(weekly([20] * 50), Even())
 
 

@@ -360,7 +360,7 @@ def group_coverage(test: Backtest) -> pd.DataFrame:
         spread = Backtest(None, others, test.horizon_days, test.champion).outcomes
         values = origin.forecasts[test.champion].to_numpy()
         for n, group in enumerate(tenths(values), start=1):
-            total = spread.total(values[group], group=True)
+            total = spread.total(values[group], values[group].sum() / max(values.sum(), LEAST))
             actual = origin.actual[group].sum()
             rows.append({"origin": origin.day, "group": n, **total, "actual": actual})
     columns = ["origin", "group", "expected", "low", "high", "actual"]

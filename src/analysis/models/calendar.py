@@ -172,8 +172,10 @@ def estimate(customers: pd.DataFrame, weekly: pd.DataFrame) -> Calendar:
     """
     end, days = weekly.week.max(), int(customers.age_days.max())
     young = (customers.age_days < days / 2).mean()
-    if days < LEAST_WEEKS * WEEK or young < LEAST_YOUNG:
+    if days < LEAST_WEEKS * WEEK:
         raise NotEstimable("too_few_years")
+    if young < LEAST_YOUNG:
+        raise NotEstimable("closed_intake")
     came = by_weeks_ago(weekly.repeat, weekly.week)
     edges = -WEEK * np.arange(len(came), -1, -1)
     births = customers.age_days.value_counts()

@@ -119,14 +119,14 @@ class Outcomes:
         known = len(self.level_errors) > 0
         return float(np.sqrt(np.mean(self.level_errors**2))) if known else float("nan")
 
-    def total(self, forecasts: np.ndarray, group: bool = False) -> dict[str, float]:
-        """80 % prediction interval of the total of everybody, or of a group of them: chance, and
-        the error of the level, whose few origins give Student's t; groups err apart from one
-        another too. Keys: expected, low, high.
+    def total(self, forecasts: np.ndarray, share: float = 1.0) -> dict[str, float]:
+        """80 % prediction interval of the total of everybody, or of a group that holds a share of
+        it: chance, and the error of the level, whose few origins give Student's t; groups err apart
+        from one another too, the less the nearer one is to the whole. Keys: expected, low, high.
         """
-        expected = float(forecasts.sum())
-        astray = max(self.level_spread(), self.group_spread if group else 0.0)
-        error = np.sqrt(astray**2 + self._chance(forecasts))
+        expected, level = float(forecasts.sum()), self.level_spread() ** 2
+        apart = np.maximum(self.group_spread**2 - level, 0) * (1 - share)
+        error = np.sqrt(level + apart + self._chance(forecasts))
         reach = student.ppf(TAILS[1], max(len(self.level_errors), 1)) * error
         low, high = (expected * np.exp([-reach, reach])).tolist()
         return {"expected": expected, "low": low, "high": high}
@@ -241,7 +241,8 @@ def by_group(
     """
     rows, group = {}, groups.reindex(value.customer_id).to_numpy()
     for name, members in value.groupby(group):
-        total = outcomes.total(members.expected_orders.to_numpy(), group=True)
+        expected = members.expected_orders.to_numpy()
+        total = outcomes.total(expected, expected.sum() / max(value.expected_orders.sum(), LEAST))
         worth = doubt.of_total(value.clv.where(group == name).to_numpy())
         ends = {f"clv_{end}": found for end, found in worth.items()}
         known = {"customers": len(members), **total, "clv": members.clv.sum(min_count=1)}

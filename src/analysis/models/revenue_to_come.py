@@ -32,7 +32,7 @@ class Newcomers:
         """
         first = calendar.by_weeks_ago(weekly.first, weekly.week)
         if len(first) < LEAST_WEEKS:
-            raise NotEstimable("too_few_years")
+            raise NotEstimable("less_than_a_year")
         if first[-HALF_YEAR:].mean() < LEAST_NEW * first.mean():
             raise NotEstimable("closed_intake")
         edges = -WEEK * np.arange(len(first), -1, -1)
