@@ -208,11 +208,12 @@ class Fitter:
         total = self._counts.sum()
         self._theta, self._curvature = theta, curvature
         self.params_ = pd.Series(np.exp(theta) * self._units(), list(self.names))
-        objective = self._objective(theta, self._coded, self._counts)[0]
+        objective, slope = self._objective(theta, self._coded, self._counts)
         penalty = float((self._penalty * np.exp(2 * theta)).sum())
         self._negative_log_likelihood_ = objective + self._theirs()[1]
         self.log_likelihood_ = -(objective - penalty) * total
-        sound = self._settled(curvature) and np.exp(np.abs(theta)).max() < RUNAWAY
+        left = np.abs(np.linalg.pinv(curvature, hermitian=True) @ slope).max()  # to the top
+        sound = self._settled(curvature) and left < 1 and np.exp(np.abs(theta)).max() < RUNAWAY
         self.problem_ = "" if sound else "not_identified"
         self.log_covariance_ = np.linalg.pinv(curvature * total, hermitian=True)
         self._errors()
