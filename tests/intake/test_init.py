@@ -893,11 +893,11 @@ def test_an_existing_dataset_file_is_never_overwritten(start, tmp_path):
     assert file.read_text("utf-8") == text
     assert re.findall(r"^(?:# )?(\w+):", text, re.M)[:6] == [
         "currency",
+        "margin",
         "horizon_days",
         "assumed",
         "title",
         "language",
-        "time_zone",
     ]
     with pytest.raises(InputError, match="--name"):
         onboarding.init([tmp_path / "orders.csv"], "../shop", tmp_path / "data")
@@ -1055,7 +1055,7 @@ def test_currency_by_sign_or_header(start):
         file, _, content, _ = start(orders__csv=table(["customer id", "date", header], *rows))
         assert (amount, content["currency"]) == (amount, currency)
         assumed = (header, amount) == ("amount", "12.50")
-        assert content["assumed"] == ["currency"] * assumed + ["horizon_days"]
+        assert content["assumed"] == ["currency"] * assumed + ["margin", "horizon_days"]
         file.unlink()
 
 

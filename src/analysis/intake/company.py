@@ -89,6 +89,7 @@ def company_entries(found: list[Found], ask: Ask | None) -> list[Entry]:
     quarter = Dataset.model_fields["horizon_days"].default
     horizon = Entry("horizon_days", quarter, say("assumed, a quarter"), source=ASSUMED)
     asked = (_plain_ids(found), _somebody(found), _currency(orders), _time_zone(found))
+    asked += (_margin(orders),)
     told = [entry for one in found for entry in one.what.company]
     every = answered([entry for entry in (*told, *asked) if entry], "company", {})
     made: list[Entry] = []
@@ -101,6 +102,13 @@ def company_entries(found: list[Found], ask: Ask | None) -> list[Entry]:
     assumed = [entry.key for entry in made if entry.source == ASSUMED]
     remark = say("shown on the first page; remove what you have confirmed")
     return [*made, Entry("assumed", assumed, remark)]
+
+
+def _margin(orders: list[Found]) -> Entry | None:
+    """None is known, where neither costs nor profits are."""
+    if any({"cost", "profit"} & one.what.meanings.keys() for one in orders):
+        return None
+    return Entry("margin", None, say("assumed unknown: value is revenue"), source=ASSUMED)
 
 
 def _plain_ids(found: list[Found]) -> Entry | None:

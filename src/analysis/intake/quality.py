@@ -236,7 +236,11 @@ def to_refresh(
 
 def assumed(dataset: Dataset) -> str:
     """What nobody has confirmed, as a list for a sentence."""
-    return ", ".join(f"{say.field(key)} {getattr(dataset, key)}" for key in dataset.assumed)
+    values = {key: getattr(dataset, key) for key in dataset.assumed}
+    return ", ".join(
+        f"{say.field(key)} {say('unknown') if value is None else value}"
+        for key, value in values.items()
+    )
 
 
 def to_check(judged: Table) -> list[str]:
