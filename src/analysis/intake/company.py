@@ -88,8 +88,8 @@ def company_entries(found: list[Found], ask: Ask | None) -> list[Entry]:
     orders = [one for one in found if one.what.table == "transactions"]
     quarter = Dataset.model_fields["horizon_days"].default
     horizon = Entry("horizon_days", quarter, say("assumed, a quarter"), source=ASSUMED)
-    asked = (_plain_ids(found), _somebody(found), _currency(orders), _time_zone(found))
-    asked += (_margin(orders),)
+    asked = [_plain_ids(found), _somebody(found)]
+    asked += [_currency(orders), _time_zone(found), _margin(orders)]
     told = [entry for one in found for entry in one.what.company]
     every = answered([entry for entry in (*told, *asked) if entry], "company", {})
     made: list[Entry] = []
