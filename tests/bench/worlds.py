@@ -148,10 +148,8 @@ def main() -> None:
     for name in asked.worlds:
         begun = time.perf_counter()
         found = pd.DataFrame([judged(WORLDS[name], seed) for seed in range(asked.seeds)])
-        off, models = (
-            found.orders,
-            ", ".join(f"{m} {n}" for m, n in found.model.value_counts().items()),
-        )
+        off, chosen = found.orders, found.model.value_counts()
+        models = ", ".join(f"{model} {n}" for model, n in chosen.items())
         print(
             f"{name:20} orders off by {off.abs().mean():.1%} (mean {off.mean():+.1%}),"
             f" half-width {found.half.mean():.1%}, held {found.held.mean():.0%}, of"

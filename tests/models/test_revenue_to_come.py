@@ -22,22 +22,25 @@ def weekly(first):
 
 
 class Even:
-    """A model whose newcomers order again at an even rate."""
+    """A model whose newcomers order again at an even rate a day."""
+
+    def __init__(self, rate=0.0):
+        self.rate = rate
 
     def repeats_of_newcomers(self, come, days):
-        return (days - come) / 100
+        return (days - come) * self.rate
 
 
 def test_newcomers_come_on_by_season_and_growth():
-    even = Newcomers(weekly([20] * 80), Even())
-    assert even.count(70) == pytest.approx(200, rel=0.01)
+    assert Newcomers(weekly([20] * 80), Even()).orders(70) == pytest.approx(200, rel=0.01)
+    even = Newcomers(weekly([20] * 80), Even(0.01))
     by_hand = 20 / 7 * sum(1 + (50 - day) / 100 for day in range(1, 51))
     assert even.orders(50) == pytest.approx(by_hand, rel=0.01)
     growing = 20 * 1.5 ** (np.arange(156) / 52)
-    found = Newcomers(weekly(growing.round()), Even()).count(91)
+    found = Newcomers(weekly(growing.round()), Even()).orders(91)
     assert found == pytest.approx(20 * 1.5**3 * 13 * 1.5**0.125, rel=0.04)
     season = 30 + 20 * np.cos(2 * np.pi * np.arange(156) / 52.18)
-    found = Newcomers(weekly(season.round()), Even()).count(91)
+    found = Newcomers(weekly(season.round()), Even()).orders(91)
     ahead = 30 + 20 * np.cos(2 * np.pi * np.arange(156, 169) / 52.18)
     assert found == pytest.approx(ahead.sum(), rel=0.08)
 

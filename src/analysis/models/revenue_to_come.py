@@ -11,7 +11,7 @@ from scipy.stats import t as student
 
 from analysis.errors import NotEstimable
 from analysis.models import calendar
-from analysis.models.backtest import Backtest, Origin
+from analysis.models.backtest import IN_CALENDAR, Backtest, Origin
 from analysis.models.calendar import WEEK, YEAR, Calendar
 from analysis.models.intervals import TAILS
 from analysis.models.orders import BTYD, DEFAULT, BuyTillYouDie, OrderModel, Probabilistic
@@ -42,10 +42,6 @@ class Newcomers:
         self.model = model
         self.rate = first.sum() / -self.calendar.clock(edges[0])
 
-    def count(self, days: float) -> float:
-        """Customers who will come in the next days."""
-        return float(self.rate * self.calendar.clock(days))
-
     def orders(self, days: int) -> float:
         """Order days of these in the same days, their first ones among them."""
         come = np.arange(1, days + 1)
@@ -53,9 +49,9 @@ class Newcomers:
         return float(new @ (1 + self.model.repeats_of_newcomers(come, days)))
 
 
-def probabilistic(origin_model: OrderModel, known: pd.DataFrame, test: Backtest) -> Probabilistic:
+def _of_new_customers(champion: OrderModel, known: pd.DataFrame, test: Backtest) -> Probabilistic:
     """The model of new customers that belongs to a champion."""
-    base = getattr(origin_model, "base_", origin_model)
+    base = getattr(champion, "base_", champion)
     return base if isinstance(base, BuyTillYouDie) else test.lessons.base_of(known)
 
 
@@ -78,9 +74,8 @@ def level_errors(test: Backtest) -> pd.Series:
 
 
 def _newcomers(origin: Origin, test: Backtest) -> Newcomers:
-    by_calendar = test.champion == f"{DEFAULT}_calendar"
     model: Probabilistic = origin.lessons.base_of(origin.held)
-    if by_calendar:
+    if test.champion == IN_CALENDAR:
         model = BuyTillYouDie(BTYD[DEFAULT], by_calendar=True).fit(origin.held, origin.lessons)
     return Newcomers(origin.lessons.weekly(), model)
 
@@ -94,7 +89,7 @@ def by_quarter(
     where newcomers cannot be told.
     """
     try:
-        newcomers = Newcomers(test.lessons.weekly(), probabilistic(model, known, test))
+        newcomers = Newcomers(test.lessons.weekly(), _of_new_customers(model, known, test))
     except NotEstimable as reason:
         return pd.DataFrame(columns=COLUMNS), str(reason)
     ends = QUARTER_DAYS * np.arange(1, QUARTERS + 1)
