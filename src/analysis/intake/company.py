@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from analysis.intake.columns import ASSUMED, Choice, Entry, Look, of_answer
 from analysis.intake.dataset import NOBODY, Dataset
 from analysis.intake.encodings import HANZI
+from analysis.intake.horizon import horizon_entry
 from analysis.intake.parsing import CURRENCY, SIGNS
 from analysis.intake.recognition import Recognition, answered
 from analysis.intake.table_files import TableFile
@@ -86,14 +87,12 @@ def company_entries(found: list[Found], ask: Ask | None) -> list[Entry]:
     of it was assumed.
     """
     orders = [one for one in found if one.what.table == "transactions"]
-    quarter = Dataset.model_fields["horizon_days"].default
-    horizon = Entry("horizon_days", quarter, say("assumed, a quarter"), source=ASSUMED)
     asked = [_plain_ids(found), _somebody(found)]
     asked += [_currency(orders), _time_zone(found), _margin(orders)]
     told = [entry for one in found for entry in one.what.company]
     every = answered([entry for entry in (*told, *asked) if entry], "company", {})
     made: list[Entry] = []
-    for entry in [*every, horizon]:
+    for entry in [*every, horizon_entry(orders)]:
         if ask and entry.question and entry.choices:
             words = [choice.words for choice in entry.choices]
             made += of_answer(entry.choices[ask(entry.question, words)].keys)
