@@ -24,6 +24,9 @@ from analysis.models import backtest, orders
 DAYS, AHEAD = 1095, 1095  # of the log, and of the truth after it
 HORIZON_DAYS = 91
 NEW_YEAR, SEPTEMBER = dt.date(2024, 12, 31), dt.date(2024, 9, 30)
+# new moons, as an almanac gives them
+EID = ("2022-05-02", "2023-04-21", "2024-04-10", "2025-03-30", "2026-03-20", "2027-03-09")
+SPRING = ("2022-02-01", "2023-01-22", "2024-02-10", "2025-01-29", "2026-02-17", "2027-02-06")
 
 
 class World(NamedTuple):
@@ -43,6 +46,7 @@ class World(NamedTuple):
     never: float = 0.0
     anytime: bool = False
     spread: float = 0.4  # of the amounts of one customer, in logs
+    feasts: tuple[str, ...] = ()  # ISO days, each after four weeks in which orders are 2.5 times
 
 
 WORLDS = {
@@ -56,6 +60,8 @@ WORLDS = {
     "shock": World(shock=0.5),
     "price": World(price=1.2),
     "regular": World(regular=3),
+    "ramadan": World(feasts=EID),
+    "spring_festival": World(day=dt.date(2025, 1, 31), feasts=SPRING),
     "once": World(never=0.7, spread=1.0),
 }
 
@@ -66,6 +72,9 @@ def rates(world: World) -> np.ndarray:
     dates = pd.Timestamp(world.day) + pd.to_timedelta(days - DAYS + 1, unit="D")
     away = np.abs((dates.day_of_year.to_numpy() - 346 + 182) % 365 - 182)  # from 12 December
     rate = (1 + world.peak * np.exp(-0.5 * (away / 18) ** 2)) * (1 + world.growth) ** (days / 365)
+    for feast in pd.DatetimeIndex(world.feasts):
+        before = (feast - dates).days.to_numpy()
+        rate = np.where((before > 0) & (before <= 28), 2.5, 1.0) * rate
     return np.where(days >= DAYS - 45, world.shock, 1.0) * rate
 
 

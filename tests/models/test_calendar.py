@@ -83,11 +83,23 @@ def test_what_was_planted_is_found_and_nothing_where_nothing_was():
     assert abs(broken.broke - 45) <= 7
     assert abs(broken.step - np.log(0.5)) < 3 * broken.step_error
     known, lessons, *_ = company("christmas")
+    assert not lessons.calendar(known).feast and not broken.feast and not flat.feast
     december, june = lessons.calendar(known).seasons(np.array([-19, -200]))
     assert december - june == pytest.approx(np.log(4), abs=0.15)
 
 
-@pytest.mark.parametrize("name", ["christmas", "christmas_september", "growth", "shock"])
+@pytest.mark.parametrize("name", ["ramadan", "spring_festival"])
+def test_a_feast_that_moves_is_named_and_its_weeks_are_those_of_its_year(name):
+    known, lessons, *_ = company(name)
+    found = lessons.calendar(known)
+    assert found.feast == name
+    feast, day = worlds.WORLDS[name].feasts[4], worlds.WORLDS[name].day  # in the year after next
+    ahead = (dt.date.fromisoformat(feast) - day).days
+    before, after = found.seasons(np.array([ahead - 14, ahead + 30]))
+    assert before - after == pytest.approx(np.log(2.5), abs=0.3)
+
+
+@pytest.mark.parametrize("name", ["christmas", "christmas_september", "growth", "shock", "ramadan"])
 def test_totals_come_true_that_even_weeks_miss(name):
     known, lessons, soon, later = company(name, seed=2)
     plain = orders.BuyTillYouDie(orders.BTYD["bg_nbd"]).fit(known)

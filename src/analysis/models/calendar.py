@@ -23,7 +23,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from analysis.errors import NotEstimable
-from analysis.models import btyd
+from analysis.models import btyd, feasts
 
 WEEK = 7.0  # the models count time in weeks, as the literature does
 YEAR = 365.25
@@ -32,7 +32,8 @@ LEAST_YOUNG = 0.05  # share of customers of the later half of the log: of a clos
 # not to be told from leaving
 HARMONICS, SMOOTH_DAYS = 10, 21  # of the season: it does not change faster than in three weeks
 STRENGTHS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5)  # of the season: deviations of the log rate
-USUAL_GROWTH, USUAL_STEP = 0.3, 1.0  # deviations of growth a year and of a break, in logs
+# deviations of growth a year, of a break, and of a week around a feast, in logs
+USUAL_GROWTH, USUAL_STEP, USUAL_FEAST = 0.3, 1.0, 0.6
 BREAKS = range(3, 27)  # weeks ago that a break may have been
 ROUNDS, LEARNED_FROM = 4, 20_000  # of clock and model in turn, on so many customers
 YEARS_AHEAD = 30  # of the clock
@@ -45,15 +46,18 @@ class Calendar:
     """The rate of orders by day, about 1 on average, as of a day.
 
     `growth` is a year's, in logs, and goes on for as long as the log has shown it; `season` are
-    weights of cosines and sines; `step` is that of a break in the log rate since `broke` days ago
-    (0: there was none). `evidence` is how much likelier all this makes the orders than an even
-    rate does, in logs.
+    weights of cosines and sines, `around` those of the weeks around a `feast` that moves from year
+    to year ("": none matters); `step` is that of a break in the log rate since `broke` days ago (0:
+    there was none). `evidence` is how much likelier all this makes the orders than an even rate
+    does, in logs.
     """
 
     end: str  # the day, YYYY-MM-DD
     days: int  # of the log
     growth: float = 0.0
     season: tuple[float, ...] = ()
+    feast: str = ""
+    around: tuple[float, ...] = ()
     step: float = 0.0
     step_error: float = 0.0
     broke: int = 0
@@ -66,20 +70,26 @@ class Calendar:
         return np.exp(self.growth * years + steps + self.seasons(ahead))
 
     def seasons(self, ahead: np.ndarray) -> np.ndarray:
-        """The season's part of the log rate."""
-        if not self.season:
-            return np.zeros(len(ahead))
-        return waves(self.day_of_year + ahead) @ np.array(self.season)
+        """The part of the season and the feast in the log rate."""
+        rate = np.zeros(len(ahead))
+        if self.season:
+            rate += waves(self.day_of_year + ahead) @ np.array(self.season)
+        if self.feast:
+            rate += feasts.around(self.feast, self.last_day, ahead) @ np.array(self.around)
+        return rate
+
+    @property
+    def last_day(self) -> dt.date:
+        return dt.date.fromisoformat(self.end)
 
     @property
     def day_of_year(self) -> int:
-        return dt.date.fromisoformat(self.end).timetuple().tm_yday
+        return self.last_day.timetuple().tm_yday
 
     @property
     def begin(self) -> dt.date | None:
         """The first day of a lasting break, if there was one."""
-        end = dt.date.fromisoformat(self.end)
-        return end - dt.timedelta(days=self.broke - 1) if self.broke else None
+        return self.last_day - dt.timedelta(days=self.broke - 1) if self.broke else None
 
     def ahead(self, days: int) -> float:
         """How much more a customer orders in the next days than on average in the last year."""
@@ -113,12 +123,12 @@ class Calendar:
 
     def kept(self) -> dict[str, Any]:
         """As plain data."""
-        return asdict(self) | {"season": list(self.season)}
+        return asdict(self) | {"season": list(self.season), "around": list(self.around)}
 
     @classmethod
     def of(cls, kept: dict[str, Any]) -> Self:
         """From what `kept` gave."""
-        return cls(**kept | {"season": tuple(kept["season"])})
+        return cls(**kept | {part: tuple(kept[part]) for part in ("season", "around")})
 
 
 def waves(day: np.ndarray) -> np.ndarray:
@@ -226,33 +236,46 @@ def regressed(
     middle = (edges[:-1] + edges[1:] + 1) / 2
     columns = np.column_stack([np.ones(len(came)), middle / YEAR])
     season = waves(found.day_of_year + middle)
+    long = len(came) >= LEAST_WEEKS
+    near = {name: feasts.around(name, found.last_day, middle) for name in feasts.FEASTS if long}
+    near[""] = season[:, :0]
 
-    def tried(strength: float, weeks: int) -> Regression:
-        """With a season of some strength, and a break some weeks ago (0: none)."""
-        X = np.hstack([columns, season] + [(edges[:-1] >= -WEEK * weeks)[:, None]] * bool(weeks))
-        priors = [np.inf, USUAL_GROWTH, *[strength] * season.shape[1], *[USUAL_STEP] * bool(weeks)]
-        return regress(X[told], came[told] / spread, even[told] / spread, priors)
+    def tried(strength: float, weeks: int, feast: str = "") -> Regression:
+        """With a season of some strength, a break some weeks ago (0: none), and a feast."""
+        X = np.hstack([columns, season, near[feast], (edges[:-1, None] >= -WEEK * weeks)])
+        priors = [np.inf, USUAL_GROWTH, *[strength] * season.shape[1]]
+        priors += [*[USUAL_FEAST] * near[feast].shape[1], USUAL_STEP]
+        some = np.append(np.full(X.shape[1] - 1, True), weeks > 0)
+        return regress(
+            X[told][:, some], came[told] / spread, even[told] / spread, np.array(priors)[some]
+        )
 
-    def strongest(weeks: int) -> float:
-        possible = STRENGTHS if len(came) >= LEAST_WEEKS else STRENGTHS[:1]
-        return max(possible, key=lambda strength: tried(strength, weeks).evidence)
+    def strongest(weeks: int, feast: str = "") -> float:
+        possible = STRENGTHS if long else STRENGTHS[:1]
+        return max(possible, key=lambda strength: tried(strength, weeks, feast).evidence)
 
-    strength, weeks = strongest(0), 0
+    # as likely before as none, of a feast and of a break; and it may have been any of these
+    strengths = {name: strongest(0, name) for name in near}
+    likely = {name: tried(strengths[name], 0, name).evidence for name in near}
+    feast = max(likely, key=lambda name: likely[name] - np.log(len(likely)) * (name != ""))
+    strength, weeks = strengths[feast], 0
     if with_break:
-        broken = {n: tried(strength, n).evidence for n in BREAKS}
+        broken = {n: tried(strength, n, feast).evidence for n in BREAKS}
         latest = max(broken, key=lambda n: broken[n])
-        # as likely before as none; and it may have been in any of these weeks
-        if broken[latest] - np.log(len(BREAKS)) > tried(strength, 0).evidence:
-            strength, weeks = strongest(latest), latest
-    best = tried(strength, weeks)
+        if broken[latest] - np.log(len(BREAKS)) > likely[feast]:
+            strength, weeks = strongest(latest, feast), latest
+    best = tried(strength, weeks, feast)
     level = regress(columns[told, :1], came[told] / spread, even[told] / spread, [np.inf])
     off = came[told] - best.mean * spread
     beyond = (off**2 / (best.mean * spread)).sum() / max(told.sum() - 4, 1)
+    waving, moving = np.split(best.beta[2 : len(best.beta) - bool(weeks)], [season.shape[1]])
     calendar = Calendar(
         found.end,
         found.days,
         growth=float(best.beta[1]),
-        season=tuple(best.beta[2 : 2 + season.shape[1]].tolist()),
+        season=tuple(waving.tolist()),
+        feast=feast,
+        around=tuple(moving.tolist()),
         step=float(best.beta[-1]) if weeks else 0.0,
         step_error=float(best.errors[-1]) if weeks else 0.0,
         broke=round(WEEK * weeks),
