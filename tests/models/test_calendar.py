@@ -132,6 +132,16 @@ def test_of_a_short_log_and_of_a_closed_intake_there_is_no_calendar():
         Lessons().calendar(known)
 
 
+@pytest.mark.parametrize(("distance", "used"), [(1.9, True), (2.1, False)])
+def test_a_calendar_beyond_doubt_is_used_unless_it_was_clearly_worse(distance, used):
+    known, lessons, *_ = company("ramadan")
+    test = backtest.Backtest(None, [], 91, "", lessons)
+    before = pd.DataFrame({"distance": [0.0, distance]}, ["bg_nbd", "bg_nbd_calendar"])
+    vars(test).update(choice=before, champion="bg_nbd")
+    _model, name, reason = backtest.fit_champion(test, known)
+    assert (name == "bg_nbd_calendar", reason == "calendar_decisive") == (used, used)
+
+
 def test_after_a_break_the_calendar_takes_the_champions_place_unless_another_was_asked_for(
     tmp_path,
 ):

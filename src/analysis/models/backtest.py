@@ -23,7 +23,7 @@ from analysis.models.trees import Bases, Lessons
 from analysis.report.text import N_
 
 IN_CALENDAR = "bg_nbd_calendar"
-DECISIVE = 10.0  # log evidence of a calendar beyond doubt
+DECISIVE, WORSE = 10.0, 2.0  # log evidence of a calendar beyond doubt; standard errors
 RESAMPLES = 400  # of customers, for the interval of a difference
 REFITS = 25  # that tell how far values may be wrong by the parameters
 MIN_CUSTOMERS = 30  # at an origin, for it to tell anything
@@ -263,16 +263,17 @@ def run(transactions: Table, as_of: dt.date, horizon_days: int, wanted: str = ""
 
 def fit_champion(test: Backtest, customers: pd.DataFrame) -> tuple[OrderModel, str, str]:
     """The champion fitted on everything up to the day of the picture: the model, its name, and why
-    another took its place (a word, else empty): the calendar does where it knows what no earlier
-    date could compare, a break of the level, or a season that is beyond doubt.
+    another took its place (a word, else empty): the calendar does where it knows of a break of the
+    level, or of a season beyond doubt, unless it was clearly worse at the earlier dates: these are
+    few, and may not have had to come what has today.
     """
     names, reason = [test.champion, DEFAULT, "average_rate"], ""
     calendar, _unknown = known_calendar(test, customers)
-    unseen = bool(calendar) and IN_CALENDAR not in test.choice.index
+    worse = IN_CALENDAR in test.choice.index and test.choice.distance[IN_CALENDAR] > WORSE
     if calendar and not test.wanted and test.champion != IN_CALENDAR:
         if calendar.broke:
             reason = "level_broke"
-        elif unseen and calendar.evidence > DECISIVE:
+        elif calendar.evidence > DECISIVE and not worse:
             reason = "calendar_decisive"
         names = [IN_CALENDAR, *names] if reason else names
     for name in dict.fromkeys(names):
