@@ -10,6 +10,7 @@ from analysis import customers
 from analysis.errors import NotEstimable
 from analysis.models import backtest, clv, orders, revenue_to_come
 from analysis.models.revenue_to_come import Newcomers
+from analysis.models.trees import Lessons
 from tests.bench import worlds
 
 END = pd.Timestamp("2024-12-29")
@@ -74,3 +75,9 @@ def test_the_revenue_of_a_year_comes_true(name):
     assert (table.revenue_today + table.revenue_new).cumsum().tolist() == pytest.approx(
         table.upto.tolist()
     )
+
+
+def test_the_year_before_has_as_many_days_as_the_four_quarters_to_come():
+    weeks = weekly([1] * 60).assign(revenue=np.arange(60.0))
+    test = backtest.Backtest(None, [], 91, lessons=Lessons(weekly=lambda: weeks))
+    assert revenue_to_come.year_before(test) == sum(range(8, 60))

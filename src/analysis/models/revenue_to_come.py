@@ -120,3 +120,10 @@ def by_quarter(
         high=upto * np.exp(spread),
     )
     return found[COLUMNS], ""
+
+
+def year_before(test: Backtest) -> float:
+    """Revenue (net) of as many days up to the day of the picture as QUARTERS have."""
+    weekly = test.lessons.weekly()
+    begin = weekly.week.max() - pd.Timedelta(days=QUARTERS * QUARTER_DAYS)
+    return float(weekly.revenue[weekly.week > begin].sum())
