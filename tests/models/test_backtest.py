@@ -349,16 +349,33 @@ def test_intervals_by_hand():
     assert outcomes.covered(np.array([2.0, 2.0]), np.array([5.0, 10.0])) == pytest.approx(0.5)
     values = np.full(
         100, 2.0
-    )  # chance: 100 / 200 ** 2; t with two degrees of freedom at 0.9 is 1.8856
-    reach = 1.8856181 * np.sqrt(0.01 + 0.0025)
+    )  # chance: 100 / 200 ** 2; of the variance .0125 two errors tell .01: 2 * 1.25 ** 2 degrees
+    reach = student.ppf(0.9, 3.125) * np.sqrt(0.01 + 0.0025)
     found = outcomes.total(values)
     assert found == pytest.approx(
         {"expected": 200, "low": 200 * np.exp(-reach), "high": 200 * np.exp(reach)}, rel=1e-6
     )
     assert outcomes.total(values, share=1.0) == outcomes.total(values)  # a group that is everybody
     assert outcomes.total(values, share=0.0)["high"] == pytest.approx(
-        200 * np.exp(1.8856181 * np.sqrt(0.09 + 0.0025)), rel=1e-6
+        200 * np.exp(student.ppf(0.9, 2 * 9.25**2) * np.sqrt(0.09 + 0.0025)), rel=1e-6
     )
+    outcomes.level_chance = 0.02  # explains what went astray: what comes is chance, surely known
+    assert outcomes.total(values, share=1.0)["high"] == pytest.approx(
+        200 * np.exp(1.2815516 * np.sqrt(0.0025))
+    )
+
+
+@pytest.mark.parametrize("origins", [3, 4])
+@pytest.mark.parametrize("wander", [0.0, 0.5, 1.0, 3.0])  # of the level, over chance
+def test_four_totals_of_five_lie_within_whatever_part_of_their_errors_is_chance(origins, wander):
+    chance, inside = np.random.default_rng(5), 0
+    noise = np.sqrt(1 / 400)  # 400 orders expected, as many as their variance
+    for *errors, coming in chance.normal(0, noise * np.sqrt(1 + wander), (2000, origins + 1)):
+        known = Outcomes(np.array([np.inf]), [np.zeros(1)], np.ones(1), np.array(errors))
+        known.level_chance = noise**2
+        total = known.total(np.ones(400))
+        inside += total["low"] <= 400 * np.exp(coming) <= total["high"]
+    assert inside / 2000 == pytest.approx(0.8, abs=0.06)
 
 
 def test_the_ends_leave_a_tenth_of_the_ranks_outside():
@@ -587,8 +604,8 @@ def test_groups_have_the_interval_of_their_total_and_the_most_valuable_comes_fir
         # groups err further than the whole, the less the more of its 15 they hold: Student's t of
         # two origins, whose level went astray by the root of .025
         apart = (0.5**2 - 0.025) * (1 - expected / 15)
-        error = np.sqrt(0.025 + apart + 4 * len(forecasts) / expected**2)
-        reach = student.ppf(0.9, 2) * error
+        variance = 0.025 + apart + 4 * len(forecasts) / expected**2
+        reach = student.ppf(0.9, 2 * (variance / 0.025) ** 2) * np.sqrt(variance)
         row = table.loc[name, ["expected", "low", "high"]].tolist()
         assert row == pytest.approx([expected, *(expected * np.exp([-reach, reach]))])
     assert intervals.by_group(value, pd.Series(dtype="str"), outcomes, doubt).empty

@@ -38,6 +38,7 @@ class Outcomes:
     # of the last bin, whose forecasts are not alike: outcome less forecast, in roots of the latter
     # as counts spread, sorted; of none the outcomes count as they are
     top: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    level_chance: float = 0.0  # variance that chance gives the errors of the level
 
     @classmethod
     def learn(
@@ -54,6 +55,7 @@ class Outcomes:
         edges[-1] = np.inf
         learned = cls(edges, groups, np.array([g.var() for g in groups]), level_errors)
         learned.group_spread = learned._beyond_chance(pairs)
+        learned.level_chance = float(np.mean([learned._chance(values) for values, _ in pairs]))
         last = place == filled[-1]
         off = actual[last] - forecasts[last]
         learned.top = np.sort(off / np.sqrt(forecasts[last].clip(LEAST)))
@@ -121,13 +123,16 @@ class Outcomes:
 
     def total(self, forecasts: np.ndarray, share: float = 1.0) -> dict[str, float]:
         """80 % prediction interval of the total of everybody, or of a group that holds a share of
-        it: chance, and the error of the level, whose few origins give Student's t; groups err apart
-        from one another too, the less the nearer one is to the whole. Keys: expected, low, high.
+        it: chance, and the error of the level beyond what chance gives it, whose few origins give
+        Student's t (with the degrees of freedom of Satterthwaite 1946); groups err apart from one
+        another too, the less the nearer one is to the whole. Keys: expected, low, high.
         """
-        expected, level = float(forecasts.sum()), self.level_spread() ** 2
+        expected, level = float(forecasts.sum()), self.level_spread() ** 2 - self.level_chance
+        level = np.maximum(level, 0)
         apart = np.maximum(self.group_spread**2 - level, 0) * (1 - share)
-        error = np.sqrt(level + apart + self._chance(forecasts))
-        reach = student.ppf(TAILS[1], max(len(self.level_errors), 1)) * error
+        variance = level + apart + self._chance(forecasts)
+        known = len(self.level_errors) * (variance / level) ** 2 if level else np.inf
+        reach = student.ppf(TAILS[1], known) * np.sqrt(variance)
         low, high = (expected * np.exp([-reach, reach])).tolist()
         return {"expected": expected, "low": low, "high": high}
 
