@@ -363,6 +363,11 @@ def test_pauses_by_hand(ledger):
     people = customers.at(table, AS_OF).query("orders > 0")
     usual = customers.usual_pause(people.age_days - people.recency_days, people.orders)
     assert usual.tolist() == pytest.approx([15, NOTHING], nan_ok=True)
+    # 10 and 30 days, then 1 and 19: shares of .25 and .05 of both
+    pairs = customers.pause_pairs(table)
+    assert pairs.day.dt.strftime("%m-%d").tolist() == ["02-10", "03-01"]
+    assert pairs.pairs.tolist() == [1, 2]
+    assert pairs.uneven.tolist() == pytest.approx([0.25**2, 0.25**2 + 0.45**2])
 
 
 def test_the_margin_is_stated_or_known_from_costs_or_unknown():

@@ -118,6 +118,22 @@ def rhythm(transactions: Table, as_of: dt.date) -> Table:
     )
 
 
+def pause_pairs(transactions: Table) -> pd.DataFrame:
+    """How even two pauses in a row are, by the day that ends the second; of each customer the first
+    two, the next two, and so on. Columns: day, pairs, uneven (sum of the squares of the share that
+    the first has in both, less one half), of all pairs up to the day.
+    """
+    ended = pauses(transactions, dt.date.max).filter(_.ended)
+    mine = ibis.window(group_by="customer_id", order_by="start")
+    pairs = ended.mutate(second=_.days.lead().over(mine)).filter(_.number % 2 == 1, _.second > 0)
+    both = pairs.days + pairs.second
+    share = pairs.days / both - 0.5
+    found = pairs.group_by(day=pairs.start + both.as_interval("D")).agg(
+        pairs=_.count(), uneven=(share * share).sum()
+    )
+    return found.order_by("day").to_pandas().set_index("day").cumsum().reset_index()
+
+
 def usual_pause(span_days: pd.Series, orders: pd.Series) -> pd.Series:
     """Mean days between order days, from the days between the first and the last and their number;
     empty where there are fewer than two.

@@ -929,3 +929,85 @@ def test_a_history_is_accepted_if_and_only_if_it_can_have_happened(rows):
     else:
         with pytest.raises(InputError):
             histories.check_histories(*columns)
+
+
+# Regular orders
+
+
+def regular_shop(phases, params, people, seed, weeks=104.0, future=26.0):
+    """As `shop`, of customers each of whose pauses is a sum of exponential times; every pause."""
+    rng = np.random.default_rng(seed)
+    r, alpha, a, b = params
+    rate, leaves = rng.gamma(r, 1 / alpha, people), rng.beta(a, b, people)
+    pauses = rng.gamma(phases, 1, (people, 300)) / np.maximum(rate, 1e-12)[:, None]
+    when, most = pauses.cumsum(axis=1), rng.geometric(np.maximum(leaves, 1e-12))
+    real = np.arange(300) < most[:, None]
+    seen = real & (when <= weeks)
+    x = seen.sum(axis=1)
+    later = (real & (when > weeks) & (when <= weeks + future)).sum(axis=1)
+    return x, (when * seen).max(axis=1), np.full(people, weeks), x < most, later
+
+
+REGULAR_TRUTH = (0.9, 2.5, 0.6, 4.0)
+
+
+def test_regular_orders_of_known_rate_and_loyalty():
+    """Chances of what was seen given a customer's own rate and chance of leaving, averaged over
+    both by quadrature: no order in the time since the last one, with Erlang's tail.
+    """
+    r, alpha, a, b = REGULAR_TRUTH
+    for phases, x, t_x, T in ((3, 4, 20.0, 30.0), (2, 1, 3.0, 50.0), (5, 0, 0.0, 8.0)):
+        silent = T - t_x
+
+        def over_rates(tail, n=phases * x, t_x=t_x, silent=silent):
+            def weight(rate):
+                return rate ** (r - 1 + n) * mp.exp(-rate * (alpha + t_x)) * tail(rate * silent)
+
+            return mp.quad(weight, [0, 0.1, 1, 5, mp.inf]) * alpha**r / mp.gamma(r)
+
+        def erlang(waited, phases=phases):
+            return mp.exp(-waited) * sum(waited**n / mp.factorial(n) for n in range(phases))
+
+        here = over_rates(erlang) * mp.beta(a, b + x) / mp.beta(a, b)
+        gone = over_rates(lambda _: 1) * mp.beta(a + 1, b + x - 1) / mp.beta(a, b) if x else 0
+        fitter = btyd.REGULAR[phases]().with_parameters(REGULAR_TRUTH)
+        found = fitter.log_likelihoods([x], [t_x], [T])[0]
+        assert found == pytest.approx(float(mp.log(here + gone)), rel=1e-6)
+        alive = fitter.conditional_probability_alive(x, t_x, T)
+        assert alive == pytest.approx(float(here / (here + gone)), rel=1e-6)
+
+
+@pytest.mark.parametrize("phases", [2, 4])
+def test_regular_shops_are_recovered_and_forecast(phases):
+    x, t_x, T, here, later = regular_shop(phases, REGULAR_TRUTH, 8000, 7)
+    fitter = btyd.REGULAR[phases]().fit(x, t_x, T)
+    off = np.log(fitter.params_) - np.log(REGULAR_TRUTH)
+    assert (np.abs(off) < 3.5 * np.sqrt(np.diag(fitter.log_covariance_))).all()
+    plain = btyd.BetaGeoFitter().fit(x, t_x, T)
+    chances = [f.conditional_probability_alive(x, t_x, T) for f in (fitter, plain)]
+    ours, theirs = ((chance - here) ** 2 for chance in chances)  # Brier's score is their mean
+    assert (theirs - ours).mean() > 3 * (theirs - ours).std() / np.sqrt(len(here))
+    for low, high in ((0, 0.3), (0.3, 0.7), (0.7, 1)):  # of those told so many stay so many
+        told = (chances[0] > low) & (chances[0] <= high)
+        error = np.sqrt(0.25 / told.sum())
+        assert here[told].mean() == pytest.approx(chances[0][told].mean(), abs=4 * error)
+    expected = fitter.predict(26, x, t_x, T)
+    assert expected.sum() == pytest.approx(later.sum(), rel=0.03)
+    assert np.mean((expected - later) ** 2) < np.mean((plain.predict(26, x, t_x, T) - later) ** 2)
+    kept = type(fitter).from_dict(json.loads(json.dumps(fitter.to_dict())))
+    assert kept.predict(26, x, t_x, T) == pytest.approx(expected)
+    with pytest.raises(InputError, match="generate_new_data"):
+        fitter.generate_new_data(3)
+
+
+def test_chances_of_so_many_regular_orders_add_up_to_their_mean():
+    fitter = btyd.REGULAR[3]().with_parameters(REGULAR_TRUTH)
+    x, *_ = regular_shop(3, REGULAR_TRUTH, 20_000, 8, 26.0, 0.0)
+    chances = [fitter.probability_of_n_purchases_up_to_time(26.0, n) for n in range(80)]
+    assert sum(chances) == pytest.approx(1, abs=1e-6)
+    mean = sum(n * chance for n, chance in enumerate(chances))
+    assert mean == pytest.approx(x.mean(), abs=4 * x.std() / np.sqrt(len(x)))
+    assert fitter.expected_number_of_purchases_up_to_time(26.0) == pytest.approx(mean, rel=0.02)
+    for n in (0, 1, 3):
+        error = np.sqrt(chances[n] / len(x))
+        assert (x == n).mean() == pytest.approx(chances[n], abs=4 * error)

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from analysis import customers
 from analysis.errors import InputError, NotEstimable
-from analysis.models import backtest, clv, forecast_errors, orders, trees
+from analysis.models import backtest, btyd, clv, forecast_errors, orders, trees
 from tests.bench import worlds
 
 START, HORIZON = dt.date(2024, 1, 1), 60
@@ -60,6 +60,10 @@ def world(ledger):
 
 @pytest.fixture(scope="module")
 def fitted(world):
+    world[2].pause_pairs = lambda: (
+        1000.0,
+        1000 / 28,
+    )  # as of three phases; here they come by chance
     return {name: make().fit(world[1], world[2]) for name, make in clv.ORDER_MODELS.items()}
 
 
@@ -413,3 +417,32 @@ def test_every_entry_of_a_registry_says_what_it_is_called():
         assert len({*labels}) == len(registry)
         for key, label in zip(registry, labels, strict=True):
             assert label and label != key and "_" not in label
+
+
+def test_regularity_is_that_of_the_pauses_whatever_the_rates():
+    chance = np.random.default_rng(3)
+    for shape, found in ((2, 2), (3, 3), (6, 6)):
+        one, two = chance.gamma(shape, 1, (2, 5000)) * chance.gamma(0.8, 30, 5000)
+        uneven = ((one / (one + two) - 0.5) ** 2).sum()
+        assert orders.phases(5000, uneven) == found
+        assert orders.phases(5000, 0.0) == max(btyd.REGULAR)
+        few = chance.choice(5000, 6)  # of whom nothing is beyond chance
+        for pairs, spread in ((0, 0.0), (6, ((one / (one + two) - 0.5) ** 2)[few].sum())):
+            with pytest.raises(NotEstimable, match="orders_not_regular"):
+                orders.phases(pairs, spread)
+    one, two = chance.exponential(1, (2, 5000))
+    with pytest.raises(NotEstimable, match="orders_not_regular"):
+        orders.phases(5000, ((one / (one + two) - 0.5) ** 2).sum())
+
+
+def test_a_model_of_regular_orders_is_kept_and_read(tmp_path):
+    past, _ = worlds.simulate(worlds.WORLDS["regular"], 5, 300)
+    day = worlds.NEW_YEAR
+    log = worlds.as_log(past)
+    pairs, uneven = customers.pause_pairs(log).iloc[-1][["pairs", "uneven"]]
+    known = customers.buyers(customers.at(log, day))
+    model = orders.Regular().fit(known, trees.Lessons(pause_pairs=lambda: (pairs, uneven)))
+    assert model.fitter.phases == 3
+    (tmp_path / "orders.json").write_text(json.dumps({"parameters": model.kept()}))
+    again = orders.load(tmp_path / "orders.json")
+    pd.testing.assert_series_equal(again.predict(known, 91), model.predict(known, 91))

@@ -5,21 +5,20 @@ import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from ibis.expr.types import Table
 
-from analysis import customers
 from analysis.errors import NotEstimable
 from analysis.models import checks, clv, origins
 from analysis.models.calendar import Calendar
 from analysis.models.forecast_errors import METRICS
 from analysis.models.intervals import TAILS, Outcomes, ValueDoubt, refitted, tenths
-from analysis.models.orders import DEFAULT, LEAST, TRAILING, BuyTillYouDie, OrderModel
-from analysis.models.trees import Bases, Lessons
+from analysis.models.orders import DEFAULT, LEAST, BuyTillYouDie, OrderModel
+from analysis.models.trees import Lessons, Past
 from analysis.report.text import N_
 
 IN_CALENDAR = "bg_nbd_calendar"
@@ -27,25 +26,6 @@ DECISIVE, WORSE = 10.0, 2.0  # log evidence of a calendar beyond doubt; standard
 RESAMPLES = 400  # of customers, for the interval of a difference
 REFITS = 25  # that tell how far values may be wrong by the parameters
 MIN_CUSTOMERS = 30  # at an origin, for it to tell anything
-
-
-class Past(origins.Past):
-    """Customers at past days with the orders that followed, described as the models need it."""
-
-    def __init__(self, transactions: Table, horizon_days: int) -> None:
-        super().__init__(transactions, horizon_days, TRAILING)
-        self._bases = Bases()
-
-    def new_orders(self, day: dt.date) -> float:
-        """Order days within the horizon after a day, of customers who came in it."""
-        later = self.known(day + dt.timedelta(days=self.horizon_days))
-        return float(later.orders[~later.customer_id.isin(self.known(day).customer_id)].sum())
-
-    def lessons(self, day: dt.date) -> Lessons:
-        """Outcomes complete by a day."""
-        past = [self.at(d) for d in self.lesson_days(day) if len(self.at(d))]
-        weekly = partial(customers.weekly_orders, self.transactions, day)
-        return Lessons(past, self._bases, weekly)
 
 
 @dataclass

@@ -17,6 +17,7 @@ from analysis.models.orders import (
     LastPeriod,
     OrderModel,
     OwnRate,
+    Regular,
     by_customer,
 )
 from analysis.models.trees import Trees
@@ -39,6 +40,7 @@ ORDER_MODELS = {
     "bg_nbd_calendar": Labelled(
         N_("BG/NBD by the calendar"), partial(BuyTillYouDie, BTYD["bg_nbd"], by_calendar=True)
     ),
+    "bg_nbd_regular": Labelled(N_("BG/NBD of regular orders"), Regular),
     # from the features alone, at their own level
     "boosted": Labelled(N_("Boosted trees"), partial(Trees, told=False, held=False)),
     "hybrid": Labelled(N_("Trees on the probabilistic forecast"), partial(Trees, related=True)),

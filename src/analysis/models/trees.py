@@ -1,14 +1,18 @@
 """What trees learn from earlier outcomes, beside or in place of a buy-till-you-die model."""
 
+import datetime as dt
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from ibis.expr.types import Table
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from analysis import customers
 from analysis.errors import NotEstimable
+from analysis.models import origins
 from analysis.models.calendar import Calendar, estimate
 from analysis.models.orders import (
     DEFAULT,
@@ -81,7 +85,8 @@ class Lessons:
 
     `past` are frames of origins.Past.at whose outcome was complete by the day of learning, the
     latest first. Lessons of several days may share their bases. `weekly` gives the orders by week
-    up to the day, as customers.weekly_orders does.
+    up to the day, as customers.weekly_orders does; `pause_pairs` the pairs of pauses that had
+    ended by it and how uneven they are, as customers.pause_pairs does.
     """
 
     def __init__(
@@ -89,8 +94,10 @@ class Lessons:
         past: Sequence[pd.DataFrame] = (),
         bases: Bases | None = None,
         weekly: Callable[[], pd.DataFrame] | None = None,
+        pause_pairs: Callable[[], tuple[float, float]] = lambda: (0.0, 0.0),
     ) -> None:
         self.past, self.base_of, self._read_weekly = past, (bases or Bases()).of, weekly
+        self.pause_pairs = pause_pairs
         self._calendar: Calendar | None = None
         self._histories: dict[bool, tuple[dict[str, np.ndarray], pd.DataFrame]] = {}
 
@@ -159,6 +166,34 @@ def _ends(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def _binned(inputs: pd.DataFrame, bins: dict[str, np.ndarray]) -> pd.DataFrame:
     codes = {name: np.searchsorted(ends, inputs[name]) for name, ends in bins.items()}
     return pd.DataFrame(codes, inputs.index).astype(np.uint8)
+
+
+class Past(origins.Past):
+    """Customers at past days with the orders that followed, described as the models need it."""
+
+    def __init__(self, transactions: Table, horizon_days: int) -> None:
+        super().__init__(transactions, horizon_days, TRAILING)
+        self._bases = Bases()
+
+    def new_orders(self, day: dt.date) -> float:
+        """Order days within the horizon after a day, of customers who came in it."""
+        later = self.known(day + dt.timedelta(days=self.horizon_days))
+        return float(later.orders[~later.customer_id.isin(self.known(day).customer_id)].sum())
+
+    def lessons(self, day: dt.date) -> Lessons:
+        """Outcomes complete by a day."""
+        past = [self.at(d) for d in self.lesson_days(day) if len(self.at(d))]
+        weekly = partial(customers.weekly_orders, self.transactions, day)
+        return Lessons(past, self._bases, weekly, partial(self.pause_pairs, day))
+
+    @cached_property
+    def _pairs(self) -> pd.DataFrame:
+        return customers.pause_pairs(self.transactions)
+
+    def pause_pairs(self, day: dt.date) -> tuple[float, float]:
+        """Pairs of pauses that had ended by a day, and how uneven, as of customers.pause_pairs."""
+        known = self._pairs[self._pairs.day <= pd.Timestamp(day)].iloc[-1:]
+        return float(known.pairs.sum()), float(known.uneven.sum())
 
 
 class Trees:

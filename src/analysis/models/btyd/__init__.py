@@ -9,16 +9,18 @@ it cannot honour it refuses by name.
 
 Sources: BG/NBD: Fader, Hardie & Lee 2005; MBG/NBD: Batislam, Denizel & Filiztekin 2007; Pareto/NBD:
 Schmittlein, Morrison & Colombo 1987, as derived by Fader & Hardie 2005; BG/BB: Fader, Hardie &
-Shang 2010; Gamma-Gamma: Fader & Hardie 2013.
+Shang 2010; Gamma-Gamma: Fader & Hardie 2013; BG/CNBD-k: Platzer & Reutterer 2016, as in BTYDplus
+(Reutterer, Platzer & Schröder 2021).
 """
 
 from analysis.models.btyd.bg_bb import BetaGeoBetaBinomFitter
-from analysis.models.btyd.bg_nbd import BetaGeoFitter, ModifiedBetaGeoFitter
+from analysis.models.btyd.bg_nbd import REGULAR, BetaGeoFitter, ModifiedBetaGeoFitter
 from analysis.models.btyd.gamma_gamma import GammaGammaFitter
 from analysis.models.btyd.likelihood import Timed
 from analysis.models.btyd.pareto_nbd import ParetoNBDFitter
 
 __all__ = [
+    "REGULAR",
     "BetaGeoBetaBinomFitter",
     "BetaGeoFitter",
     "GammaGammaFitter",

@@ -325,6 +325,7 @@ class Timed(Fitter):
 
     columns = ("frequency", "recency", "T")
     in_unit: ClassVar[tuple[str, ...]] = ("alpha", "beta", "recency", "T")
+    phases: ClassVar[int] = 1  # of the time to the next order; of several, orders are regular
     generator: Any  # of customers, by lifetimes
     predict: Any
     conditional_probability_alive: Any
@@ -353,7 +354,7 @@ class Timed(Fitter):
 
     def _unit(self, rows: tuple[Floats, ...]) -> tuple[float, Floats]:
         unit = rows[2].max() / TENTHS or 1.0
-        return unit, -rows[0] * np.log(unit)
+        return unit, -self.phases * rows[0] * np.log(unit)
 
     def _theirs(self) -> tuple[Floats, float]:
         orders = self._coded[0].all() @ self._counts / self._counts.sum()
