@@ -22,7 +22,9 @@ from analysis.models.trees import Lessons, Past
 from analysis.report.text import N_
 
 IN_CALENDAR = "bg_nbd_calendar"
-DECISIVE, WORSE = 10.0, 2.0  # log evidence of a calendar beyond doubt; standard errors
+DECISIVE = 25.0  # log evidence of a calendar beyond doubt: where customers leave at any time, even
+# orders have looked like growth with 19
+WORSE = 2.0  # standard errors
 RESAMPLES = 400  # of customers, for the interval of a difference
 REFITS = 25  # that tell how far values may be wrong by the parameters
 MIN_CUSTOMERS = 30  # at an origin, for it to tell anything
