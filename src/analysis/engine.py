@@ -1,9 +1,11 @@
 """The embedded engine that works on records."""
 
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import ibis
 
 ENGINE_MEMORY = "400MB"  # beyond it the engine works on the disk, so that any log fits a laptop
@@ -11,10 +13,17 @@ SPILL = Path(tempfile.gettempdir()) / "customer-matrix"  # where it does
 
 
 def connect() -> ibis.BaseBackend:
-    """The embedded engine, with its memory bounded."""
-    engine = ibis.duckdb.connect(memory_limit=ENGINE_MEMORY, temp_directory=str(SPILL))
+    """An engine with tables of its own. All those of a process share its bounded memory, and what
+    takes longest to start: the functions they know.
+    """
+    engine = ibis.duckdb.from_connection(_embedded().cursor())
     quiet(engine.con)
     return engine
+
+
+@cache
+def _embedded() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"memory_limit": ENGINE_MEMORY, "temp_directory": str(SPILL)})
 
 
 def quiet(base: Any) -> None:

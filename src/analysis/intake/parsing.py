@@ -86,13 +86,16 @@ NAMED_DATE_STEPS = (
     (r" (\d{1,2})\.(\d\d)\.(\d\d)(\.\d{1,6})?\d*", r" \1:\2:\3\4"),  # the clock of Oracle
 )
 # What a number is: texts are bared of currency and grouping, and the minus comes to the front.
-# Patterns that the engine and Python read alike.
+# Patterns that the engine and Python read alike. The currencies stand in one of them only: a
+# pattern of hundreds of codes takes longer to set up than the rows of a small file to read.
+MONEY_SIGN = "¤"  # the sign of any currency
 NUMBER_STEPS = (
+    (rf"(?i){CURRENCY}", MONEY_SIGN),
     (r"/-$", ""),  # as in 1,200/-
     (r"^'", ""),  # by which spreadsheets mark a text
-    (rf"(?i)^({CURRENCY})\s*[-−–]$", "0"),  # as their accounting format writes it
-    (rf"(?i)^([-−–+(]*)\s*({CURRENCY})\s*", r"\1"),
-    (rf"(?i)\s*({CURRENCY})([-−–)]*)$", r"\2"),
+    (rf"^{MONEY_SIGN}\s*[-−–]$", "0"),  # as their accounting format writes it
+    (rf"^([-−–+(]*)\s*{MONEY_SIGN}\s*", r"\1"),
+    (rf"\s*{MONEY_SIGN}([-−–)]*)$", r"\1"),
     (r"^[-−–]?\s*[(]\s*([^-]*?)\s*[)]$", r"-\1"),
     (r"^([^-].*?)\s*[-−–]$", r"-\1"),
     (r"^[-−–]\s*", "-"),
@@ -183,7 +186,11 @@ def parse(
         if "%y" in file.format_of(name):
             read[name] = _before(latest[name], read[name])
     ids = {name: read_id(texts[name], dataset) for name in IDS if name in texts}
-    written = {f"text_{name}": text for name, text in texts.items() if kinds[name] != "text"}
+    written = {
+        f"text_{name}": text
+        for name, text in texts.items()
+        if kinds[name] != "text" or name == "customer_id"
+    }
     if table == "transactions":
         cells = [texts[name] for name in TOTAL_CELLS if name in texts]
         undated = texts["date"].isnull()
@@ -192,19 +199,19 @@ def parse(
         others = [raw[name].isnull() for name in file.columns if name not in file.fill_down]
         if file.fill_down and others:
             read["heading"] = reduce(and_, [*others, raw.fields.isnull()])
-    if "customer_id" in ids:
-        named = ibis.ifelse(ids["customer_id"].isnull(), texts["customer_id"], None)
-        read["found_customer_id"] = named
     typed = raw.select(
         source=ibis.literal(source), line=raw.line, fields=raw.fields, **read | ids, **written
     )
     found = {}
-    for text in written:
-        unread = typed[text.removeprefix("text_")].isnull()
-        found[text.replace("text_", "found_")] = ibis.ifelse(unread, mask(typed[text]), None)
+    for name in (text.removeprefix("text_") for text in written):
+        text = typed[f"text_{name}"]
+        was = text if name == "customer_id" else mask(text)  # a word that stands for nobody
+        found[f"found_{name}"] = ibis.ifelse(typed[name].isnull(), was, None)
     if table == "transactions":
         found["currency"] = _currency(typed, dataset)
     typed = typed.mutate(**found).drop(*written)
+    if table == "transactions":
+        typed = typed.mutate(currency=typed.currency.substitute(_codes(dataset)))
     if "date" in kinds:
         day = typed.date.cast("date")
         clock = {"moment": typed.date.nullif(day.cast("timestamp"))}
@@ -427,17 +434,22 @@ def _one_of(typed: Table, words: list[str]) -> BooleanValue:
 
 
 def _currency(typed: Table, dataset: Dataset) -> StringValue:
-    """The currency of a line: its column, or the sign in its amount, or the dataset's."""
-    home, said = dataset.currency, []
-    codes = {sign: home if home in shared else shared[0] for sign, shared in SIGNS.items()}
+    """The currency of a line as written: in its column, or in its amount; or the dataset's."""
+    said = []
     if "currency" in typed.columns:
-        said.append(typed.currency.upper().substitute(codes))
+        said.append(typed.currency.upper())
     if money := [name for name in ("amount", "unit_price") if f"text_{name}" in typed.columns]:
         text = typed[f"text_{money[0]}"]
         signed = typed[money[0]].notnull() & text.try_cast("float64").isnull()
-        sign = text.upper().re_extract(rf"({CURRENCY})", 1).substitute(codes).nullif("")
+        sign = text.upper().re_extract(rf"({CURRENCY})", 1).nullif("")
         said.append(ibis.ifelse(signed, sign, None))
-    return ibis.coalesce(*said, ibis.literal(home))
+    return ibis.coalesce(*said, ibis.literal(dataset.currency))
+
+
+def _codes(dataset: Dataset) -> dict[str, str]:
+    """The currency that each sign means to a dataset: its own where several share the sign."""
+    home = dataset.currency
+    return {sign: home if home in shared else shared[0] for sign, shared in SIGNS.items()}
 
 
 def check_currencies(typed: Table, dataset: Dataset) -> None:

@@ -60,12 +60,12 @@ def gather(
     part = Path(tempfile.mkdtemp(prefix="reading-", suffix=".part", dir=folder))
     try:
         read: dict[str, list[dict[str, Any]]] = {table: [] for table in RECORDS}
-        newest: dt.date | None = None
+        newest, base = None, connect()
         for table, piece in [(name, piece) for name in pieces for piece in pieces[name]]:
             path = part / f"{table}-{len(read[table]):03}.arrow"
             if table != "transactions" and newest is None:
-                newest = parsing.newest_day(typed(part, "transactions"))
-            found = _read(piece, table, dataset, path, progress, newest)
+                newest = parsing.newest_day(typed(part, "transactions", base))
+            found = _read(piece, table, dataset, path, base, progress, newest)
             read[table].append(found)
             rows = say("{n:int} rows", n=found["rows"])
             echo(f"{piece.name:<40} {rows:>17}  {table:<12}  {found['encoding']}".rstrip())
@@ -76,10 +76,11 @@ def gather(
             )
         unkeyed = [p.path for p in pieces["transactions"] if p.location and not p.file.order_key]
         check_twice(unkeyed)
-        orders = typed(part, "transactions")
+        orders = typed(part, "transactions", base)
         parsing.check_currencies(orders, dataset)
         ids.check_ids(orders, dataset)
-        content = content or _fingerprint_of_values(part, [name for name in read if read[name]])
+        have = [name for name in read if read[name]]
+        content = content or _fingerprint_of_values(part, have, base)
         known = {"sha256": content, "pieces": read}
         (part / "records.json").write_text(json.dumps(known, indent=1), "utf-8")
         return _settle(part, _folder(folder, content))
@@ -119,6 +120,7 @@ def _read(
     table: str,
     dataset: Dataset,
     path: Path,
+    base: Any,
     progress: Progress,
     newest: dt.date | None = None,
 ) -> dict[str, Any]:
@@ -133,7 +135,7 @@ def _read(
             failures.append(error)
             raise
 
-    base, count = connect(), 0
+    count = 0
     base.con.register("lines", pa.RecordBatchReader.from_batches(lines.schema, overheard()))
     rows = parsing.parse(base.table("lines"), table, piece.file, dataset, piece.name, newest)
     ask = base.compile(identity.as_one(rows, dataset))
@@ -223,11 +225,11 @@ def _code() -> list[Path]:
     return [*sorted(Path(__file__).parent.rglob("*.py")), *others, schema.FILE]
 
 
-def _fingerprint_of_values(folder: Path, tables: list[str]) -> str:
+def _fingerprint_of_values(folder: Path, tables: list[str], base: Any) -> str:
     """Of the rows themselves: the bytes of their files also hold what happens to lie in empty
     places.
     """
-    base, found = connect(), []
+    found = []
     for table in tables:
         columns = typed(folder, table, base).schema()
         ask = f"SELECT count(*), bit_xor(hash(t)), sum(hash(t)::HUGEINT) FROM {table} t"
