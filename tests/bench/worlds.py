@@ -2,6 +2,7 @@
 
     python tests/bench/worlds.py  # all of them, 20 seeds
     python tests/bench/worlds.py christmas shock --seeds 3
+    python tests/bench/worlds.py --fast --seeds 100  # without trees: how often do intervals hold?
 
 Customers come evenly over three years and reorder by BG/NBD or Pareto/NBD, in a rate that the
 calendar changes for all of them. What follows is simulated on for three years more.
@@ -19,7 +20,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from analysis import customers
-from analysis.models import backtest, orders
+from analysis.models import backtest, clv, orders
 
 DAYS, AHEAD = 1095, 1095  # of the log, and of the truth after it
 HORIZON_DAYS = 91
@@ -78,9 +79,11 @@ def rates(world: World) -> np.ndarray:
     return np.where(days >= DAYS - 45, world.shock, 1.0) * rate
 
 
-def simulate(world: World, seed: int, count: int = 2000) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Orders up to the day, and those after it of the same customers. Columns: customer_id, day,
-    amount.
+def simulate(
+    world: World, seed: int, count: int = 2000
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
+    """Orders up to the day, and those after it of the same customers (columns: customer_id, day,
+    amount); and who is still there on the day.
     """
     rng = np.random.default_rng(seed)
     clock = np.append(0, rates(world).cumsum())
@@ -95,10 +98,13 @@ def simulate(world: World, seed: int, count: int = 2000) -> tuple[pd.DataFrame, 
     if world.anytime:
         life = rng.exponential(1 / rng.gamma(0.7, 1 / 127, count).clip(1e-9))
         alive = when <= (start + life)[:, None]
+        here = start + life > clock[DAYS]
     else:
         stays = rng.uniform(size=when.shape) > rng.beta(0.5, 4.0, count)[:, None]
         alive = np.hstack([np.ones((count, 1), bool), stays.cumprod(axis=1)[:, :-1].astype(bool)])
-    alive &= (rng.uniform(size=count) >= world.never)[:, None] & (when < clock[-1])
+        here = (alive & (when >= clock[DAYS])).any(axis=1)
+    returns = rng.uniform(size=count) >= world.never
+    alive &= returns[:, None] & (when < clock[-1])
     who = np.append(np.arange(count), np.nonzero(alive)[0])
     day = np.floor(np.append(born, np.interp(when[alive], clock, np.arange(len(clock)))))
     log = pd.DataFrame({"who": who, "n": day.astype(int)}).drop_duplicates().sort_values("who")
@@ -109,7 +115,8 @@ def simulate(world: World, seed: int, count: int = 2000) -> tuple[pd.DataFrame, 
     orders = pd.DataFrame(
         {"customer_id": log.who.astype("str"), "day": dates.dt.date, "amount": amount.round(2)}
     )
-    return orders[log.n < DAYS], orders[log.n >= DAYS]
+    still = pd.Series(here & returns, np.arange(count).astype("str"))
+    return orders[log.n < DAYS], orders[log.n >= DAYS], still
 
 
 def as_log(orders_: pd.DataFrame) -> Table:
@@ -121,9 +128,10 @@ def as_log(orders_: pd.DataFrame) -> Table:
 def judged(world: World, seed: int) -> dict[str, float | str]:
     """How a forecast of one company came true: relative errors of the orders in the horizon and in
     three years; the half-width of the total's interval, and whether it held; the share of
-    customers within theirs; the half-width of the interval of three years, and whether it held.
+    customers within theirs; the half-width of the interval of three years, and whether it held;
+    Brier's score of who is still there, by the model (or its base) and by BG/NBD.
     """
-    past, later = simulate(world, seed)
+    past, later, still = simulate(world, seed)
     log, end = as_log(past), world.day + dt.timedelta(days=HORIZON_DAYS)
     test = backtest.run(log, world.day, HORIZON_DAYS)
     known = customers.buyers(customers.at(log, world.day, 0, orders.trailing(HORIZON_DAYS)))
@@ -136,6 +144,10 @@ def judged(world: World, seed: int) -> dict[str, float | str]:
     others = backtest.as_good(test, name, known)
     value = backtest.value_doubt(test, model, others, known, AHEAD, seed).of_total(worth)
     calendar = getattr(model, "calendar_", None)
+    base, plain = getattr(model, "base_", model), orders.probabilistic(known, orders.DEFAULT)
+    here = still[known.customer_id].to_numpy()
+    told = [base if isinstance(base, orders.BuyTillYouDie) else plain, plain]
+    gone = [((m.still_there(known).to_numpy() - here) ** 2).mean() for m in told]
     return {
         "model": name,
         "orders": forecast.sum() / len(came) - 1,
@@ -146,6 +158,8 @@ def judged(world: World, seed: int) -> dict[str, float | str]:
         "value_half": (value["high"] - value["low"]) / 2 / worth.sum(),
         "value_held": float(value["low"] <= len(later) <= value["high"]),
         "broke": float(calendar.broke if calendar else 0),
+        "there": gone[0],
+        "there_plain": gone[1],
     }
 
 
@@ -153,7 +167,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("worlds", nargs="*", default=list(WORLDS))
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--fast", action="store_true", help="without the models that learn trees")
     asked = parser.parse_args()
+    for learned in ("boosted", "hybrid", "stacked") if asked.fast else ():
+        del clv.ORDER_MODELS[learned]
+    every = []
     for name in asked.worlds:
         begun = time.perf_counter()
         found = pd.DataFrame([judged(WORLDS[name], seed) for seed in range(asked.seeds)])
@@ -164,10 +182,16 @@ def main() -> None:
             f" half-width {found.half.mean():.1%}, held {found.held.mean():.0%}, of"
             f" customers {found.customers.mean():.1%}; three years off by"
             f" {found.value.abs().mean():.1%}, half-width {found.value_half.mean():.1%}, held"
-            f" {found.value_held.mean():.0%}; break in {(found.broke > 0).mean():.0%}; {models};"
+            f" {found.value_held.mean():.0%}; break in {(found.broke > 0).mean():.0%}; still there:"
+            f" Brier {found.there.mean():.4f} (BG/NBD {found.there_plain.mean():.4f}); {models};"
             f" {(time.perf_counter() - begun) / asked.seeds:.1f} s each",
             flush=True,
         )
+        every.append(found)
+    whole = pd.concat(every)
+    print(
+        f"all together: totals held {whole.held.mean():.1%}, customers {whole.customers.mean():.1%}"
+    )
 
 
 if __name__ == "__main__":

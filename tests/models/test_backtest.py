@@ -262,6 +262,29 @@ def test_what_is_said_of_the_champion_by_hand():
     }
 
 
+def test_another_spend_model_that_came_nearer_is_named():
+    table = pd.DataFrame({"rmse": [9.0, 10.0], "high": [-0.2, 0.0]}, ["gamma_gamma", "mean_spend"])
+    found = backtest.better_money(table, "mean_spend")
+    assert found.pop("gap") == pytest.approx(0.1)
+    assert found == {"best": "Gamma-Gamma", "model": "Mean of all", "beyond": True}
+    near = backtest.better_money(table.assign(high=[0.1, 0.0]), "mean_spend")
+    assert near["beyond"] is False
+    for board, spend in (
+        (table, "gamma_gamma"),
+        (table, "shrunk_spend"),
+        (table[:0], "mean_spend"),
+    ):
+        assert backtest.better_money(board, spend) == {}
+
+
+def test_the_base_of_a_candidate_is_what_it_is_or_is_held_to(tested):
+    measured = tested.measured
+    assert measured.base("pareto_nbd") is measured.models["pareto_nbd"]
+    assert measured.base("hybrid") is measured.models["hybrid"].base_
+    for name in ("own_rate", "average_rate", "none"):
+        assert measured.base(name) is measured.lessons.base_of(measured.held)
+
+
 def test_the_leaderboard_has_its_columns_where_the_champion_failed():
     chosen = origin([1, 2, 4], average_rate=[5, 1, 0], bg_nbd=[1, 2, 4])
     measured = origin([1, 2, 4], 2, average_rate=[1, 1, 1])

@@ -26,7 +26,7 @@ def company(name, seed=1, count=2000):
     the next 91 days and of all that is known of the future.
     """
     world = worlds.WORLDS[name]
-    past, later = worlds.simulate(world, seed, count)
+    past, later, _ = worlds.simulate(world, seed, count)
     log = worlds.as_log(past)
     known = customers.buyers(customers.at(log, world.day, 0, orders.trailing(91)))
     soon = later[later.day <= world.day + dt.timedelta(days=91)]

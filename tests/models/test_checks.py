@@ -1,5 +1,7 @@
 """Pictures of a fitted model beside what was counted."""
 
+import datetime as dt
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ from scipy.stats import poisson
 
 from analysis import customers
 from analysis.models import checks, orders
+from analysis.models.calendar import Calendar
 from analysis.report import charts
 
 from .test_clv import HORIZON, START, TODAY, one_thread, people, world
@@ -34,18 +37,31 @@ def test_frequency_of_repeats_adds_up_to_the_customers(world):
 def test_tracked_weeks_add_up(world):
     log, today, _ = world
     weekly = customers.weekly_orders(log, TODAY)
-    average = checks.tracking(weekly, today, orders.AverageRate().fit(today))
+    average = checks.tracking(weekly, today, orders.AverageRate().fit(today), TODAY)
     assert average.actual.sum() == today.frequency.sum()
     assert average.expected.sum() == pytest.approx(
         today.frequency.sum()
     )  # by construction the average tracks the total
     model = orders.probabilistic(today, "bg_nbd")
-    tracked = checks.tracking(weekly, today, model)
+    tracked = checks.tracking(weekly, today, model, TODAY)
     assert tracked.expected.sum() == pytest.approx(
         model.expected_repeats(today.age_days.to_numpy()).sum()
     )
     assert (tracked.expected >= 0).all()
     assert tracked.expected.sum() == pytest.approx(tracked.actual.sum(), rel=0.1)
+    even = orders.BuyTillYouDie(orders.BTYD["bg_nbd"])
+    even.fitter_, even.calendar_ = model.fitter_, Calendar(f"{TODAY}", 760)
+    same = checks.tracking(weekly, today, even, TODAY)
+    assert same.expected.to_numpy() == pytest.approx(tracked.expected.to_numpy(), abs=1e-6)
+    assert even.repeat_probabilities(np.array([70]), 3) == pytest.approx(
+        model.repeat_probabilities(np.array([70]), 3)
+    )
+    # twice the rate in the last ten weeks: of who came with them, twice as much of the same clock
+    even.calendar_ = Calendar(f"{TODAY}", 760, step=np.log(2), broke=70)
+    new = today[today.age_days < 70]
+    weeks = weekly[weekly.week > str(TODAY - dt.timedelta(days=70))]
+    twice = checks.tracking(weeks, new, even, TODAY).expected.sum()
+    assert twice == pytest.approx(model.expected_repeats(2 * new.age_days.to_numpy()).sum())
 
 
 def test_surface(world):
@@ -81,6 +97,6 @@ def test_one_order_and_one_day_have_their_pictures(ledger):
         assert frequency[["actual", "model"]].iloc[0].tolist() == [len(known)] * 2
         charts.repeat_frequency(frequency)
         weekly = customers.weekly_orders(log, START)
-        charts.tracking_weekly(checks.tracking(weekly, known, model), origin=START)
+        charts.tracking_weekly(checks.tracking(weekly, known, model, START), origin=START)
     later = known.assign(age_days=1, recency_days=0)
     charts.frequency_recency(checks.surface(later, orders.AverageRate().fit(later), 30))

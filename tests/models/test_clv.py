@@ -314,7 +314,7 @@ def test_discounting_by_hand():
 @pytest.mark.parametrize("price", [1.0, 0.8, 1.2])
 def test_a_new_price_is_found_and_orders_are_forecast_at_it(price):
     world = worlds.WORLDS["price"]._replace(price=price)
-    past, later = worlds.simulate(world, 3)
+    past, later, _ = worlds.simulate(world, 3)
     known = customers.at(worlds.as_log(past), worlds.NEW_YEAR, trailing=orders.TRAILING)
     level = clv.price_level(known)
     assert level == pytest.approx(price, abs=0.05) and (price != 1 or level == 1)
@@ -436,7 +436,7 @@ def test_regularity_is_that_of_the_pauses_whatever_the_rates():
 
 
 def test_a_model_of_regular_orders_is_kept_and_read(tmp_path):
-    past, _ = worlds.simulate(worlds.WORLDS["regular"], 5, 300)
+    past, *_ = worlds.simulate(worlds.WORLDS["regular"], 5, 300)
     day = worlds.NEW_YEAR
     log = worlds.as_log(past)
     pairs, uneven = customers.pause_pairs(log).iloc[-1][["pairs", "uneven"]]

@@ -58,7 +58,7 @@ def test_the_revenue_of_a_year_comes_true(name):
     """Of a log that ends a year before what is known of it."""
     world, settings = worlds.WORLDS[name], {"seed": 1, "count": 1500}
     day = world.day - dt.timedelta(days=364)
-    every, _ = worlds.simulate(world, **settings)
+    every, *_ = worlds.simulate(world, **settings)
     log = worlds.as_log(every[every.day <= day])
     test = backtest.run(log, day, 91)
     known = customers.buyers(customers.at(log, day, 0, orders.trailing(91)))

@@ -15,9 +15,10 @@ from ibis.expr.types import Table
 from analysis.errors import NotEstimable
 from analysis.models import checks, clv, origins
 from analysis.models.calendar import Calendar
-from analysis.models.forecast_errors import METRICS
-from analysis.models.intervals import TAILS, Outcomes, ValueDoubt, refitted, tenths
-from analysis.models.orders import DEFAULT, LEAST, BuyTillYouDie, OrderModel
+from analysis.models.forecast_errors import METRICS as METRICS
+from analysis.models.forecast_errors import leaderboard
+from analysis.models.intervals import Outcomes, ValueDoubt, refitted, tenths
+from analysis.models.orders import DEFAULT, LEAST, BuyTillYouDie, OrderModel, Probabilistic
 from analysis.models.trees import Lessons, Past
 from analysis.report.text import N_
 
@@ -25,7 +26,6 @@ IN_CALENDAR = "bg_nbd_calendar"
 DECISIVE = 25.0  # log evidence of a calendar beyond doubt: where customers leave at any time, even
 # orders have looked like growth with 19
 WORSE = 2.0  # standard errors
-RESAMPLES = 400  # of customers, for the interval of a difference
 REFITS = 25  # that tell how far values may be wrong by the parameters
 MIN_CUSTOMERS = 30  # at an origin, for it to tell anything
 
@@ -51,6 +51,12 @@ class Origin:
     @property
     def money(self) -> np.ndarray:
         return self.held.holdout_revenue.to_numpy()
+
+    def base(self, name: str) -> Probabilistic:
+        """The probabilistic model that a candidate is, or is held to; of others the default."""
+        model = self.models.get(name)
+        base = getattr(model, "base_", model)
+        return base if isinstance(base, BuyTillYouDie) else self.lessons.base_of(self.held)
 
     def spent(self, champion: str) -> dict[str, np.ndarray]:
         """Forecasts of money: the champion's orders times each spend model there can be."""
@@ -194,30 +200,6 @@ def _choice(
     return origins.choice(squares, days, np.sqrt)
 
 
-def leaderboard(
-    forecasts: Mapping[str, np.ndarray], actual: np.ndarray, champion: str, seed: int = 0
-) -> pd.DataFrame:
-    """Candidates (index, model), the lowest RMSE first. Columns: METRICS, and the difference of
-    RMSE to the champion with its 80 % interval by paired bootstrap: difference, low, high.
-    """
-    rows = {
-        name: {key: metric.measure(actual, values) for key, metric in METRICS.items()}
-        for name, values in forecasts.items()
-    }
-    table = pd.DataFrame(rows).T.rename_axis("model")
-    table[["difference", "low", "high"]] = np.nan
-    if champion in forecasts:
-        squares = np.array([(values - actual) ** 2 for values in forecasts.values()])
-        generator, drawn = np.random.default_rng(seed), np.empty((RESAMPLES, len(squares)))
-        for row in drawn:
-            counts = generator.poisson(1.0, len(actual))
-            row[:] = np.sqrt(squares @ counts / max(counts.sum(), 1))
-        place, rmse = list(forecasts).index(champion), np.sqrt(squares.mean(axis=1))
-        table["difference"] = rmse - rmse[place]
-        table["low"], table["high"] = np.quantile(drawn - drawn[:, [place]], TAILS, axis=0)
-    return table.sort_values("rmse")
-
-
 def run(transactions: Table, as_of: dt.date, horizon_days: int, wanted: str = "") -> Backtest:
     """All candidates at all origins the log has room for."""
     past, horizon = Past(transactions, horizon_days), dt.timedelta(days=horizon_days)
@@ -330,6 +312,20 @@ def value_leaderboard(test: Backtest, spend: str) -> pd.DataFrame:
     if at is None or test.champion not in at.forecasts or not has_money(at.money):
         return pd.DataFrame()
     return leaderboard(at.spent(test.champion), at.money, spend)
+
+
+def better_money(board: pd.DataFrame, spend: str) -> dict[str, object]:
+    """The best of `value_leaderboard`, where it is not the spend model in use; else nothing. Keys:
+    best, gap (relative RMSE to it), beyond (whether chance leaves the difference), model.
+    """
+    if not len(board) or board.index[0] == spend or spend not in board.index:
+        return {}
+    best = board.iloc[0]
+    labels = {
+        "best": clv.SPEND_MODELS[str(best.name)].label,
+        "model": clv.SPEND_MODELS[spend].label,
+    }
+    return labels | {"gap": 1 - best.rmse / board.rmse[spend], "beyond": bool(best.high < 0)}
 
 
 # What the report says

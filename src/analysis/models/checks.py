@@ -1,5 +1,7 @@
 """Does a fitted model of orders look like the customers? Repeats, weeks, holdout."""
 
+import datetime as dt
+
 import numpy as np
 import pandas as pd
 
@@ -24,19 +26,22 @@ def frequency_of_repeats(customers: pd.DataFrame, model: Probabilistic) -> pd.Da
     )
 
 
-def tracking(weekly: pd.DataFrame, customers: pd.DataFrame, model: Probabilistic) -> pd.DataFrame:
-    """Repeat orders by week, counted and expected by a model of new customers' behaviour.
+def tracking(
+    weekly: pd.DataFrame, customers: pd.DataFrame, model: Probabilistic, as_of: dt.date
+) -> pd.DataFrame:
+    """Repeat orders by week, counted and expected by a model, fitted as of a day, of new customers'
+    behaviour.
 
     `weekly` as from customers.weekly_orders, `customers` all whose first order lies in it.
     Columns: week, actual, expected.
     """
     births = customers.first_order.value_counts()
-    waits = weekly.week.to_numpy()[:, None] - births.index.to_numpy()
-    ages, where = np.unique((waits / np.timedelta64(1, "D")).clip(min=0), return_inverse=True)
-    cumulative = model.expected_repeats(ages)[where].reshape(waits.shape) @ births.to_numpy()
-    return pd.DataFrame(
-        {"week": weekly.week, "actual": weekly.repeat, "expected": np.diff(cumulative, prepend=0)}
-    )
+    day, today = pd.Timedelta(days=1), pd.Timestamp(as_of)
+    come = ((births.index - today) / day).to_numpy()
+    ends = ((weekly.week - today) / day).to_numpy()[:, None]
+    each = model.repeats_of_newcomers(np.minimum(come, ends), ends)
+    expected = np.diff(each @ births.to_numpy(), prepend=0)
+    return pd.DataFrame({"week": weekly.week, "actual": weekly.repeat, "expected": expected})
 
 
 def conditional_expectation(held: pd.DataFrame, expected: pd.Series) -> pd.DataFrame:

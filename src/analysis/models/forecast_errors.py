@@ -1,14 +1,16 @@
-"""How far forecasts of single customers lie from what came: the measures of a leaderboard."""
+"""How far forecasts of single customers lie from what came: a leaderboard and its measures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
-from analysis.models.intervals import tenths
+from analysis.models.intervals import TAILS, tenths
 from analysis.report.text import N_
+
+RESAMPLES = 400  # of customers, for the interval of a difference
 
 
 class Metric(NamedTuple):
@@ -56,3 +58,27 @@ METRICS = {
     "gini": Metric(N_("Gini"), "short", gini),
     "decile_error": Metric(N_("Error by tenths"), "short", decile_error),
 }
+
+
+def leaderboard(
+    forecasts: Mapping[str, np.ndarray], actual: np.ndarray, champion: str, seed: int = 0
+) -> pd.DataFrame:
+    """Candidates (index, model), the lowest RMSE first. Columns: METRICS, and the difference of
+    RMSE to the champion with its 80 % interval by paired bootstrap: difference, low, high.
+    """
+    rows = {
+        name: {key: metric.measure(actual, values) for key, metric in METRICS.items()}
+        for name, values in forecasts.items()
+    }
+    table = pd.DataFrame(rows).T.rename_axis("model")
+    table[["difference", "low", "high"]] = np.nan
+    if champion in forecasts:
+        squares = np.array([(values - actual) ** 2 for values in forecasts.values()])
+        generator, drawn = np.random.default_rng(seed), np.empty((RESAMPLES, len(squares)))
+        for row in drawn:
+            counts = generator.poisson(1.0, len(actual))
+            row[:] = np.sqrt(squares @ counts / max(counts.sum(), 1))
+        place, rmse = list(forecasts).index(champion), np.sqrt(squares.mean(axis=1))
+        table["difference"] = rmse - rmse[place]
+        table["low"], table["high"] = np.quantile(drawn - drawn[:, [place]], TAILS, axis=0)
+    return table.sort_values("rmse")

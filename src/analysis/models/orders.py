@@ -74,8 +74,10 @@ class AverageRate:
         """Repeat order days expected of a new customer by each age."""
         return self.rate_ * np.asarray(ages_days, float)
 
-    def repeats_of_newcomers(self, come: np.ndarray, days: float) -> np.ndarray:
-        """Repeat order days until `days` from now of a customer who comes in so many days."""
+    def repeats_of_newcomers(self, come: np.ndarray, days: np.ndarray | float) -> np.ndarray:
+        """Repeat order days until `days` from now of a customer who comes in so many days, or came
+        (below 0).
+        """
         return self.expected_repeats(days - come)
 
     def repeat_probabilities(self, ages_days: np.ndarray, most: int) -> np.ndarray:
@@ -136,11 +138,16 @@ class BuyTillYouDie:
         expected = self.fitter_.predict(ahead, *self._history(customers))
         return orders_of(customers, expected, days)
 
+    def still_there(self, customers: pd.DataFrame) -> pd.Series:
+        """Probability that each customer has not left, by customer_id."""
+        alive = self.fitter_.conditional_probability_alive(*self._history(customers))
+        return by_customer(customers, alive)
+
     def expected_repeats(self, ages_days: np.ndarray) -> np.ndarray:
         """As of AverageRate; by a calendar in a year like all others."""
         return self.fitter_.expected_number_of_purchases_up_to_time(np.asarray(ages_days) / WEEK)
 
-    def repeats_of_newcomers(self, come: np.ndarray, days: float) -> np.ndarray:
+    def repeats_of_newcomers(self, come: np.ndarray, days: np.ndarray | float) -> np.ndarray:
         """As of AverageRate."""
         if not self.calendar_:
             return self.expected_repeats(days - come)
@@ -148,9 +155,12 @@ class BuyTillYouDie:
         return self.fitter_.expected_number_of_purchases_up_to_time(ages)
 
     def repeat_probabilities(self, ages_days: np.ndarray, most: int) -> np.ndarray:
-        """As of AverageRate."""
+        """As of AverageRate, of customers of these ages now."""
         probability = self.fitter_.probability_of_n_purchases_up_to_time
-        return np.column_stack([probability(np.asarray(ages_days) / WEEK, n) for n in range(most)])
+        ages = np.asarray(ages_days) / WEEK
+        if self.calendar_:
+            ages = -self.calendar_.clock(-np.asarray(ages_days, float))
+        return np.column_stack([probability(ages, n) for n in range(most)])
 
     def kept(self) -> dict[str, Any]:
         """As plain data, which `load` reads."""

@@ -11,10 +11,10 @@ from scipy.stats import t as student
 
 from analysis.errors import NotEstimable
 from analysis.models import calendar
-from analysis.models.backtest import IN_CALENDAR, Backtest, Origin
+from analysis.models.backtest import Backtest
 from analysis.models.calendar import WEEK, YEAR, Calendar
 from analysis.models.intervals import TAILS
-from analysis.models.orders import BTYD, DEFAULT, BuyTillYouDie, OrderModel, Probabilistic
+from analysis.models.orders import BuyTillYouDie, OrderModel, Probabilistic
 
 QUARTERS, QUARTER_DAYS = 4, 91
 COLUMNS = ["quarter", "orders_today", "orders_new", "revenue_today", "revenue_new"]
@@ -62,22 +62,14 @@ def level_errors(test: Backtest) -> pd.Series:
     errors = {}
     for origin in test.teaching:
         try:
-            forecast = origin.forecasts[test.champion].sum() + _newcomers(origin, test).orders(
-                test.horizon_days
-            )
+            newcomers = Newcomers(origin.lessons.weekly(), origin.base(test.champion))
         except NotEstimable:
             continue
+        forecast = origin.forecasts[test.champion].sum() + newcomers.orders(test.horizon_days)
         came = origin.actual.sum() + origin.new_orders
         if came > 0:
             errors[origin.day] = np.log(came / forecast)
     return pd.Series(errors, dtype=float)
-
-
-def _newcomers(origin: Origin, test: Backtest) -> Newcomers:
-    model: Probabilistic = origin.lessons.base_of(origin.held)
-    if test.champion == IN_CALENDAR:
-        model = BuyTillYouDie(BTYD[DEFAULT], by_calendar=True).fit(origin.held, origin.lessons)
-    return Newcomers(origin.lessons.weekly(), model)
 
 
 def by_quarter(
