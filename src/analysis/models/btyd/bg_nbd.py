@@ -97,11 +97,14 @@ class _Geometric(Timed):
         k, waiting = self.phases, alpha + age
         chances = self._chances(r + k * x, (age - t_x) / waiting)
         expected = np.zeros_like(future + waiting)
+        # many have ordered as often and are as old, and the function of both is costly
+        where, pairs = pd.factorize((x + 1j * (future / (k * waiting + future))).ravel())
+        orders, share = pairs.real, pairs.imag
         for phase, chance in enumerate(chances):
-            rate = r + (k - 1) * x + phase
-            by_chance = _if_staying(rate, a, b + self.first, x, future / (k * waiting + future))
+            rate = r + (k - 1) * orders + phase
+            by_chance = _if_staying(rate, a, b + self.first, orders, share)[where].reshape(x.shape)
             if k > 1:
-                moves = -np.expm1(-(rate + x) * np.log1p(future / waiting))
+                moves = -np.expm1(-(r + k * x + phase) * np.log1p(future / waiting))
                 stays = ((b + self.first + x) / (a + b + self.first + x)) ** by_chance
                 by_chance += (phase - (k - 1) / 2) / k * moves * stays
             expected += chance / sum(chances) * np.maximum(by_chance, 0)
