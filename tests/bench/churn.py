@@ -3,7 +3,7 @@ as lifetimes has it, expected orders of the best probabilistic model, and logist
 the same customers. CDNOW and Complete Journey, 91 days.
 
 `churn.py 1000000` instead tells the seconds and the peak of the process for so many generated
-customers.
+customers; `churn.py christmas mild` how the level of the risk came true in worlds.py.
 """
 
 import datetime as dt
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from accuracy import cdnow, complete_journey
 from btyd_speed import AS_OF, write_log
+from worlds import HORIZON_DAYS, WORLDS, World, as_log, simulate
 
 from analysis.engine import connect
 from analysis.files import ROOT
@@ -73,6 +74,39 @@ def accuracy() -> None:
             print(f"measured, {words}:\n{board(trial, who).round(4).to_string()}")
 
 
+def came_true(world: World, seed: int) -> dict[str, float]:
+    """Of customers not lost: mean risk, the share that left, half the width of its interval,
+    whether that held, and slope and Brier score of the risk.
+    """
+    past, later, *_rest = simulate(world, seed)
+    columns = {"customer_id": "c", "date": "d", "amount": "a"}
+    settings = dataset.Dataset(
+        name="w", tables={"transactions": {"path": "x.csv", "columns": columns}}
+    )
+    trial = churn.trial(Records(as_log(past)), world.day, settings)
+    came = later.customer_id[later.day <= world.day + dt.timedelta(days=HORIZON_DAYS)]
+    who = trial.today.active
+    gone, risk = ~trial.known.customer_id.isin(came)[who], trial.risks[who]
+    level, told = churn.level(trial, pd.Series(risk)), metrics.measure(risk, gone)
+    return {
+        "shown": risk.mean(), "left": gone.mean(), "half": (level["high"] - level["low"]) / 2,
+        "held": float(level["low"] <= gone.mean() <= level["high"]),
+        "slope": told["slope"], "brier": told["brier"],
+    }  # fmt: skip
+
+
+def levels(names: list[str], seeds: int = 6) -> None:
+    for name in names:
+        found = pd.DataFrame([came_true(WORLDS[name], seed) for seed in range(seeds)])
+        off, mean = found.shown - found.left, found.mean()
+        print(
+            f"{name:20} shown {mean.shown:.1%}, left {mean.left:.1%}: off by {off.abs().mean():.1%}"
+            f" (mean {off.mean():+.1%}); half-width {mean.half:.1%}, held {mean.held:.0%}; slope"
+            f" {mean.slope:.2f}, Brier score {mean.brier:.4f}",
+            flush=True,
+        )
+
+
 def speed(count: int) -> None:
     settings = dataset.load(ROOT / "data" / "cdnow.yml")
     with tempfile.TemporaryDirectory() as folder:
@@ -101,4 +135,10 @@ def speed(count: int) -> None:
 
 
 if __name__ == "__main__":
-    speed(int(sys.argv[1])) if len(sys.argv) > 1 else accuracy()
+    asked = sys.argv[1:]
+    if asked and asked[0].isdigit():
+        speed(int(asked[0]))
+    elif asked:
+        levels(asked)
+    else:
+        accuracy()

@@ -71,6 +71,16 @@ def test_the_clock_adds_up_the_rates_of_days_and_an_even_one_counts_weeks():
     assert Calendar.of(json.loads(json.dumps(RATES.kept()))) == RATES
 
 
+@pytest.mark.parametrize("back", [0, 10, 40, 41, 300])
+def test_from_an_earlier_day_the_rate_is_the_same(back):
+    """But for a factor, on either side of the break."""
+    earlier = RATES.on(dt.date(2024, 12, 31) - dt.timedelta(days=back))
+    days = np.arange(-600, 600)
+    ratio = earlier.rates(days) / RATES.rates(days - back)
+    assert np.ptp(np.log(ratio)) < 1e-12
+    assert earlier.days == 1000 - back
+
+
 def test_what_was_planted_is_found_and_nothing_where_nothing_was():
     known, lessons, *_ = company("bg_nbd")
     flat = lessons.calendar(known)

@@ -14,7 +14,7 @@ from ibis.expr.types import Table
 
 from analysis.errors import NotEstimable
 from analysis.models import checks, clv, origins
-from analysis.models.calendar import Calendar
+from analysis.models.calendar import DECISIVE, Calendar
 from analysis.models.forecast_errors import METRICS as METRICS
 from analysis.models.forecast_errors import leaderboard
 from analysis.models.intervals import Outcomes, ValueDoubt, refitted, tenths
@@ -23,8 +23,6 @@ from analysis.models.trees import Lessons, Past
 from analysis.report.text import N_
 
 IN_CALENDAR = "bg_nbd_calendar"
-DECISIVE = 25.0  # log evidence of a calendar beyond doubt: where customers leave at any time, even
-# orders have looked like growth with 19
 WORSE = 2.0  # standard errors
 REFITS = 25  # that tell how far values may be wrong by the parameters
 MIN_CUSTOMERS = 30  # at an origin, for it to tell anything

@@ -14,7 +14,7 @@ is made of noise.
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -37,6 +37,8 @@ USUAL_GROWTH, USUAL_STEP, USUAL_FEAST = 0.3, 1.0, 0.6
 BREAKS = range(3, 27)  # weeks ago that a break may have been
 ROUNDS, LEARNED_FROM = 4, 20_000  # of clock and model in turn, on so many customers
 YEARS_AHEAD = 30  # of the clock
+DECISIVE = 25.0  # log evidence of a calendar beyond doubt: where customers leave at any time, even
+# orders have looked like growth with 19
 
 Clock = Callable[[Any], Any]  # days counted from the end of the log, as Calendar.clock reads
 
@@ -66,7 +68,7 @@ class Calendar:
     def rates(self, ahead: np.ndarray) -> np.ndarray:
         """The rate on days counted from the end: 0 is its last day, 1 the next."""
         years = np.minimum(ahead, self.days) / YEAR
-        steps = self.step * (ahead > -self.broke) if self.broke else 0.0
+        steps = self.step * (ahead > -self.broke)
         return np.exp(self.growth * years + steps + self.seasons(ahead))
 
     def seasons(self, ahead: np.ndarray) -> np.ndarray:
@@ -120,6 +122,17 @@ class Calendar:
         ticks = self.rates(days).cumsum() / WEEK
         ticks -= ticks[self.days]
         return lambda ahead: np.interp(ahead, days, ticks)
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether there was a break, or a season that is beyond doubt."""
+        return self.broke > 0 or self.evidence > DECISIVE
+
+    def on(self, day: dt.date) -> Self:
+        """The same rate, counted from an earlier day, after which a break may be."""
+        back = (dt.date.fromisoformat(self.end) - day).days
+        end, days, broke = f"{day:%Y-%m-%d}", self.days - back, self.broke - back
+        return replace(self, end=end, days=days, broke=broke if self.step else 0)
 
     def kept(self) -> dict[str, Any]:
         """As plain data."""

@@ -134,7 +134,8 @@ class Trial:
         """All customers of the day of the picture, where the trial has drawn some of them."""
         if self.everyone is None or self.everyone is self.past:
             return self.today.held
-        return self.everyone.known(self.today.day)
+        day = self.today.day
+        return self.everyone.in_season(self.everyone.known(day), day, day)
 
     @cached_property
     def features(self) -> pd.DataFrame:
@@ -190,6 +191,7 @@ def trial(records: Records, as_of: dt.date, settings: Dataset, model: str = "") 
     everyone = Past(records, settings)
     some = sample(records, settings.seed)
     past = everyone if some is records else Past(some, settings)
+    everyone.calendars = past.calendars
     if settings.churn == "contract" and not settings.has("customers", "contract_end"):
         found = undated(past, as_of)
     else:
@@ -205,9 +207,10 @@ def dated(past: Past, as_of: dt.date) -> Trial:
     for day in reversed(past.days(as_of)):
         taught = past.taught(day)
         if len(taught) and learnable(past.at(day).left):
-            older = Origin(day, past.at(day), taught, older)
+            older = Origin(day, past.in_season(past.at(day), day, day), taught, older)
             found.insert(0, older)
-    today = Origin(as_of, past.known(as_of), past.taught(as_of), older)
+    held = past.in_season(past.known(as_of), as_of, as_of)
+    today = Origin(as_of, held, past.taught(as_of), older)
     if not found or found[0].day != as_of - dt.timedelta(days=past.horizon_days):
         return Trial(today, None)
     return Trial(today, found[0], found[1:])

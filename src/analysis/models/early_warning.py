@@ -78,7 +78,8 @@ def before(past: Past, risk: Risk | None, as_of: dt.date, days: int) -> pd.Serie
     """
     if risk is None:
         return pd.Series(dtype=float)
-    then = past.known(as_of - dt.timedelta(days=days))
+    day = as_of - dt.timedelta(days=days)
+    then = past.in_season(past.known(day), day, as_of)
     return pd.Series(risk.predict(features(then)), then.customer_id, dtype=float)
 
 

@@ -6,6 +6,7 @@ a contract, where the profiles say so.
 
 import datetime as dt
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cached_property
 
 import numpy as np
@@ -13,8 +14,10 @@ import pandas as pd
 from ibis import _
 
 from analysis import customers
+from analysis.errors import NotEstimable
 from analysis.intake.dataset import Dataset
 from analysis.models import history, orders, origins
+from analysis.models.calendar import Calendar, estimate
 from analysis.models.contracts import Contracts, contracts
 from analysis.models.history import Records
 from analysis.report.text import N_
@@ -72,6 +75,7 @@ class Past(origins.Past):
         super().__init__(records.transactions, settings.horizon_days, orders.TRAILING)
         self.records, self.settings = records, settings
         self._next: dict[dt.date, pd.Series] = {}
+        self.calendars: dict[dt.date, Calendar | None] = {}
 
     def read(self, days: Iterable[dt.date]) -> None:
         """Know these days, by few queries."""
@@ -81,6 +85,28 @@ class Past(origins.Past):
             for day, found in history.on_days(self.records, some, self.trailing, window).items():
                 self._known[day] = self.described(found, day)
             self._next |= history.next_orders(self.transactions, some, self.horizon_days)
+
+    def calendar(self, day: dt.date) -> Calendar | None:
+        """What the calendar does to orders, as was known on a day; None where it is in doubt, and
+        of contracts, which end by a calendar of their own.
+        """
+        if day not in self.calendars:
+            self.calendars[day] = None
+            with suppress(NotEstimable):
+                if self.settings.churn != "contract" and len(self.known(day)):
+                    weekly = customers.weekly_orders(self.transactions, day)
+                    found = estimate(self.known(day), weekly)
+                    self.calendars[day] = found if found.is_certain else None
+        return self.calendars[day]
+
+    def in_season(self, held: pd.DataFrame, day: dt.date, now: dt.date) -> pd.DataFrame:
+        """Customers of a day with `expected` orders by the calendar as known `now`, if there is
+        one.
+        """
+        if not (calendar := self.calendar(now)):
+            return held
+        days, seed = self.horizon_days, self.settings.seed
+        return held.assign(expected=expected_orders(held, days, seed, calendar.on(day)))
 
     @cached_property
     def contracts(self) -> Contracts | None:
@@ -128,7 +154,7 @@ class Past(origins.Past):
         """Outcomes complete by a day, of several earlier days, one below the other; empty where too
         few left or stayed.
         """
-        lessons = [self.at(earlier) for earlier in self.lesson_days(day)]
+        lessons = [self.in_season(self.at(then), then, day) for then in self.lesson_days(day)]
         every = pd.concat(lessons, ignore_index=True) if lessons else pd.DataFrame({"left": []})
         return every if learnable(every.left) else every.head(0)
 
@@ -164,10 +190,13 @@ def contract_left(held: pd.DataFrame, day: dt.date, horizon_days: int) -> pd.Ser
     return (flag & within).mask(flag.isna() | undated)
 
 
-def expected_orders(known: pd.DataFrame, horizon_days: int, seed: int) -> np.ndarray:
+def expected_orders(
+    known: pd.DataFrame, horizon_days: int, seed: int, calendar: Calendar | None = None
+) -> np.ndarray:
     """Orders expected within the horizon, of a model fitted to at most MOST_CUSTOMERS."""
     some = known[drawn(known.customer_id, seed, MOST_CUSTOMERS)]
-    model = orders.probabilistic(some, "pareto_nbd", "mbg_nbd", "bg_nbd")
+    names = ("bg_nbd",) if calendar else ("pareto_nbd", "mbg_nbd", "bg_nbd")
+    model = orders.probabilistic(some, *names, calendar=calendar)
     return model.predict(known, horizon_days).to_numpy()
 
 

@@ -206,13 +206,17 @@ def phases(pairs: float, uneven: float) -> int:
 Probabilistic = BuyTillYouDie | AverageRate
 
 
-def probabilistic(customers: pd.DataFrame, *names: str) -> Probabilistic:
+def probabilistic(
+    customers: pd.DataFrame, *names: str, calendar: Calendar | None = None
+) -> Probabilistic:
     """The first buy-till-you-die model of these names (BG/NBD for any other) that can be estimated,
-    else the average rate.
+    by the clock of a calendar if one is given; else the average rate.
     """
     for name in names:
         with suppress(NotEstimable):
-            return BuyTillYouDie(BTYD.get(name, BTYD[DEFAULT])).fit(customers)
+            model = BuyTillYouDie(BTYD.get(name, BTYD[DEFAULT]))
+            model.calendar_ = calendar
+            return model.fit(customers)
     return AverageRate().fit(customers)
 
 
