@@ -58,7 +58,8 @@ def tested(log):
 def origin(actual, day=1, **forecasts):
     held = pd.DataFrame({"holdout_orders": actual})
     values = {name: pd.Series(np.asarray(values, float)) for name, values in forecasts.items()}
-    return Origin(dt.date(2025, 1, day), held, trees.Lessons(), values)
+    back = dt.timedelta(days=40 * (day - 1))  # the first is the latest
+    return Origin(dt.date(2025, 1, 1) - back, held, trees.Lessons(), values)
 
 
 # Metrics
@@ -382,6 +383,10 @@ def test_intervals_by_hand():
     assert outcomes.total(values, share=0.0)["high"] == pytest.approx(
         200 * np.exp(student.ppf(0.9, 2 * 9.25**2) * np.sqrt(0.09 + 0.0025)), rel=1e-6
     )
+    outcomes.windows = 1.5  # of two origins that overlap
+    assert outcomes.total(values)["high"] == pytest.approx(
+        200 * np.exp(student.ppf(0.9, 1.5 * 1.25**2) * np.sqrt(0.0125))
+    )
     outcomes.level_chance = 0.02  # explains what went astray: what comes is chance, surely known
     assert outcomes.total(values, share=1.0)["high"] == pytest.approx(
         200 * np.exp(1.2815516 * np.sqrt(0.0025))
@@ -547,7 +552,7 @@ def test_the_level_wanders_on_beyond_the_longest_time_it_was_followed():
     choosing one 100 in as many and 300 up to the picture.
     """
     every = SimpleNamespace(predict=lambda held, days: pd.Series([2.0 * days]))
-    chosen, measured = origin([100.0], 1, bg_nbd=[120.0]), origin([90.0], 9, bg_nbd=[120.0])
+    chosen, measured = origin([100.0], 9, bg_nbd=[120.0]), origin([90.0], 1, bg_nbd=[120.0])
     for one, now in ((chosen, 300.0), (measured, 90.0)):
         one.models, one.until_now = {"bg_nbd": every}, now
     days = (measured.day - chosen.day).days

@@ -40,6 +40,38 @@ def test_days_step_back_as_far_as_the_log_reaches(ledger):
     assert past.lesson_days(ORIGIN + dt.timedelta(days=54)) == days_after(24, 14)
 
 
+class Close(origins.Past):
+    closest = 1 / 3
+
+
+def test_where_the_log_is_short_the_choosing_days_move_together(ledger):
+    past = Close(ledger([("a", ORIGIN, "5")]), 30)
+    found = {}
+    for room in (-1, 0, 9, 10, 20, 30, 60, 90):  # days between the latest that may be and the first
+        as_of = ORIGIN + dt.timedelta(days=119 + room)
+        measured, *choosing = past.days(as_of)
+        assert (as_of - measured).days == 30
+        found[room] = [(measured - day).days for day in choosing]
+    assert found[-1] == [] and found[0] == found[9] == [30]
+    assert found[10] == [30, 40] and found[20] == [30, 40, 50]
+    assert found[30] == [30, 45, 60]
+    assert found[60] == found[90] == [30, 60, 90]
+
+
+def test_outcomes_that_overlap_count_by_what_they_tell_anew():
+    assert origins.windows([], 30) == 0 and origins.windows([ORIGIN], 30) == 1
+    assert origins.windows(days_after(60, 30, 0), 30) == origins.windows(days_after(99, 50, 0), 30)
+    assert origins.windows(days_after(60, 30, 0), 30) == 3
+    assert origins.windows(days_after(25, 10, 0), 30) == pytest.approx(1 + 15 / 30 + 10 / 30)
+    near, best = np.array([4.0, 1, 4, 1]), np.ones(4)
+    losses = {"plain": [near] * 3, "best": [best] * 3}
+    apart = origins.choice(losses, days_after(60, 30, 0), float, 30).distance.plain
+    assert apart == origins.choice(losses, days_after(60, 30, 0)).distance.plain
+    assert apart == pytest.approx(1.5 / np.sqrt(2.25 / 4 / 3))
+    same = origins.choice(losses, days_after(0, 0, 0), float, 30).distance.plain
+    assert same == pytest.approx(1.5 / np.sqrt(2.25 / 4))  # one day thrice tells nothing more
+
+
 def test_the_simplest_within_one_standard_error_of_the_best_wins():
     # gaps 3 -1 3 -1: mean 1, standard error sqrt(4 / 4); gaps 3 0 3 0: 1.5, sqrt(2.25 / 4)
     best, near, far = np.ones(4), np.array([4.0, 0, 4, 0]), np.array([4.0, 1, 4, 1])

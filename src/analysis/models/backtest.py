@@ -86,6 +86,7 @@ class Backtest:
             [o.day for o in self.choosing],
             [o.forecasts for o in self.choosing],
             [o.actual for o in self.choosing],
+            self.horizon_days,
         )
 
     @cached_property
@@ -163,7 +164,9 @@ class Backtest:
     def outcomes(self) -> Outcomes:
         """How outcomes spread around the champion's forecasts at the origins that teach."""
         pairs = [(o.forecasts[self.champion].to_numpy(), o.actual) for o in self.teaching]
-        return Outcomes.learn(pairs, self.level_errors.to_numpy())
+        learned = Outcomes.learn(pairs, self.level_errors.to_numpy())
+        learned.windows = origins.windows(self.level_errors.index, self.horizon_days)
+        return learned
 
     @cached_property
     def coverage(self) -> float:
@@ -185,6 +188,7 @@ def _choice(
     days: list[dt.date],
     forecasts: Sequence[Mapping[str, Any]],
     actual: Sequence[np.ndarray],
+    horizon_days: int,
 ) -> pd.DataFrame:
     """origins.choice by RMSE among the models that could be estimated on all days."""
     shared = [name for name in models if days and all(name in found for found in forecasts)]
@@ -195,7 +199,7 @@ def _choice(
         ]
         for name in shared
     }
-    return origins.choice(squares, days, np.sqrt)
+    return origins.choice(squares, days, np.sqrt, horizon_days)
 
 
 def run(transactions: Table, as_of: dt.date, horizon_days: int, wanted: str = "") -> Backtest:
@@ -296,7 +300,8 @@ def spend_choice(test: Backtest) -> pd.DataFrame:
     """
     known = [o for o in test.choosing if test.champion in o.forecasts and has_money(o.money)]
     forecasts, actual = [o.spent(test.champion) for o in known], [o.money for o in known]
-    return _choice(clv.SPEND_MODELS, [o.day for o in known], forecasts, actual)
+    days = [o.day for o in known]
+    return _choice(clv.SPEND_MODELS, days, forecasts, actual, test.horizon_days)
 
 
 def spend_champion(choice: pd.DataFrame) -> str:
@@ -333,7 +338,8 @@ def group_coverage(test: Backtest) -> pd.DataFrame:
     """
     rows = []
     for origin in test.with_champion if len(test.with_champion) > 1 else []:
-        others = [o for o in test.with_champion if o is not origin]
+        apart = {o.day: abs((o.day - origin.day).days) for o in test.with_champion}
+        others = [o for o in test.with_champion if apart[o.day] >= test.horizon_days]
         spread = Backtest(None, others, test.horizon_days, test.champion).outcomes
         values = origin.forecasts[test.champion].to_numpy()
         for n, group in enumerate(tenths(values), start=1):

@@ -39,6 +39,7 @@ class Outcomes:
     # as counts spread, sorted; of none the outcomes count as they are
     top: np.ndarray = field(default_factory=lambda: np.zeros(0))
     level_chance: float = 0.0  # variance that chance gives the errors of the level
+    windows: float = 0.0  # whole horizons that these are of, where they overlap (origins.windows)
 
     @classmethod
     def learn(
@@ -131,7 +132,8 @@ class Outcomes:
         level = np.maximum(level, 0)
         apart = np.maximum(self.group_spread**2 - level, 0) * (1 - share)
         variance = level + apart + self._chance(forecasts)
-        known = len(self.level_errors) * (variance / level) ** 2 if level else np.inf
+        told = self.windows or len(self.level_errors)
+        known = told * (variance / level) ** 2 if level else np.inf
         reach = student.ppf(TAILS[1], known) * np.sqrt(variance)
         low, high = (expected * np.exp([-reach, reach])).tolist()
         return {"expected": expected, "low": low, "high": high}

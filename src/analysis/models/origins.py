@@ -2,8 +2,9 @@
 is forecast (orders, leaving, offers).
 
 They step back from the day of the picture in whole horizons. The first one back is *measured* and
-chooses nothing; those before it *choose*. Every window that trains or chooses ends by the origin
-that it is used at.
+chooses nothing; those before it *choose*. Where the log is short, these may lie closer than a
+horizon, so that their outcomes overlap: they count as the whole `windows` that they span. Every
+window that trains or chooses ends by the origin that it is used at.
 
     past = Past(transactions, horizon_days)  # or a subclass: `read`, `outcome`
     measured, *choosing = past.days(as_of)  # latest first; none where the log is short
@@ -14,6 +15,7 @@ that it is used at.
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -32,6 +34,7 @@ class Past:
     """
 
     choosing = 3  # days at most; older ones tell of another time
+    closest = 1.0  # of a horizon, that they lie apart at least
     horizons_before = 2  # of the log before a day, so that something can be learned
 
     def __init__(
@@ -76,9 +79,11 @@ class Past:
 
     def days(self, as_of: dt.date) -> list[dt.date]:
         """The day that is measured, then those that choose, as far back as the log reaches."""
-        back = range(1, 2 + self.choosing)
-        found = [as_of - dt.timedelta(days=n * self.horizon_days) for n in back]
-        least = self.horizons_before * self.horizon_days
+        horizon, least = self.horizon_days, self.horizons_before * self.horizon_days
+        room = self.depth(as_of) - 2 * horizon - least  # for the choosing days
+        step = max(min(room / max(self.choosing - 1, 1), horizon), self.closest * horizon)
+        back = [horizon, *(2 * horizon + int(n * step) for n in range(self.choosing))]
+        found = [as_of - dt.timedelta(days=n) for n in back]
         return [day for day in found if self.depth(day) >= least]
 
     def lesson_days(self, day: dt.date) -> list[dt.date]:
@@ -95,15 +100,26 @@ class Past:
         return [*days, *(lesson for day in days for lesson in self.lesson_days(day))]
 
 
+def windows(days: Sequence[dt.date], horizon_days: int) -> float:
+    """How many whole horizons the outcomes after these days (latest first) are of: of one that
+    overlaps, the share that does not.
+    """
+    gaps = [(late - early).days / horizon_days for late, early in pairwise(days)]
+    return min(len(days), 1) + sum(min(gap, 1) for gap in gaps)
+
+
 def choice(
     losses: Mapping[str, list[np.ndarray]],
     days: list[dt.date],
     score: Callable[[float], float] = float,
+    horizon_days: int = 0,
 ) -> pd.DataFrame:
     """How candidates (index, simplest first) did at the choosing days, from their losses (an array
     a day, of the same cases for all). Columns: each day (score of its mean loss); mean (of these);
-    distance (of the mean loss to the best, in standard errors of the paired difference over cases).
+    distance (of the mean loss to the best, in standard errors of the paired difference over cases;
+    days closer than a horizon, if one is given, tell as much as their `windows`).
     """
+    told = windows(days, horizon_days) if horizon_days else len(days)
     scores = {name: [score(loss.mean()) for loss in found] for name, found in losses.items()}
     table = pd.DataFrame.from_dict(scores, orient="index", columns=list(days), dtype=float)
     table["mean"] = table.mean(axis=1)
@@ -112,7 +128,7 @@ def choice(
     for found in losses.values():
         differences = [ours - theirs for ours, theirs in zip(found, best, strict=True)]
         mean = np.mean([each.mean() for each in differences])
-        error = np.sqrt(sum(each.var() / len(each) for each in differences)) / len(differences)
+        error = np.sqrt(sum(each.var() / len(each) for each in differences) / len(days) / told)
         certain = np.inf if mean > 0 else 0.0
         distances.append(mean / error if error > 0 else certain)
     return table.assign(distance=distances)

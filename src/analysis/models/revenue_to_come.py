@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from analysis.errors import NotEstimable
-from analysis.models import calendar
+from analysis.models import calendar, origins
 from analysis.models.backtest import Backtest
 from analysis.models.calendar import WEEK, YEAR, Calendar
 from analysis.models.intervals import TAILS
@@ -101,7 +101,8 @@ def by_quarter(
     errors = level_errors(test)
     reach = float("nan")
     if len(errors):
-        reach = student.ppf(TAILS[1], len(errors)) * np.sqrt(np.mean(errors**2))
+        told = origins.windows(errors.index, test.horizon_days)
+        reach = student.ppf(TAILS[1], told) * np.sqrt(np.mean(errors**2))
     # errors of the level last, and grow as a random walk does
     spread = reach * np.sqrt(ends / test.horizon_days)
     steps = table.drop(columns="quarter").diff().fillna(table.drop(columns="quarter"))

@@ -171,6 +171,8 @@ def _binned(inputs: pd.DataFrame, bins: dict[str, np.ndarray]) -> pd.DataFrame:
 class Past(origins.Past):
     """Customers at past days with the orders that followed, described as the models need it."""
 
+    closest = 1 / 3
+
     def __init__(self, transactions: Table, horizon_days: int) -> None:
         super().__init__(transactions, horizon_days, TRAILING)
         self._bases = Bases()
