@@ -12,8 +12,10 @@ from jupyter_core.utils import run_sync
 
 from analysis.files import ROOT
 
-# What most notebooks wait for: a kernel imports it while it has nothing else to do.
-WARM = "import analysis.run.stage, analysis.report.charts, analysis.models.churn"
+# What notebooks wait for: all of the first; the longest of the second, which a kernel imports while
+# it has nothing else to do.
+WARM = "import analysis.run.stage, analysis.report.charts"
+LEARNING = "import analysis.models.churn"
 AFRESH = "import gc; get_ipython().reset(); gc.collect()"
 
 
@@ -27,13 +29,15 @@ class _Client(AsyncKernelClient):
 class Kernel(AsyncKernelManager):
     """A kernel that knows the client of its notebook, to close what that leaves open."""
 
-    def start(self) -> None:
+    def start(self, idle: bool = False) -> None:
         # What libraries print past Python is of no use to who waits for the run.
         quiet = {"stdout": subprocess.DEVNULL, "extra_arguments": ["--log-level=50"]}
         run_sync(self.start_kernel)(cwd=str(ROOT), **quiet)
         self.aside = self.blocking_client()
         self.aside.start_channels(iopub=False, stdin=False, hb=False, control=False)
         self.aside.execute(WARM, silent=True)
+        if idle:
+            self.aside.execute(LEARNING, silent=True)
 
     def client(self, **options: Any) -> Any:
         self.connected = super().client(**options)
@@ -76,7 +80,7 @@ class Kernels:
                 client_factory=_Client,
                 transport_encryption="auto",
             )
-            kernel.start()
+            kernel.start(idle=bool(self._idle))
             self._idle.append(kernel)
         kernel = self._idle.pop(0)
         try:
