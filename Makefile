@@ -18,9 +18,9 @@ $(READY): requirements.lock pyproject.toml
 report: $(READY) ## build everything on the default data and print where the report is
 	$(BIN)/customer-matrix run data/cdnow.yml
 
-# Two halves that take as long go side by side, and more threads would only wait: one starts kernels, the other holds
-# all rooms that read the invented company, which is made and judged once.
-RUNS := tests/run tests/models tests/report tests/samples tests/steering notebooks
+# Two halves that take as long go side by side, and more threads would only wait: one starts kernels and fits models,
+# the other holds all rooms that read the invented company, which is made and judged once.
+RUNS := tests/run tests/models notebooks
 test: export OMP_NUM_THREADS := 1
 test: $(READY) ## run all tests
 	@$(BIN)/python -m pytest -p no:cacheprovider $(RUNS) & runs=$$!; \
