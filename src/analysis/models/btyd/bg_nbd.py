@@ -36,17 +36,23 @@ class _Geometric(Timed):
         rate, log_T = x.spread(r + passed), T.spread(np.log(alpha + T.levels))
         gap = log_T - t_x.spread(np.log(alpha + t_x.levels))
         per_T, per_t = T.spread(1 / (alpha + T.levels)), t_x.spread(1 / (alpha + t_x.levels))
-        begun, phase, slope = self._waiting(rate, (T, t_x), per_T)
-        odds = x.spread(np.log(a) - np.log(last)) + rate * gap - begun
+        odds = x.spread(np.log(a) - np.log(last)) + rate * gap
+        if self.phases > 1:
+            begun, phase, slope = self._waiting(rate, (T.all() - t_x.all()) * per_T)
+            odds -= begun
         gone = expit(odds)
-        here = 1 - gone
-        from_r = x.spread(digamma(r + passed) - digamma(r) + np.log(alpha)) - log_T
-        return x.spread(base) - rate * log_T + begun + np.logaddexp(0, odds), [
-            from_r + gone * gap + here * slope,
-            r / alpha - rate * (per_T + gone * (per_t - per_T)) - here * phase * per_T,
+        value = x.spread(base) - rate * log_T + np.logaddexp(0, odds)
+        slopes = [
+            x.spread(digamma(r + passed) - digamma(r) + np.log(alpha)) - log_T + gone * gap,
+            r / alpha - rate * (per_T + gone * (per_t - per_T)),
             x.spread(both) + gone / a,
             x.spread(both + digamma(b + n) - digamma(b)) - gone * x.spread(1 / last),
         ]
+        if self.phases > 1:
+            value += begun
+            slopes[0] += (1 - gone) * slope
+            slopes[1] -= (1 - gone) * phase * per_T
+        return value, slopes
 
     def _chances(self, rate: Floats, waited: Floats) -> list[Floats]:
         """How likely each phase of the time to the next order is against the first one, given the
@@ -57,11 +63,9 @@ class _Geometric(Timed):
             chances.append(chances[-1] * (rate + phase - 1) / phase * waited)
         return chances
 
-    def _waiting(self, rate: Floats, since: Data, per_T: Floats) -> tuple[Any, Any, Any]:
+    def _waiting(self, rate: Floats, waited: Floats) -> tuple[Floats, Any, Any]:
         """The log of the sum of `_chances`, the mean phase, and the derivative of the log by r."""
-        if self.phases == 1:
-            return 0.0, 0.0, 0.0
-        chances = self._chances(rate, (since[0].all() - since[1].all()) * per_T)
+        chances = self._chances(rate, waited)
         total = sum(chances)
         slopes = np.cumsum([0 * rate, *(1 / (rate + n) for n in range(self.phases - 1))], axis=0)
         mean = sum(n * chance for n, chance in enumerate(chances)) / total
