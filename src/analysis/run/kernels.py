@@ -8,14 +8,15 @@ from typing import Any
 import zmq.asyncio
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import run_sync
 
 from analysis.files import ROOT
+from analysis.run import fork_server
+from analysis.run.fork_server import ForkServer
 
-# What notebooks wait for: all of the first; the longest of the second, which a kernel imports while
-# it has nothing else to do.
-WARM = "import analysis.run.stage, analysis.report.charts"
-LEARNING = "import analysis.models.churn"
+# What most notebooks wait for: it is imported while a run reads the records.
+WARM = ("analysis.run.stage", "analysis.report.charts", "analysis.models.churn")
 AFRESH = "import gc; get_ipython().reset(); gc.collect()"
 
 
@@ -26,18 +27,31 @@ class _Client(AsyncKernelClient):
         super().start_channels(*channels, **named | {"hb": False})
 
 
+class _Forked(LocalProvisioner):
+    """Has its kernel forked off."""
+
+    def __init__(self, server: ForkServer, **named: Any) -> None:
+        super().__init__(**named)
+        self._server = server
+
+    async def launch_kernel(self, cmd: list[str], **_: Any) -> Any:
+        manager: Any = self.parent
+        self.process = self._server.fork(manager.connection_file)
+        self.pid = self.pgid = self.process.pid  # as of a session of its own
+        return self.connection_info
+
+
 class Kernel(AsyncKernelManager):
     """A kernel that knows the client of its notebook, to close what that leaves open."""
 
-    def start(self, idle: bool = False) -> None:
+    def start(self, server: ForkServer | None) -> None:
+        if server:
+            self.provisioner = _Forked(server, parent=self, kernel_spec=self.kernel_spec)
         # What libraries print past Python is of no use to who waits for the run.
         quiet = {"stdout": subprocess.DEVNULL, "extra_arguments": ["--log-level=50"]}
         run_sync(self.start_kernel)(cwd=str(ROOT), **quiet)
         self.aside = self.blocking_client()
         self.aside.start_channels(iopub=False, stdin=False, hb=False, control=False)
-        self.aside.execute(WARM, silent=True)
-        if idle:
-            self.aside.execute(LEARNING, silent=True)
 
     def client(self, **options: Any) -> Any:
         self.connected = super().client(**options)
@@ -59,8 +73,9 @@ class Kernels:
     Every notebook finds an empty namespace; one that fails takes its kernel with it.
     """
 
-    def __init__(self, number: int) -> None:
-        self._number, self._idle = number, list[Kernel]()
+    def __init__(self) -> None:
+        self._idle = list[Kernel]()
+        self._server = ForkServer(WARM) if fork_server.POSSIBLE else None
 
     def __enter__(self) -> "Kernels":
         return self
@@ -68,21 +83,13 @@ class Kernels:
     def __exit__(self, *_: object) -> None:
         for kernel in self._idle:
             kernel.end()
+        if self._server:
+            self._server.end()
 
     @contextmanager
     def one(self) -> Iterator[Kernel]:
         """A kernel for one notebook."""
-        while self._number:  # all begin with the first, to import while that one works
-            self._number -= 1
-            # What kernels say goes over local TCP, where other users of the machine could listen.
-            kernel = Kernel(
-                context=zmq.asyncio.Context.instance(),  # none of its own could hold up the end
-                client_factory=_Client,
-                transport_encryption="auto",
-            )
-            kernel.start(idle=bool(self._idle))
-            self._idle.append(kernel)
-        kernel = self._idle.pop(0)
+        kernel = self._idle.pop() if self._idle else self._begun()
         try:
             yield kernel
             kernel.afresh()
@@ -91,3 +98,13 @@ class Kernels:
             kernel.end()
             raise
         self._idle.append(kernel)
+
+    def _begun(self) -> Kernel:
+        # What kernels say goes over local TCP, where other users of the machine could listen.
+        kernel = Kernel(
+            context=zmq.asyncio.Context.instance(),  # none of its own could hold up the end
+            client_factory=_Client,
+            transport_encryption="auto",
+        )
+        kernel.start(self._server)
+        return kernel

@@ -83,11 +83,15 @@ def run(
     if start and len(begin) != 1:
         raise InputError(f"--from {start} names no stage; known: {', '.join(STAGES)}")
     redo = {stage for stage in STAGES if begin and stage >= begin[0]}
-    with alone(found.name), Progress(echo) as progress:
+    from analysis.run.kernels import Kernels
+
+    threads = max(1, (os.cpu_count() or 1) // jobs)  # more would only wait
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    with alone(found.name), Progress(echo) as progress, Kernels() as kernels:
         this = _prepare(found, runs.parse_day(as_of), given, progress)
         for leftover in this.folder.glob("*.part"):
             files.remove(leftover)
-        _execute(this, redo, jobs)
+        _execute(this, redo, jobs, kernels)
         manifest = publish.publish(this, time.monotonic() - began)
         publish.prune(this, manifest)
     return publish.bring_pages(manifest)
@@ -146,19 +150,15 @@ def _fingerprint(this: Run) -> None:
         this.fingerprints[stage] = files.sha256_text("\n".join([*common, *own]))[:12]
 
 
-def _execute(this: Run, redo: set[str], jobs: int) -> None:
+def _execute(this: Run, redo: set[str], jobs: int, kernels: "Kernels") -> None:
     """Run the stages that are not there yet, side by side where they do not need one another; a
     failure lets those under way end.
     """
-    from analysis.run.kernels import Kernels
-
-    threads = max(1, (os.cpu_count() or 1) // jobs)  # more would only wait
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     this.progress.begin(list(STAGES))
     waiting = [stage for stage in STAGES if stage in redo or not _reused(this, stage)]
     waiting.sort(key=lambda stage: stage not in LONGEST)
-    running, jobs = set[Future[None]](), min(jobs, len(waiting)) or 1
-    with Kernels(jobs) as kernels, ThreadPoolExecutor(jobs) as pool:
+    running = set[Future[None]]()
+    with ThreadPoolExecutor(jobs) as pool:
         try:
             while waiting or running:
                 for stage in [s for s in waiting if all(n in this.stages for n in STAGES[s][0])]:
