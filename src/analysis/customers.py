@@ -304,7 +304,7 @@ def with_prospects(
     contact = profiles.first_contact if "first_contact" in profiles.columns else ibis.null("date")
     profiles = profiles.filter((contact <= as_of).fill_null(not surely))
     named = profiles.select("customer_id").to_pandas()
-    new = named[~named.customer_id.isin(known.customer_id)]
+    new = named.merge(known[["customer_id"]], "left_anti")
     counted = ("orders", "window_orders", "frequency", "repeat_valued")
     counts = [c for c in known if c.startswith(counted)]
     sums = [c for c in known if "revenue" in c or "profit" in c]

@@ -180,7 +180,7 @@ class Past(origins.Past):
     def new_orders(self, day: dt.date) -> float:
         """Order days within the horizon after a day, of customers who came in it."""
         later = self.known(day + dt.timedelta(days=self.horizon_days))
-        return float(later.orders[~later.customer_id.isin(self.known(day).customer_id)].sum())
+        return float(later.orders[later.age_days < self.horizon_days].sum())
 
     def lessons(self, day: dt.date) -> Lessons:
         """Outcomes complete by a day."""

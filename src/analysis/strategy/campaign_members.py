@@ -135,7 +135,8 @@ def _counted(transactions: Table, people: pd.DataFrame, as_of: dt.date) -> pd.Da
         "_year": known.after.between(-YEAR, -1),
     }
     orders = {f"orders{name}": _.bought.count(where=span) for name, span in within.items()}
-    money = {f"money{name}": _.net.sum(where=span) for name, span in within.items()}
+    nets = {f"money{name}": known.net.sum(where=span) for name, span in within.items()}
+    money = {name: net.cast("float64") for name, net in nets.items()}  # decimals take long
     recency = (-known.after).min(where=(known.after < 0) & known.bought.notnull())
     sums = known.group_by("place").agg(**orders, **money, recency_days=recency)
     return sums.to_pandas().set_index("place").astype(float)
