@@ -138,7 +138,7 @@ def test_of_one_order_all_pages_say_that_little_is_known_and_nothing_untranslate
     text_module.catalogue.cache_clear()
     said: list[str] = []
     monkeypatch.setattr(page, "_fragment", lambda *parts: said.append(str(parts[1:])) or "")
-    for stages, orders in ((STAGES, 1), (["01_data_quality", "08_steering"], 2_000)):
+    for stages, orders in ((STAGES, 1), (["01_data_quality", "02_segments"], 2_000)):
         log = shop_log().tail(orders)
         perform(stages, write_company(tmp_path, {"language": "eo"}, transactions=log))
     text_module.catalogue.cache_clear()

@@ -55,10 +55,10 @@ def test_notebooks_by_hand_write_drafts_and_leave_the_published_run(
     perform,  # type: ignore[no-untyped-def]
 ) -> None:
     before = tree(inside)
-    _, left = perform(["08_steering"], shop, value_window_days=91)
-    draft = files.processed("shop", AS_OF) / "draft" / "08_steering"
-    assert left["stage"].folder == draft and left["settings"].value_window_days == 91
-    assert len(runs.read_table("tier_history", draft / "tier_history.parquet")) > 0
+    _, left = perform(["06_campaigns"], shop, horizon_days=30)
+    draft = files.processed("shop", AS_OF) / "draft" / "06_campaigns"
+    assert left["stage"].folder == draft and left["settings"].horizon_days == 30
+    assert len(runs.read_table("trial_design", draft / "trial_design.parquet")) > 0
     after = tree(inside)
     assert {path: after[path] for path in before} == before
 

@@ -13,19 +13,20 @@ from tests.segments.made import frame
 def test_stages_by_hand():
     """The limits themselves are not yet beyond; loyal begins at five order days."""
     people = frame(
-        orders=[0, 1, 4, 5, 9, 9, 1, 9],
-        recency_days=[np.nan, 30, 30, 30, 31, 60, 61, 61],
+        orders=[0, 0, 1, 4, 5, 9, 9, 1, 9],
+        recency_days=[np.nan, np.nan, 30, 30, 30, 31, 60, 61, 61],
+        revenue=[0.0, -5, 9, 9, 9, 9, 9, 9, 9],
         frequency=0,
         age_days=100,
     )
     made = lifecycle(people, silent_days=30, lost_days=60)
-    assert " ".join(made.stage) == "prospect new repeat loyal silent silent lost lost"
-    assert made.silent_after_days.tolist() == [pd.NA, *[30] * 7]
-    assert made.lost_after_days.tolist() == [pd.NA, *[60] * 7]
+    assert " ".join(made.stage) == "prospect lost new repeat loyal silent silent lost lost"
+    assert made.silent_after_days.tolist() == [pd.NA, pd.NA, *[30] * 7]
+    assert made.lost_after_days.tolist() == [pd.NA, pd.NA, *[60] * 7]
 
 
 def test_a_limit_that_is_given_holds_whatever_is_learned():
-    people = frame(orders=[2, 9], frequency=[1, 8], recency_days=31, age_days=400)
+    people = frame(orders=[2, 9], frequency=[1, 8], recency_days=31, age_days=400, revenue=9.0)
     slow = lifecycle(people, learned=Rhythm(2.0, 500.0), lost_days=30)
     assert slow.stage.tolist() == ["lost", "lost"]
     assert set(slow.silent_after_days) == {30}
@@ -38,6 +39,7 @@ def test_limits_are_the_pauses_that_one_in_five_and_one_in_twenty_exceed():
     Pareto II (Lomax) of shape 6 and scale 80; nobody is lost before one of whom nothing is known.
     """
     people = frame(orders=[5, 5], frequency=[4, 4], recency_days=[10, 10], age_days=[60, 4_010])
+    people["revenue"] = 9.0
     made = lifecycle(people, learned=Rhythm(2.0, 30.0))
     known, slow, unknown = (stats.lomax(n, scale=d) for n, d in ((6, 80), (6, 4_030), (2, 30)))
     silent = np.ceil([known.isf(0.2), slow.isf(0.2)])
@@ -54,6 +56,7 @@ def ordering(shape, days, count=2_000, watched=400, seed=1):
     repeats = np.array([len(times) for times in seen])
     last = np.array([times[-1] if len(times) else 0 for times in seen])
     people = pd.DataFrame({"orders": repeats + 1, "frequency": repeats, "age_days": watched})
+    people["revenue"] = 9.0
     return people.assign(recency_days=watched - last, customer_id=[f"c{n}" for n in range(count)])
 
 

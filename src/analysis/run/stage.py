@@ -39,7 +39,7 @@ SCHEMA = 1  # of manifests and models
 
 # Tables that a stage makes only where the company has such records.
 OPTIONAL = tuple(KEPT_AS.values())
-STRATEGY = ("matrix", "plan", "campaign_effects", "recommendations")
+STRATEGY = ("matrix", "plan", "campaign_effects", "recommendations", "tier_history")
 # Each stage: the stages whose tables it reads, and the tables it makes.
 STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "01_data_quality": ((), ("transactions", "rejects", "customers", *OPTIONAL)),
@@ -49,7 +49,7 @@ STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "05_strategy": (("01_data_quality", "02_segments", "03_lifetime_value", "04_churn"), STRATEGY),
     "06_campaigns": (("01_data_quality", "03_lifetime_value", "05_strategy"), ("trial_design",)),
     "07_customer_care": (("01_data_quality", "04_churn", "05_strategy"), ("care", "scorecard")),
-    "08_steering": (("01_data_quality",), ("tier_history",)),
+    "08_steering": (("05_strategy",), ()),
 }
 # Contracts that are put together from the entries of a registry; all others are in schema.TABLES.
 CONTRACTS = {"segments": registry.CONTRACT}

@@ -79,7 +79,7 @@ def _options(settings: Dataset) -> dict[str, Any]:
     N_(
         "Where a customer stands in life. Prospect: no order yet; new: one order; repeat: two to"
         " four; loyal: five or more; silent: pauses for longer than this customer usually does;"
-        " lost: for far longer."
+        " lost: for far longer, or nothing but returns is known."
     ),
     "stage",
     {
@@ -120,9 +120,10 @@ def lifecycle(
     limits = {"silent_after_days": np.minimum(silent, lost), "lost_after_days": lost}
     made = pd.DataFrame(limits, people.index).clip(lower=1)
     made = made.where(has_ordered(people)).astype("Int64")
+    returned = (people.orders == 0) & (people.revenue < 0)  # all that the log knows of them
     tests = {
-        "prospect": people.orders == 0,
-        "lost": people.recency_days > made.lost_after_days,
+        "prospect": (people.orders == 0) & ~returned,
+        "lost": returned | (people.recency_days > made.lost_after_days),
         "silent": people.recency_days > made.silent_after_days,
         "new": people.orders == 1,
         "loyal": people.orders >= LOYAL_ORDERS,

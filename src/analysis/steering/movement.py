@@ -1,48 +1,13 @@
-"""Movement of customers between tiers over time, computed from the log itself, not from earlier
-runs.
-"""
+"""Movement of customers between tiers over time."""
 
 import datetime as dt
 
 import numpy as np
 import pandas as pd
-from ibis.expr.types import Table
 
-from analysis import customers
 from analysis.report.text import N_
-from analysis.segments.abc import abc_classes
 
-TIERS_TODAY = {"A": "strategic", "B": "important", "C": "ordinary", "none": "ordinary"}
-MOVING_TIERS = ["strategic", "important", "ordinary"]  # highest first
-
-
-def month_ends(oldest: dt.date, as_of: dt.date, most: int) -> list[dt.date]:
-    """The last `most` month ends from the month of `oldest` on, the day of the picture last."""
-    ends = [day.date() for day in pd.date_range(oldest, as_of, freq="ME")]
-    return [*(end for end in ends if end < as_of), as_of][-most:]
-
-
-def tier_history(
-    transactions: Table, as_of: dt.date, window_days: int, most: int = 24
-) -> pd.DataFrame:
-    """The table `tier_history`: each customer's tier by value to date at each month end.
-
-    Tier here is ABC by revenue in the value window, because value to come is not known of past
-    dates. A month end before one full window since the log began has full_window False.
-    """
-    oldest = pd.Timestamp(transactions.day.min().execute()).date()
-    parts = []
-    ends = month_ends(oldest, as_of, most)
-    for end, then in customers.on_days(transactions, ends, window_days).items():
-        part = then[["customer_id"]].assign(
-            month_end=pd.Timestamp(end),
-            tier=abc_classes(then.window_revenue).map(TIERS_TODAY),
-            window_orders=then.window_orders,
-            window_revenue=then.window_revenue,
-            full_window=window_days == 0 or (end - oldest).days + 1 >= window_days,
-        )
-        parts.append(part)
-    return pd.concat(parts, ignore_index=True)
+MOVING_TIERS = ["strategic", "important", "ordinary"]  # highest first; who ordered is in one
 
 
 def tier_counts(history: pd.DataFrame) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from analysis.models import history
 from analysis.report.text import N_
 from analysis.schema import UNKNOWN
 from analysis.statistics import net_share, wilson
-from analysis.strategy.picture import TIERS
+from analysis.strategy.tiers import TIERS
 
 # From which a score is good, and up to which it is bad: nps of Reichheld (2003), csat of 5.
 LIMITS = {"nps": (9, 6), "csat": (4, 2)}

@@ -17,7 +17,7 @@ from analysis.intake.settings import Amount, Strict
 from analysis.report.text import N_, say
 from analysis.segments.lifecycle import ACTIVE
 from analysis.segments.summaries import known_sum
-from analysis.strategy.picture import Tier
+from analysis.strategy.tiers import Tier
 from analysis.strategy.written import Text, checked, content, in_language
 
 STANDINGS = ("reached", "open", "not_begun", "under_way", "missed")

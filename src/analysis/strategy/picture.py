@@ -10,106 +10,43 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.intake.settings import Days, Share, Strict
 from analysis.schema import STAGES
-from analysis.segments.abc import TIE, held_above
 from analysis.segments.associations import associations
 from analysis.segments.summaries import known_sum
-from analysis.strategy.written import Text, in_language
+from analysis.strategy.tiers import TIERS, TierRule, today
 
-Tier = Literal["strategic", "important", "ordinary", "potential"]
-Stage = Literal["prospect", "new", "repeat", "loyal", "silent", "lost"]
 Risk = Literal["high", "medium", "low", "unknown", "none"]
-TIERS, RISKS = get_args(Tier), get_args(Risk)
-WITHIN = ("revenue_within", "profit_within", "future_within")
-
-
-class TierCondition(Strict):
-    """What a customer must meet; what is not named, or not known (profit without costs), is not
-    asked. *_within: to be among the customers who together bring this first share of the total.
-    """
-
-    stage: tuple[Stage, ...] = ()
-    revenue_within: Share | None = None  # in the value window
-    profit_within: Share | None = None  # in the value window
-    future_within: Share | None = None  # lifetime value
-    known_days: Days = 0  # since the first order, at least
-
-    def holds(self, facts: pd.DataFrame) -> np.ndarray:
-        """Whether each customer meets it."""
-        named = [name for name in WITHIN if getattr(self, name) is not None]
-        known = [name for name in named if name in facts]
-        if named and not known:  # nothing that the line asks is known, so it fits nobody
-            return np.zeros(len(facts), bool)
-        holds = np.ones(len(facts), bool)
-        if self.stage:
-            holds &= facts.stage.isin(self.stage).to_numpy()
-        for name in known:
-            holds &= ((facts[name] < getattr(self, name) - TIE) | facts[name].isna()).to_numpy()
-        if self.known_days:
-            holds &= (facts.age_days >= self.known_days).fillna(False).to_numpy(bool)
-        return holds
-
-
-class TierRule(Strict):
-    """A line of the playbook's tiers: the first one whose condition holds decides."""
-
-    tier: Tier
-    when: TierCondition
-    why: Text
+RISKS = get_args(Risk)
 
 
 def draw(
     customers: pd.DataFrame,
     segments: pd.DataFrame,
-    tiers: Sequence[TierRule],
+    history: pd.DataFrame,
+    rules: Sequence[TierRule],
     language: str,
     clv: pd.DataFrame | None = None,
     churn: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """The table `matrix` at the date of `customers`, a row for each of them.
+    """The table `matrix` at the date of `customers`, a row for each of them; `history` as from
+    tiers.history.
 
     Columns: customer_id, stage (of `segments`), risk_band, churn_risk, clv, revenue (value window),
-    tier and its reason. Without `clv` value to come is not asked for; without `churn` the risk is
+    tier and its reason. Without `clv` no forecast stands beside them; without `churn` the risk is
     unknown.
     """
-    facts = _facts(customers, segments, clv, churn)
-    first = np.argmax(np.column_stack([line.when.holds(facts) for line in tiers]), axis=1)
-    lines = pd.DataFrame(
-        [(line.tier, in_language(line.why, language)) for line in tiers],
-        columns=["tier", "reason"],
-        dtype="str",
-    )
-    made = facts[["customer_id", "stage", "risk_band", "churn_risk", "clv"]]
-    made = made.assign(revenue=facts.window_revenue)
-    return made.join(lines.iloc[first].set_axis(made.index))
-
-
-def _facts(
-    customers: pd.DataFrame,
-    segments: pd.DataFrame,
-    clv: pd.DataFrame | None,
-    churn: pd.DataFrame | None,
-) -> pd.DataFrame:
-    """What tiers are made of. Where nothing is known of money, orders stand for it."""
     ids = customers.customer_id
     found = [
         _columns_of(segments, ["stage"], ids),
-        _columns_of(clv, ["clv", "expected_orders"], ids),
+        _columns_of(clv, ["clv"], ids),
         _columns_of(churn, ["churn_risk", "risk_band"], ids),
     ]
     facts = pd.concat([customers, *found], axis=1)
     without = np.where(facts.stage.eq("prospect") | (churn is not None), "none", "unknown")
     facts["risk_band"] = facts.risk_band.astype(object).where(facts.risk_band.notna(), without)
-    facts["risk_band"] = facts.risk_band.astype("str")
-    today = facts.window_revenue if facts.window_revenue.notna().any() else facts.window_orders
-    facts["revenue_within"] = held_above(today)
-    if clv is not None:
-        future = facts.clv if facts.clv.notna().any() else facts.expected_orders
-        facts["future_within"] = held_above(future)
-    if "window_profit" in facts and facts.window_profit.notna().any():
-        facts["profit_within"] = held_above(facts.window_profit).where(facts.window_profit.notna())
-    return facts
+    made = facts[["customer_id", "stage", "risk_band", "churn_risk", "clv"]]
+    made = made.assign(revenue=facts.window_revenue).astype({"risk_band": "str"})
+    return made.join(today(history, facts, rules, language))
 
 
 def _columns_of(frame: pd.DataFrame | None, columns: list[str], ids: pd.Series) -> pd.DataFrame:

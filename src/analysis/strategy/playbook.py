@@ -11,6 +11,7 @@ from analysis.intake.dataset import Dataset
 from analysis.intake.settings import Amount, Days, Share, Strict
 from analysis.schema import STAGES
 from analysis.strategy import picture
+from analysis.strategy.tiers import TIERS, Stage, Tier, TierCondition, TierRule
 from analysis.strategy.written import Text, checked, content
 
 FOLDER = Path(__file__).with_name("playbooks")
@@ -19,8 +20,8 @@ FOLDER = Path(__file__).with_name("playbooks")
 class Cell(Strict):
     """For whom a rule is; a condition not named allows everything."""
 
-    tier: tuple[picture.Tier, ...] = ()
-    stage: tuple[picture.Stage, ...] = ()
+    tier: tuple[Tier, ...] = ()
+    stage: tuple[Stage, ...] = ()
     risk: tuple[picture.Risk, ...] = ()
     rating: tuple[str, ...] = ()  # credit_rating of the profiles
 
@@ -64,12 +65,12 @@ class Rule(Strict):
 class Playbook(Strict):
     """The rules of a company, and the lines by which its customers are in their tiers."""
 
-    tiers: tuple[picture.TierRule, ...]
+    tiers: tuple[TierRule, ...]
     rules: tuple[Rule, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _everybody_has_one(self) -> "Playbook":
-        if not self.tiers or self.tiers[-1].when != picture.TierCondition():
+        if not self.tiers or self.tiers[-1].when != TierCondition():
             raise ValueError("the last line of tiers must be for everybody else: when: {}")
         names = [rule.id for rule in self.rules]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
@@ -124,7 +125,7 @@ def load(path: Path = FOLDER / "retail.yml") -> Playbook:
     has the usual ones.
     """
     book = checked(Playbook, content(FOLDER / "tiers.yml") | content(path), path.name)
-    for cell in product(picture.TIERS, STAGES, picture.RISKS, book.ratings):
+    for cell in product(TIERS, STAGES, picture.RISKS, book.ratings):
         book.rule_for(*cell)
     return book
 
