@@ -1,5 +1,6 @@
 """The embedded engine that works on records."""
 
+import os
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -16,13 +17,14 @@ def connect() -> ibis.BaseBackend:
     """An engine with tables of its own. All those of a process share its bounded memory, and what
     takes longest to start: the functions they know.
     """
-    engine = ibis.duckdb.from_connection(_embedded().cursor())
+    engine = ibis.duckdb.from_connection(_embedded(os.getpid()).cursor())
     quiet(engine.con)
     return engine
 
 
 @cache
-def _embedded() -> duckdb.DuckDBPyConnection:
+def _embedded(process: int) -> duckdb.DuckDBPyConnection:
+    """The one of a process: what a forked one inherits has lost its threads."""
     return duckdb.connect(config={"memory_limit": ENGINE_MEMORY, "temp_directory": str(SPILL)})
 
 
