@@ -265,6 +265,7 @@ def test_write_leaves_no_file_behind_when_the_contract_is_broken(tmp_path):
 
 
 # Of a customer: what may be empty, and what may not
+WITHIN = ("within_30", "within_91", "within_182", "within_365")
 RISK = {
     "customer_id": ["007"],
     "churn_risk": [0.5],
@@ -276,6 +277,7 @@ RISK = {
     "expected_loss": [4.5],
     "warned": True,
     "reasons": "",
+    **dict.fromkeys(WITHIN, [0.5]),
 }
 AWAY = {
     "customer_id": ["007"],
@@ -295,7 +297,11 @@ AWAY = {
 @pytest.mark.parametrize(
     ("name", "row", "may_be_empty"),
     [
-        ("churn", RISK, {"churn_risk", "risk_before", "value_at_stake", "expected_loss"}),
+        (
+            "churn",
+            RISK,
+            {"churn_risk", "risk_before", "value_at_stake", "expected_loss", *WITHIN},
+        ),
         ("winback", AWAY, {"last_items"}),
     ],
 )

@@ -188,11 +188,16 @@ def features(known: pd.DataFrame) -> pd.DataFrame:
         told.pop(name, None)
     logs = {name: np.log1p(column.astype(float).clip(lower=0)) for name, column in told.items()}
     lately, before = known[f"orders_{LATELY_DAYS}"], known.orders / age * LATELY_DAYS
-    logs["expected"] = np.log(known.expected.clip(lower=orders.LEAST))
+    logs["expected"] = log_expected(known)
     logs["slowing"] = np.log1p(lately) - np.log1p(before)
     named_flags = [name for name in known if name.startswith("is_") or name == "due"]
     flags = {name: known[name].astype(float) for name in named_flags}
     return pd.DataFrame(logs | flags, index=known.index)
+
+
+def log_expected(known: pd.DataFrame) -> pd.Series:
+    """The feature `expected`."""
+    return np.log(known.expected.clip(lower=orders.LEAST))
 
 
 def concept_features(names: pd.Index) -> dict[str, list[str]]:
