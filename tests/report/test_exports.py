@@ -211,6 +211,82 @@ def test_the_same_frame_gives_the_same_workbook_with_its_size_written_in_it():
     assert load_workbook(files[0], read_only=True).active.calculate_dimension() == "A1:B12"
 
 
+# Lists for people
+@pytest.fixture
+def listed(tmp_path):
+    """Write a list for people both ways in a language and a currency."""
+
+    def write(frame, currency="CNY"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(say, "currency", currency)
+            exports.write_list(frame, tmp_path / "list.csv")
+            exports.write_list(frame, tmp_path / "list.xlsx")
+        return read_csv(tmp_path / "list.csv"), read_xlsx(tmp_path / "list.xlsx")
+
+    return write
+
+
+PEOPLE = pd.DataFrame(
+    {
+        "customer_id": ["007", "0812345678901234567"],
+        "owner": ["account_manager", "Li"],
+        "risk_band": ["high", None],
+        "expected_value": [697.978143, np.nan],
+        "churn_risk": [0.12345, 1.0],
+        "customers": [1_234.0, np.nan],
+        "orders": [1.004, 2.0],
+        "due": pd.to_datetime(["2026-01-31", None]),
+        "lost": [True, False],
+        "p": [0.123456, 1.0],
+    }
+)
+
+
+def test_a_list_for_people_has_headings_words_and_money_as_people_write_them(listed):
+    before = PEOPLE.copy(deep=True)
+    rows, cells = listed(PEOPLE)
+    pd.testing.assert_frame_equal(PEOPLE, before)
+    headings = [say.heading(name) for name in PEOPLE]
+    assert headings[:5] == ["Customer", "Owner", "Risk", "Assumed value", "Risk now"]
+    assert rows[0] == [cell.value for cell in cells[0]] == headings
+    assert rows[1] == [
+        "007", "account manager", "High", "697.98", "12.3%", "1234", "1.0", "2026-01-31", "yes",
+        "0.123456",
+    ]  # fmt: skip
+    assert rows[2] == ["0812345678901234567", "Li", "", "", "100.0%", "", "2.0", "", "no", "1.0"]
+    assert [cell.value for cell in cells[1]][:6] == [
+        "007", "account manager", "High", 697.98, 0.123, 1234,
+    ]  # fmt: skip
+    formats = ["@", "General", "General", "#,##0.00", "0.0%", "#,##0", "#,##0.00"]
+    assert [cell.number_format for cell in cells[1]][:7] == formats
+
+
+@pytest.mark.parametrize(
+    ("currency", "money", "form"),
+    [("JPY", 698, "#,##0"), ("EUR", 697.98, "#,##0.00"), ("KWD", 697.978, "#,##0.000")],
+)
+def test_money_of_a_list_has_the_decimals_of_its_currency(listed, currency, money, form):
+    """ISO 4217: the yen has none, the euro two, the Kuwaiti dinar three."""
+    _, cells = listed(pd.DataFrame({"cost": [697.978143]}), currency)
+    assert (cells[1][0].value, cells[1][0].number_format) == (money, form)
+
+
+def test_ends_of_an_interval_are_written_as_what_they_are_of(listed):
+    rows, _ = listed(pd.DataFrame({"share": [0.5], "low": [0.25], "cost": [2.346], "high": [9.0]}))
+    assert rows[1] == ["50.0%", "25.0%", "2.35", "9.0"]
+
+
+def test_two_columns_with_one_heading_are_told_apart(listed):
+    rows, cells = listed(pd.DataFrame({"reasons": ["a"], "detail": ["b"], "why": ["c"]}))
+    assert rows[0] == [c.value for c in cells[0]] == ["Why", "Why (detail)", "Why (why)"]
+    assert rows[1] == ["a", "b", "c"]
+
+
+def test_a_list_for_people_runs_nothing_either(listed):
+    rows, _ = listed(pd.DataFrame({"company": ["=1+1"], "owner": ["@x"]}))
+    assert rows[1] == ["'=1+1", "'@x"]
+
+
 # Update lists for CRM systems
 SOME = ["007", "1234567890123456789"]
 DUE = pd.Timestamp("2026-11-05")

@@ -111,8 +111,8 @@ def test_everybody_whom_the_plan_reaches_is_exported(inside: Path) -> None:
     made, folder = table("plan"), inside / "reports" / "shop" / AS_OF
     reached = made[made.status == "planned"]
     assert 0 < len(reached) < len(made)
-    csv = pd.read_csv(folder / "plan.csv", dtype={"customer_id": str}, encoding="utf-8-sig")
-    assert set(csv.customer_id) == set(reached.customer_id) and len(csv) == len(reached)
+    csv = pd.read_csv(folder / "plan.csv", dtype={"Customer": str}, encoding="utf-8-sig")
+    assert set(csv.Customer) == set(reached.customer_id) and len(csv) == len(reached)
     sheet = openpyxl.load_workbook(folder / "plan.xlsx", read_only=True).active
     assert sum(1 for _ in sheet.iter_rows(values_only=True)) == len(reached) + 1
 

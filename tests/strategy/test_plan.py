@@ -92,7 +92,6 @@ def test_money_by_hand():
     found, *_ = made((rule("rest", cost=1.5),), *company(3), share=0.4)
     assert found.expected_value.tolist() == pytest.approx([2.0] * 3)
     assert found.cost.tolist() == [1.5] * 3
-    assert found.target.tolist() == pytest.approx([0.7] * 3)
     assert found.status.tolist() == ["planned"] * 3
 
 
@@ -142,12 +141,6 @@ def test_what_is_for_all_stands_in_only_where_it_brings_less_or_the_rule_nothing
         assert asked.customer_id.tolist() == ["c00000", "c00001", "c00002"] and asked.must.all()
         assert rest.customer_id.tolist() == second and not rest.must.any()
         assert possible.index.equals(pd.RangeIndex(3 + len(second)))
-
-
-def test_nobody_stays_more_surely_than_surely():
-    matrix, clv, profiles = company(3)
-    found, *_ = made((rule("rest"),), matrix.assign(churn_risk=[0.0, 0.05, 0.5]), clv, profiles)
-    assert found.target.tolist() == pytest.approx([1, 1, 0.6])
 
 
 def test_a_capacity_of_a_channel_holds():
@@ -203,14 +196,12 @@ def test_contacts_are_counted_of_the_days_that_count_and_of_the_treated(engine):
     assert plan.contacted(None, AS_OF, shop()).empty
 
 
-def test_the_held_back_cost_and_bring_nothing_and_keep_their_probability():
+def test_the_held_back_cost_and_bring_nothing():
     found, *_ = made((rule("rest", control=0.25),), *company(400))
     held = found[found.arm == "control"]
     assert len(held) == 100
     assert (held.status == "held_back").all()
     assert held.cost.sum() == held.expected_value.sum() == 0
-    assert held.target.tolist() == pytest.approx([0.6] * 100)
-    assert (found[found.arm == "treat"].target - 0.7).abs().max() < 1e-9
 
 
 def test_what_account_owners_deliver_is_drawn_by_owner_or_exempt():

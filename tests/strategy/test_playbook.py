@@ -114,10 +114,25 @@ def test_the_lending_playbook_goes_by_the_credit_rating():
         book.rule_for("important", "silent", "high", rating) for rating in ("BB", "AA", "")
     )
     assert (weak.id, good.id, unrated.id) == (
-        "no_new_credit_important",
-        "refinance_good",
-        "important_other",
+        "recover_weak_important",
+        "recover_good_important",
+        "recover_important",
     )
+    assert book.rule_for("important", "loyal", "high", "BB").id == "no_new_credit_important"
+    assert book.rule_for("important", "loyal", "high", "AA").id == "refinance_good"
+    assert book.rule_for("important", "loyal", "high").id == "important_other"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_who_matters_and_is_silent_or_lost_is_to_be_recovered_and_no_other(name):
+    """At any risk and rating; weakly rated ones without new credit."""
+    book = playbook.load(playbook.FOLDER / f"{name}.yml")
+    for (tier, stage, risk), rating in product(CELLS, ("AAA", "BB", "")):
+        found = book.rule_for(tier, stage, risk, rating)
+        away = tier in ("strategic", "important") and stage in ("silent", "lost")
+        assert found.id.startswith("recover_") == away, (tier, stage, risk, rating)
+        if away and rating == "BB" and name == "lending":
+            assert "no new credit" in found.action["en"]
 
 
 def test_a_dataset_names_its_playbook_or_gets_the_one_for_its_kind(tmp_path):

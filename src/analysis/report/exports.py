@@ -1,18 +1,24 @@
-"""Files for people and CRM systems: safe to open in a spreadsheet, ids as text."""
+"""Files for people and CRM systems: safe to open in a spreadsheet, ids as text. Lists for people
+have headings, words and money as people write them; what programs read lies in data/processed.
+"""
 
 import io
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
 import pandas as pd
+from babel.numbers import get_currency_precision
 from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
 
+from analysis import schema
 from analysis.errors import InputError
 from analysis.report.text import printable, say
 
+IDS = ("customer_id", "same_as", "phone")  # a spreadsheet must not take them for numbers
+TEXT = "@"  # as a spreadsheet calls a cell of text
 FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")  # a spreadsheet would run such a text
 
 
@@ -37,8 +43,10 @@ def _texts(frame: pd.DataFrame) -> list[str]:
     return [column for column in frame if not any(kind(frame[column]) for kind in known)]
 
 
-def write(frame: pd.DataFrame, path: Path) -> None:
-    """As CSV or XLSX, by the file's ending. Raises InputError for another one."""
+def write(frame: pd.DataFrame, path: Path, formats: Mapping[str, str] | None = None) -> None:
+    """As CSV or XLSX, by the file's ending. Raises InputError for another one. `formats` of columns
+    are a workbook's; by default ids are text.
+    """
     ending = path.suffix.lower()
     if ending not in (".csv", ".xlsx"):
         raise InputError(
@@ -47,7 +55,7 @@ def write(frame: pd.DataFrame, path: Path) -> None:
     if ending == ".csv":
         write_csv(frame, path)
     else:
-        write_xlsx(frame, path, path.stem, ("customer_id", "phone"))
+        write_xlsx(frame, path, path.stem, formats)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
@@ -58,12 +66,82 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 
 def write_xlsx(
-    frame: pd.DataFrame, path: Path | IO[bytes], sheet: str, ids: Collection[str] = ("customer_id",)
+    frame: pd.DataFrame,
+    path: Path | IO[bytes],
+    sheet: str,
+    formats: Mapping[str, str] | None = None,
 ) -> None:
-    """A workbook in which columns of `ids` are text also for who edits it."""
+    """A workbook; columns of `formats` are written so, by default ids as text also for who edits
+    it.
+    """
     from analysis.report import workbook  # few notebooks write one
 
-    workbook.write_xlsx(_neutral_frame(frame), path, sheet, ids)
+    formats = dict.fromkeys(IDS, TEXT) if formats is None else formats
+    workbook.write_xlsx(_neutral_frame(frame), path, sheet, formats)
+
+
+# Lists for people
+MONEY = ("money", "exact", "compact")
+SHARES = {"percent": 1, "whole_percent": 0}  # form: digits of the percentage
+
+
+def write_list(frame: pd.DataFrame, path: Path) -> None:
+    """A list for people, as CSV or XLSX by the file's ending: see for_people."""
+    shown, formats = for_people(frame)
+    if path.suffix.lower() == ".csv":  # which has no formats of cells
+        shares = [name for name, form in formats.items() if form.endswith("%")]
+        shown = shown.assign(**{name: _percentages(shown[name], formats[name]) for name in shares})
+    write(shown, path, formats)
+
+
+def for_people(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The list in the language of the reports, as schema.SHOWN says: headings, words for coded
+    values, money in the currency's decimals; texts and ids as they are. And the format in a
+    spreadsheet of those headings that need one.
+    """
+    shown, formats = {}, {}
+    for column, form in _forms(frame).items():
+        heading = say.heading(column)
+        heading = f"{heading} ({column})" if heading in shown else heading
+        shown[heading], format_ = _as_written(frame[column], form)
+        formats[heading] = TEXT if column in IDS else format_
+    return pd.DataFrame(shown, index=frame.index), {n: form for n, form in formats.items() if form}
+
+
+def _forms(frame: pd.DataFrame) -> dict[str, str]:
+    """The form of each column; of an interval's ends that of the column before them."""
+    forms, before = {}, ""
+    for column in frame:
+        form = schema.SHOWN.get(column, ("", ""))[1]
+        forms[column] = before = before if form == "beside" else form
+    return forms
+
+
+def _as_written(values: pd.Series, form: str) -> tuple[pd.Series, str]:
+    """The values as people write them, and their format in a spreadsheet."""
+    if is_bool_dtype(values):
+        return values.map({True: say.word("yes"), False: say.word("no")}), ""
+    if not is_numeric_dtype(values):
+        to_words = {"word": say.word, "field": say.field}.get(form)
+        known = values.astype(object)
+        return known.map(to_words, na_action="ignore") if to_words else values, ""
+    if form == "int":
+        return values.astype(float).round().astype("Int64"), "#,##0"
+    if form in SHARES:
+        return values.astype(float).round(SHARES[form] + 2), _decimals("0", SHARES[form]) + "%"
+    digits = {"number": 2} | dict.fromkeys(MONEY, get_currency_precision(say.currency))
+    if form not in digits:
+        return values, ""
+    return values.astype(float).round(digits[form]), _decimals("#,##0", digits[form])
+
+
+def _decimals(whole: str, digits: int) -> str:
+    return f"{whole}.{'0' * digits}" if digits else whole
+
+
+def _percentages(shares: pd.Series, form: str) -> pd.Series:
+    digits = form.count("0") - 1
+    return shares.map(lambda share: f"{share:.{digits}%}", na_action="ignore")
 
 
 # Update lists for CRM systems
@@ -195,7 +273,7 @@ def _small_enough(rows: pd.DataFrame, wants: Crm) -> list[bytes]:
     else:
         from analysis.report import workbook
 
-        workbook.write_xlsx(rows, file, "updates", [wants.fields["customer_id"]])
+        workbook.write_xlsx(rows, file, "updates", {wants.fields["customer_id"]: TEXT})
     half = len(rows) // 2
     if len(file.getvalue()) <= wants.max_bytes or not half:
         return [file.getvalue()]

@@ -7,7 +7,7 @@ import datetime as dt
 import itertools
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from functools import lru_cache
 from html import escape
 from numbers import Number
@@ -78,22 +78,23 @@ def _text(value: str) -> str:
 
 
 def write_xlsx(
-    frame: pd.DataFrame, path: Path | IO[bytes], sheet: str, ids: Collection[str] = ("customer_id",)
+    frame: pd.DataFrame, path: Path | IO[bytes], sheet: str, formats: Mapping[str, str]
 ) -> None:
     """One sheet, or several where one cannot hold the rows; no formulas, links or error values.
 
-    Columns of `ids` are formatted as text, so that 007 stays 007 when somebody edits it. The file's
-    bytes depend on the frame only.
+    `formats` of columns are as a spreadsheet writes them: of ids "@", text, so that 007 stays 007
+    when somebody edits it. The file's bytes depend on the frame only.
     """
     room = SHEET_ROWS - 1
     try:
         with Workbook(path, {"use_zip64": True}) as book:
             book.set_properties({"created": dt.datetime(2000, 1, 1)})
-            text, day = (
-                f' s="{book.add_format({"num_format": form})._get_xf_index()}"'
-                for form in ("@", "yyyy-mm-dd")
-            )
-            styles = [text if column in ids else "" for column in frame]
+            known = {
+                form: f' s="{book.add_format({"num_format": form})._get_xf_index()}"'
+                for form in ("yyyy-mm-dd", *formats.values())
+            }
+            day = known["yyyy-mm-dd"]
+            styles = [known.get(formats.get(column, ""), "") for column in frame]
             for number, first in enumerate(range(0, max(len(frame), 1), room), start=1):
                 page = book.add_worksheet(_sheet_name(sheet, number), FrameSheet)
                 page.show(frame.iloc[first : first + room], styles, day)

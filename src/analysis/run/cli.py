@@ -174,6 +174,7 @@ def contacts(dataset: str, file: Path, as_of: str) -> None:
     """
     from analysis import schema
     from analysis.report import exports
+    from analysis.report.text import say
     from analysis.run import stage as runs
     from analysis.strategy import plan
 
@@ -181,7 +182,9 @@ def contacts(dataset: str, file: Path, as_of: str) -> None:
         schema.read(name, runs.table_path(dataset, name, as_of)) for name in ("plan", "profiles")
     )
     listed, barred = plan.contact_list(made, profiles)
-    exports.write(listed, file)
+    company = (runs.published(dataset, as_of) or {})["settings"]
+    say.speak(company["language"], company["currency"])
+    exports.write_list(listed, file)
     click.echo(
         f"{len(listed):,} customers written to {file}; {barred:,} left out, because they have not"
         " agreed to be contacted."

@@ -228,12 +228,13 @@ class Stage:
         text = json.dumps(kept, indent=1, sort_keys=True)
         (self.folder / "models" / f"{name}.json").write_text(text, "utf-8")
 
-    def export(self, name: str, frame: pd.DataFrame) -> None:
-        """A list for people as CSV and XLSX, beside the pages; none where it has no rows."""
-        if frame.empty:
-            return
-        exports.write_csv(frame, self.folder / "pages" / f"{name}.csv")
-        exports.write_xlsx(frame, self.folder / "pages" / f"{name}.xlsx", name)
+    def export(self, name: str, frame: pd.DataFrame, read_back: bool = False) -> None:
+        """A list for people as CSV and XLSX, beside the pages; none where it has no rows. One that
+        is `read_back` when somebody has filled it in keeps the names of its columns.
+        """
+        write = exports.write if read_back else exports.write_list
+        for ending in ("csv", "xlsx") if len(frame) else ():
+            write(frame, self.folder / "pages" / f"{name}.{ending}")
 
     def write(self, name: str, content: bytes) -> None:
         """A file beside the pages; none without content."""

@@ -153,7 +153,7 @@ def plan(
         "not_worth",
     )
     arm = arms(people.assign(rule=taken.rule), book, cycle_seed(as_of, settings))
-    done = taken[["cost", "effect", "gain"]].where(arm != "control", 0.0).fillna(0.0)
+    done = taken[["cost", "gain"]].where(arm != "control", 0.0).fillna(0.0)
     rule = book.table.reindex(taken.rule).reset_index(drop=True)
     said = rule[["objective", "action"]].map(
         lambda text: in_language(text, settings.language), na_action="ignore"
@@ -172,7 +172,6 @@ def plan(
             "effect": taken.effect,
             "expected_value": done.gain,
             "arm": arm,
-            "target": (1 - people.churn_risk + done.effect).clip(upper=1),
         }
     )
 
@@ -296,9 +295,10 @@ def export(made: pd.DataFrame, matrix: pd.DataFrame, profiles: pd.DataFrame) -> 
     """The list to work with, by owner and channel, those with most to gain first: who is reached,
     with the company's name where known, tier, stage and risk. No person's name, telephone, address.
     """
-    done = made[made.status == "planned"].drop(columns=["status", "arm"])
+    done = made[made.status == "planned"].drop(columns=["status", "arm", "rule", "effect"])
     cells = ["tier", "stage", "risk_band"]
-    listed = done.merge(matrix[["customer_id", *cells, "reason"]], on="customer_id")
+    found = matrix[["customer_id", *cells, "reason"]].rename(columns={"reason": "tier_reason"})
+    listed = done.merge(found, on="customer_id")
     front = ["account_owner", "owner", "channel", "customer_id"]
     if "company" in profiles:
         listed = listed.merge(profiles[["customer_id", "company"]], "left", "customer_id")
