@@ -275,8 +275,10 @@ RISK = {
 } | {
     "value_at_stake": [9.0],
     "expected_loss": [4.5],
+    "risen": True,
     "warned": True,
     "reasons": "",
+    "opening": "",
     **dict.fromkeys(WITHIN, [0.5]),
 }
 AWAY = {
@@ -286,11 +288,15 @@ AWAY = {
     "recency_days": [60],
 } | {
     "last_items": ["tea"],
-    "reasons": "",
-    "approach": "call_in_person",
-    "value": [9.0],
+    "action": "Call",
+    "channel": "phone",
+    "owner": "sales",
+    "account_owner": "Li",
+    "due": [pd.Timestamp("2024-03-29")],
+    "opening": [""],
+    "reasons": [""],
     "cost": [1.0],
-    "expected_return": [2.0],
+    "expected_value": [2.0],
 }
 
 
@@ -302,7 +308,7 @@ AWAY = {
             RISK,
             {"churn_risk", "risk_before", "value_at_stake", "expected_loss", *WITHIN},
         ),
-        ("winback", AWAY, {"last_items"}),
+        ("winback", AWAY, {"last_order", "recency_days", "last_items", "opening", "reasons"}),
     ],
 )
 def test_what_of_a_risk_and_of_a_win_back_may_be_empty(name, row, may_be_empty):

@@ -1,6 +1,7 @@
 import datetime as dt
 import re
 from collections import Counter
+from dataclasses import replace
 
 import ibis
 import numpy as np
@@ -72,8 +73,21 @@ def contacts(*rows):
     )
 
 
-def due(people, tiers, records=None, as_of=AS_OF, **knobs):
-    return care.due(people, matrix(**tiers), records or Records(None), as_of, company(**knobs))
+def plan(**statuses):
+    """The table `plan` as far as care reads it: customer_id=status; owners deliver on 20 March."""
+    made = pd.DataFrame({"customer_id": list(statuses), "status": list(statuses.values())})
+    made = made.astype("str").assign(owner="account_manager", action="Call")
+    return made.assign(due=pd.Timestamp("2026-03-20"))
+
+
+def due(people, tiers, records=None, as_of=AS_OF, made=None, **knobs):
+    """Where no profiles are given, Li looks after everybody."""
+    records = records or Records(None)
+    if records.profiles is None:
+        owners = pd.DataFrame({"customer_id": people.customer_id, "owner": "Li"}).astype("str")
+        records = replace(records, profiles=ibis.memtable(owners))
+    made = plan() if made is None else made
+    return care.due(people, matrix(**tiers), made, records, as_of, company(**knobs))
 
 
 def days(first, count):
@@ -371,7 +385,7 @@ def test_whoever_has_not_agreed_is_in_nothing_and_counted():
     )
     table = care.calendar(found)
     assert table.customer_id.unique().tolist() == ["yes"]
-    assert set(table.what) == set(CARE_COLOURS) and set(table.owner) == {"Ann"}
+    assert set(table.what) == set(CARE_COLOURS) - {"action"} and set(table.owner) == {"Ann"}
     figures = care.figures(found, AS_OF, company())
     counts = {"refused": 2, "visits": 1, "birthdays": 1, "anniversaries": 1, "profiles": 1}
     assert {name: figures[name] for name in counts} == counts
@@ -449,7 +463,28 @@ def test_what_profiles_lack_is_named():
     assert lacking == {True: "owner, consent, birthday, updated", False: "birthday"}
     bare = Records(None, profiles=profiles(("a", "Ann", True)).select("customer_id"))
     found = due(customers(a=dt.date(2025, 1, 1)), {"a": "strategic"}, bare)
-    assert found.owner.tolist() == ["customer care"]
+    assert found.empty  # nobody looks after a, so nobody visits
+
+
+def test_whom_the_plan_reaches_is_not_visited_besides_and_who_is_held_back_not_at_all():
+    """Of the four with everything due, one is not in the plan, one is reached by it, one is held
+    back, and nobody looks after the last.
+    """
+    old = dt.date(2024, 1, 1)
+    owners = {"free": "Ann", "reached": "Ann", "held": "Ann", "alone": None}
+    told = profiles(*((name, owner, True, BIRTHDAY, old) for name, owner in owners.items()))
+    people = customers(**dict.fromkeys(owners, dt.date(2025, 3, 20)))
+    made = plan(free="not_worth", reached="planned", held="held_back", alone="not_worth")
+    found = due(people, dict.fromkeys(owners, "strategic"), Records(None, profiles=told), made=made)
+    kinds = found.groupby("customer_id").what.agg(lambda kinds: set(kinds))
+    assert kinds["free"] == {"follow_up", "birthday", "anniversary", "refresh"}
+    assert kinds["reached"] == {"action", "birthday", "refresh"}
+    assert kinds["held"] == {"refresh"}
+    assert kinds["alone"] == {"birthday", "refresh"}
+    action = found[found.what == "action"].iloc[0]
+    assert (action.day, action.detail) == (pd.Timestamp("2026-03-20"), "Call")
+    later = made.assign(due=pd.Timestamp("2026-06-20"))
+    assert "action" not in set(due(people, {}, Records(None, profiles=told), made=later).what)
 
 
 # The whole
@@ -489,7 +524,7 @@ def test_the_calendar_keeps_its_contract_and_the_limits(busy):
     table = care.calendar(found)
     assert list(table) == list(schema.TABLES["care"].columns)
     assert schema.conform("care", table).num_rows == len(table)
-    assert set(table.what) == set(CARE_COLOURS)
+    assert set(table.what) == set(CARE_COLOURS) - {"action"}
     working = care.working_days("CN", care.ahead(AS_OF, company()))
     for kind in ("follow_up", "refresh"):
         some = table[table.what == kind]
@@ -513,7 +548,7 @@ def test_the_order_of_the_customers_does_not_matter(busy):
 def test_what_is_given_stays_as_it_was(busy):
     people, tiers, records = busy
     before, cells = people.copy(deep=True), matrix(**tiers)
-    care.due(people, cells, records, AS_OF, company())
+    care.due(people, cells, plan(), records, AS_OF, company())
     pd.testing.assert_frame_equal(people, before)
     pd.testing.assert_frame_equal(cells, matrix(**tiers))
 
@@ -532,7 +567,7 @@ def test_figures_by_hand():
         columns=["customer_id", "day", "what", "owner", "overdue_days", "refused"],
     ).assign(day=lambda f: pd.to_datetime(f.day), detail="")
     assert care.figures(found, AS_OF, company()) == {
-        "end": pd.Timestamp("2026-04-14"), "visits": 3, "overdue": 2, "longest": 9,
+        "end": pd.Timestamp("2026-04-14"), "actions": 0, "visits": 3, "overdue": 2, "longest": 9,
         "owner": "Bo", "most": 2, "birthdays": 1,
         "anniversaries": 0, "profiles": 1, "no_room": 2, "refused": 1,
     }  # fmt: skip

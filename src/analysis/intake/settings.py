@@ -42,7 +42,10 @@ class Contact(Strict):
 
 
 class Retention(Strict):
-    """The cheap way and the costly one: assumptions, until measured."""
+    """What the cheap and the costly way of keeping a customer cost and win: assumptions, until
+    measured. The bands of risk and the length of the list of whom to look after come from them; who
+    is reached, and how, the plan decides.
+    """
 
     message: Contact = Contact(share=0.01, success=0.03)
     """a letter or an e-mail"""
@@ -50,10 +53,6 @@ class Retention(Strict):
     """a call or a visit"""
     calls: Count = 200
     """customers that the team can call in a month"""
-    on_silent: Share = 0.5
-    """of that success, what is left with silent customers"""
-    on_lost: Share = 0.1
-    """and with lost ones"""
 
     @field_validator("message", "call", mode="before")
     @classmethod

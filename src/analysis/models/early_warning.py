@@ -86,9 +86,9 @@ def before(past: Past, risk: Risk | None, as_of: dt.date, days: int) -> pd.Serie
 def scored(
     known: pd.DataFrame, risk: np.ndarray, earlier: pd.Series, settings: Dataset
 ) -> pd.DataFrame:
-    """The table `churn` but for its reasons: the risk of each customer now and before, its band,
-    what is at stake, and whether to warn. Warned is of who is not lost, and has risen into a higher
-    band or by JUMP since.
+    """The table `churn` but for its words: the risk of each customer now and before, its band, what
+    is at stake, and whether to warn. Risen is who is not lost, and has risen into a higher band or
+    by JUMP since.
     """
     table = pd.DataFrame({"customer_id": known.customer_id, "churn_risk": risk, "risk_band": ""})
     table["risk_before"] = known.customer_id.map(earlier).astype(float)
@@ -99,8 +99,22 @@ def scored(
     table["risk_band"] = band(risk, edges)
     rise = table.churn_risk - table.risk_before
     now, then = (np.searchsorted(edges, r, side="right") for r in (risk, table.risk_before))
-    table["warned"] = ~table.lost & (((now > then) & (rise >= LEAST_RISE)) | (rise >= JUMP))
-    return table
+    table["risen"] = ~table.lost & (((now > then) & (rise >= LEAST_RISE)) | (rise >= JUMP))
+    return table.assign(warned=_most_to_lose(table, settings))
+
+
+def _most_to_lose(table: pd.DataFrame, settings: Dataset) -> pd.Series:
+    """Whether each customer is warned of: one of the `retention.calls` with most to lose, not lost,
+    and with enough of it that a call pays; without money at high risk.
+    """
+    call, loss = settings.retention.call, table.expected_loss
+    pays = loss * call.success > cost_of(call, average_stake(table))
+    if loss.isna().all():
+        pays, loss = table.risk_band == "high", table.churn_risk
+    order = table.assign(loss=loss)[pays & ~table.lost].sort_values(
+        ["loss", "customer_id"], ascending=[False, True]
+    )
+    return table.index.isin(order.index[: settings.retention.calls])
 
 
 def warnings(table: pd.DataFrame) -> pd.DataFrame:
@@ -112,31 +126,38 @@ def warnings(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def proof(trial: churn.Trial, days: int, settings: Dataset) -> dict[str, object]:
-    """How warnings would have done at the measured origin.
+    """How the list would have done at the measured origin.
 
     Keys: origin, warned, left (share of them), low, high (its 95 % interval), base (share of all
-    not lost that left), said (mean risk of the warned), before (the same a period earlier); None
-    and nan where there is none.
+    not lost that left), said (mean risk of the warned); money that left, for each one named: lost
+    (of the warned), risen (how many had), risen_lost (of these), ranked_lost (of as many with most
+    to lose). None and nan where there is none.
     """
-    figures: dict[str, object] = {"origin": None, "warned": 0}
-    figures |= dict.fromkeys(("left", "low", "high", "base", "said", "before"), float("nan"))
+    figures: dict[str, object] = {"origin": None, "warned": 0, "risen": 0}
+    keys = ("left", "low", "high", "base", "said", "lost", "risen_lost", "ranked_lost")
+    figures |= dict.fromkeys(keys, float("nan"))
     if (origin := trial.measured) is None or trial.past is None:
         return figures
     earlier = before(trial.past, origin.calibrated[trial.champion], origin.day, days)
     table = scored(origin.held, origin.risks[trial.champion], earlier, settings)
-    figures["origin"] = origin.day
+    figures["origin"], gone = origin.day, pd.Series(origin.gone, table.index)
     if not (count := int(table.warned.sum())):
         return figures
-    left, warned = float(origin.gone[table.warned].mean()), table[table.warned]
+    left, risen = float(gone[table.warned].mean()), int(table.risen.sum())
     low, high = wilson(left, float(count))
+    went = table.value_at_stake * gone
+    ranked = table[~table.lost].sort_values("expected_loss", ascending=False).head(risen).index
     return figures | {
         "warned": count,
         "left": left,
         "low": low,
         "high": high,
-        "base": float(origin.gone[origin.active].mean()),
-        "said": float(warned.churn_risk.mean()),
-        "before": float(warned.risk_before.mean()),
+        "base": float(gone[origin.active].mean()),
+        "said": float(table.churn_risk[table.warned].mean()),
+        "lost": float(went[table.warned].mean()),
+        "risen": risen,
+        "risen_lost": float(went[table.risen].mean()),
+        "ranked_lost": float(went[ranked].mean()),
     }
 
 

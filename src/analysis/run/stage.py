@@ -45,10 +45,13 @@ STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "01_data_quality": ((), ("transactions", "rejects", "customers", *OPTIONAL)),
     "02_segments": (("01_data_quality",), ("segments",)),
     "03_lifetime_value": (("01_data_quality",), ("clv",)),
-    "04_churn": (("01_data_quality",), ("churn", "winback", "foretold")),
+    "04_churn": (("01_data_quality",), ("churn", "foretold")),
     "05_strategy": (("01_data_quality", "02_segments", "03_lifetime_value", "04_churn"), STRATEGY),
     "06_campaigns": (("01_data_quality", "03_lifetime_value", "05_strategy"), ("trial_design",)),
-    "07_customer_care": (("01_data_quality", "04_churn", "05_strategy"), ("care", "scorecard")),
+    "07_customer_care": (
+        ("01_data_quality", "04_churn", "05_strategy"),
+        ("winback", "care", "scorecard"),
+    ),
     "08_steering": (("05_strategy",), ()),
 }
 # Contracts that are put together from the entries of a registry; all others are in schema.TABLES.

@@ -1,9 +1,11 @@
-"""The care calendar: what is due when, for whom and by whom; and as a file that calendars read.
+"""The care calendar: what account owners owe their customers and when, and a file for calendars.
 
-Four kinds of things are due: a visit (or call) some time after the last contact or order, by tier;
-a greeting on a birthday and on some anniversaries of the first order; a profile to refresh. Whoever
-may not be contacted is in none of them. A calendar begins on the day after the day of the
-picture.
+Beside the actions of the plan that account owners deliver, four duties are due: a routine visit (or
+call) some time after the last contact or order, by tier; a greeting on a birthday and on some
+anniversaries of the first order; a profile to refresh. Duties are no second action of sales: whom
+the plan reaches is not visited besides, and who is held back to measure an effect is neither
+visited nor greeted. Nobody visits a customer whom nobody looks after. Whoever may not be contacted
+is in none of them. A calendar begins on the day after the day of the picture.
 """
 
 import datetime as dt
@@ -24,11 +26,13 @@ from analysis.models import history
 from analysis.models.history import Records
 from analysis.report.privacy import shown_staff
 from analysis.report.text import N_, printable, say
+from analysis.strategy.playbook import DELIVERS
 
 ANNIVERSARIES = (1, 2, 3, 5, 10)  # years
 COUNTRIES = {"Asia/Shanghai": "CN", "America/New_York": "US"}  # time zones that stand for a country
 TABLE = ["customer_id", "day", "what", "owner", "detail", "overdue_days"]
 TASK = ["customer_id", "what", "due", "detail"]  # columns of each kind
+ON_THE_DAY = ["action", "birthday", "anniversary"]  # and no later; the others wait for room
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # all but the line feed
 
 
@@ -187,15 +191,33 @@ def placed(due: pd.Series, owner: pd.Series, working: pd.DatetimeIndex, per_day:
     return pd.Series(working, dtype="datetime64[us]").reindex(place // per_day).set_axis(due.index)
 
 
+def of_plan(made: pd.DataFrame, days: pd.DatetimeIndex) -> pd.DataFrame:
+    """The actions of the plan that account owners deliver in the days: customer_id, what, due,
+    detail.
+    """
+    found = made[(made.status == "planned") & (made.owner == DELIVERS) & made.due.isin(days)]
+    return found.assign(what="action", detail=found.action)[TASK]
+
+
+def _second_contact(found: pd.DataFrame, made: pd.DataFrame) -> np.ndarray:
+    """What is not to be done beside the plan, or by nobody: of duties with their `owner`."""
+    status = found.customer_id.map(made.set_index("customer_id").status)
+    visited = found.what.isin(["follow_up", "anniversary"])
+    reached = visited & (status.eq("planned") | found.owner.isna())
+    kept_apart = found.what.ne("refresh") & status.eq("held_back")
+    return (reached | kept_apart).to_numpy(bool)
+
+
 def due(
     customers: pd.DataFrame,
     matrix: pd.DataFrame,
+    made: pd.DataFrame,
     records: Records,
     as_of: dt.date,
     settings: Dataset,
 ) -> pd.DataFrame:
     """Everything that is due in the days ahead, also what the calendar leaves out; `customers`,
-    `matrix` are the tables.
+    `matrix` are the tables, `made` is the plan.
 
     Columns: those of the table `care`, due (the day before which it is not done), refused (the
     customer may not be contacted). `day` is empty where the customer has refused,
@@ -204,20 +226,21 @@ def due(
     days, knobs = ahead(as_of, settings), settings.care
     people = records.profile_columns("owner", "consent", "birthday")
     contact = history.last_contact(records.interactions, as_of)
-    parts = [follow_ups(customers, matrix, contact, days, knobs)]
+    parts = [of_plan(made, days), follow_ups(customers, matrix, contact, days, knobs)]
     if "birthday" in people:
         born = returning(people.set_index("customer_id").birthday, days)
         parts.append(born.assign(what="birthday", detail=say("Birthday greeting"))[TASK])
     parts.append(anniversaries(customers, days))
     parts.append(refreshes(records.profiles, customers, as_of, settings.profile_max_age_days))
     found = pd.concat([part.astype({"due": "datetime64[us]"}) for part in parts], ignore_index=True)
-    found["owner"] = say.word("customer_care")
-    if "owner" in people:
-        owner = people.owner.replace(r"^\s*$", None, regex=True).set_axis(people.customer_id)
-        found["owner"] = found.customer_id.map(owner).fillna(found.owner)
+    owner = people.get("owner", pd.Series(None, people.index, dtype=object))
+    owner = owner.replace(r"^\s*$", None, regex=True).set_axis(people.customer_id)
+    found["owner"] = found.customer_id.map(owner)
+    found = found[~_second_contact(found, made)].reset_index(drop=True)
+    found["owner"] = found.owner.fillna(say.word("customer_care"))
     found["refused"] = ~history.may_contact(people, found.customer_id)
     found["overdue_days"] = (pd.Timestamp(as_of) - found.due).dt.days.clip(lower=0).astype(int)
-    found["day"] = found.due.where(found.what.isin(["birthday", "anniversary"]) & ~found.refused)
+    found["day"] = found.due.where(found.what.isin(ON_THE_DAY) & ~found.refused)
     working = working_days(country(settings), days)
     for kind in ("follow_up", "refresh"):
         some = found[(found.what == kind) & ~found.refused]
@@ -236,15 +259,16 @@ def calendar(found: pd.DataFrame) -> pd.DataFrame:
 def figures(found: pd.DataFrame, as_of: dt.date, settings: Dataset) -> dict[str, object]:
     """What is due in numbers; `found` as from due.
 
-    Keys: end (the last day), visits, overdue (of these), longest (days overdue), owner, most (who
-    has most visits, and how many); birthdays, anniversaries, profiles; no_room (visits and profiles
-    without a day left), refused (customers).
+    Keys: end (the last day), actions (of the plan), visits, overdue (of these), longest (days
+    overdue), owner, most (who has most visits, and how many); birthdays, anniversaries, profiles;
+    no_room (visits and profiles without a day left), refused (customers).
     """
     open_ = found[~found.refused]
     visits, counts = open_[open_.what == "follow_up"], open_.what.value_counts()
     by_owner = visits.groupby("owner").size().sort_values(ascending=False, kind="stable")
     return {
         "end": ahead(as_of, settings)[-1],
+        "actions": counts.get("action", 0),
         "visits": len(visits),
         "overdue": int((visits.overdue_days > 0).sum()),
         "longest": int(visits.overdue_days.max()) if len(visits) else 0,
@@ -263,7 +287,8 @@ def caveats(
 ) -> Iterator[tuple[str, dict[str, object]]]:
     """What to bear in mind: sentences with their values."""
     text = N_(
-        "A visit is due {strategic_days:int} days after the last contact or order of a strategic"
+        "A routine visit is for who has an account owner and no action in the plan. It is due"
+        " {strategic_days:int} days after the last contact or order of a strategic"
         " customer, {important_days:int} of an important and {ordinary_days:int} of an ordinary one"
         " (0: never); visits to the web site are no contact. An owner has at most"
         " {per_owner_per_day:int} visits and as many profiles on a working day, what is overdue"

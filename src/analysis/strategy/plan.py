@@ -15,7 +15,7 @@ from analysis.models.history import may_contact
 from analysis.report.privacy import shown_staff
 from analysis.report.text import N_, say
 from analysis.strategy.allocation import Limits
-from analysis.strategy.playbook import Playbook, rules_of
+from analysis.strategy.playbook import DELIVERS, Playbook, rules_of
 from analysis.strategy.retention import NOBODY
 from analysis.strategy.trials import draw, draw_by_owner, seed_of, strata
 from analysis.strategy.written import in_language
@@ -24,7 +24,6 @@ DECISIONS = 5  # that the report puts first: what a manager reads in a minute
 STATUSES = ("planned", "held_back", "no_consent", "contacted_lately", "not_worth", "beyond_budget")
 EFFECTS = ["effect", "effect_low", "effect_high"]
 DETAILS = ("company", "contact", "name", "title", "phone", "email")
-DELIVERS = "account_manager"  # the role whose actions account owners deliver themselves
 
 
 def effects(book: Playbook, measured: pd.DataFrame, settings: Dataset) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from analysis.strategy.tiers import TIERS, Stage, Tier, TierCondition, TierRule
 from analysis.strategy.written import Text, checked, content
 
 FOLDER = Path(__file__).with_name("playbooks")
+DELIVERS = "account_manager"  # the role whose actions account owners deliver themselves
 
 
 class Cell(Strict):

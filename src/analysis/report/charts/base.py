@@ -27,6 +27,7 @@ TIER_COLOURS = {
     "potential": "#e9c46a",
 }
 CARE_COLOURS = {
+    "action": "#1d3557",
     "follow_up": ACCENT,
     "refresh": "#cfe3e3",
     "birthday": "#e9c46a",
