@@ -279,7 +279,7 @@ RISK = {
     "warned": True,
     "reasons": "",
     "opening": "",
-    **dict.fromkeys(WITHIN, [0.5]),
+    **{name: [0.5] for name in WITHIN},
 }
 AWAY = {
     "customer_id": ["007"],

@@ -144,10 +144,7 @@ def test_of_one_order_all_pages_say_that_little_is_known_and_nothing_untranslate
         perform(stages, write_company(tmp_path, {"language": "eo"}, transactions=log))
     text_module.catalogue.cache_clear()
     text = " ".join(said)
-    for words in (
-        "too few or too much alike", "No risk can be told", "cannot be measured",
-        "Nobody is worth winning back",
-    ):  # fmt: skip
+    for words in ("too few or too much alike", "No risk can be told", "cannot be measured"):
         assert words in text, words
     assert not re.search(NO_NUMBER, text)
     rest = re.sub("<svg.*?</svg>", "", text)

@@ -135,7 +135,7 @@ def test_who_is_warned_of_stands_with_what_the_plan_does():
         "No action: no consent to be contacted",
     ]
     assert found.due.notna().tolist() == found.channel.notna().tolist() == [False, True, False]
-    assert found.risen.tolist() == [True, False, False]
+    assert found.risen.tolist() == ["risen", "", ""]
 
 
 def test_who_is_to_be_won_back_is_away_and_reached_by_the_plan():

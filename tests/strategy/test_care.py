@@ -639,7 +639,7 @@ def test_the_bytes_are_as_the_standard_wants_them():
     assert b"\n" not in content.replace(b"\r\n", b"") and b"\r" not in content.replace(b"\r\n", b"")
     assert max(map(len, content.split(b"\r\n"))) <= 75
     lines = unfolded(content)
-    assert f"SUMMARY:Visit: {'客户' * 60}" in lines
+    assert f"SUMMARY:Routine visit: {'客户' * 60}" in lines
     assert lines.count("DTSTAMP:20260315T000000Z") == 2
     assert "DTSTART;VALUE=DATE:20260316" in lines
     assert all(re.match(r"[A-Z-]+[;:]", line) for line in lines)

@@ -11,12 +11,13 @@ import pandas as pd
 
 from analysis.models.churn_features import CONCEPTS, concept_features, facts
 from analysis.models.churn_models import Risk
-from analysis.report.text import say, values_in
+from analysis.report.text import N_, say, values_in
 
 MOST_REASONS = 3  # for each customer; more are not read
 LEAST_EFFECT = 0.1  # log odds, about 2 points of risk in the middle: less is no reason
 LEAST_MEAN = 0.005  # log odds; a mean effect that would be written as 0
 SEPARATOR = "; "
+LAST_ORDER = N_("last order {days:int} days ago")
 
 
 def effects(risk: Risk | None, features: pd.DataFrame, usual: pd.Series) -> pd.DataFrame:
@@ -55,7 +56,8 @@ def drivers(effects: pd.DataFrame) -> pd.Series:
 
 def sentences(known: pd.DataFrame, effects: pd.DataFrame) -> pd.Series:
     """The strongest reasons of each customer in words, by row of `known` (as from
-    leaving.Past.describe); empty where none is strong.
+    leaving.Past.describe); where none is strong how long the last order is ago, without a model
+    nothing.
 
     Who is likelier to leave than those who stay usually are is told what speaks for it, the others
     what speaks against it.
@@ -68,6 +70,11 @@ def sentences(known: pd.DataFrame, effects: pd.DataFrame) -> pd.Series:
         if len(rows):
             phrases[rows, places] = spoken(told.iloc[rows], concept)
     texts = [SEPARATOR.join(dict.fromkeys(filter(None, row))) for row in phrases]
+    if len(effects.columns):
+        ago = known.recency_days.map(
+            {n: say(LAST_ORDER, days=n) for n in known.recency_days.unique()}
+        )
+        texts = [text or last for text, last in zip(texts, ago, strict=True)]
     return pd.Series(texts, known.index, dtype="str")
 
 

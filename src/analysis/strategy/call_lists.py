@@ -5,6 +5,7 @@ repeat what the plan says of each customer and decide nothing.
 import datetime as dt
 
 import ibis
+import numpy as np
 import pandas as pd
 from ibis import _
 from ibis.expr.types import Table
@@ -79,11 +80,12 @@ def as_planned(made: pd.DataFrame) -> pd.DataFrame:
 def warned(churn: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
     """Everybody who is warned of, in the order of `churn`, with what the plan does about it.
 
-    `churn` as from early_warning.warnings, `made` is the plan. Columns: customer_id, risen, TOLD,
-    reasons, opening, risk_before, churn_risk, value_at_stake, expected_loss.
+    `churn` as from early_warning.warnings, `made` is the plan. Columns: customer_id, risen (a word
+    or empty), TOLD, reasons, opening, risk_before, churn_risk, value_at_stake, expected_loss.
     """
     columns = ["reasons", "opening", "risk_before", "churn_risk", "value_at_stake", "expected_loss"]
-    listed = churn[["customer_id", "risen", *columns]].join(as_planned(made), on="customer_id")
+    listed = churn[["customer_id", *columns]].join(as_planned(made), on="customer_id")
+    listed["risen"] = np.where(churn.risen, "risen", "")
     return listed[["customer_id", "risen", *TOLD, *columns]]
 
 
