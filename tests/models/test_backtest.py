@@ -391,6 +391,10 @@ def test_intervals_by_hand():
     assert outcomes.total(values, share=1.0)["high"] == pytest.approx(
         200 * np.exp(1.2815516 * np.sqrt(0.0025))
     )
+    outcomes.new_level = 0.1  # of a break that these origins did not know
+    assert outcomes.total(values, share=1.0)["high"] == pytest.approx(
+        200 * np.exp(1.2815516 * np.sqrt(0.0025 + 0.01))
+    )
 
 
 @pytest.mark.parametrize("origins", [3, 4])

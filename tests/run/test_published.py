@@ -11,6 +11,7 @@ import pytest
 
 from analysis import files
 from analysis.intake import readers
+from analysis.report.text import say as words
 from analysis.run import stage as runs
 from analysis.segments.registry import SEGMENTATIONS
 from tests.run.shop import AS_OF, command, say, shop_log
@@ -59,6 +60,44 @@ def test_the_index_says_the_figures_of_the_tables(inside: Path) -> None:
     clv, counts = table("clv"), table("matrix").groupby(["tier", "stage"]).size()
     assert f"${clv.clv.sum():,.0f}" in text(index)
     assert all(f">{count:,}</text>" in index.read_text("utf-8") for count in counts)
+
+
+def sales_actions(pages: Path) -> pd.DataFrame:
+    """What the lists for people and for CRM systems have customers be done: list, customer, action,
+    channel, due (channel empty where a list has none).
+    """
+    found = []
+    crm = {"customer_id": "Account Number", "action": "Next Action", "due": "Next Action Due"}
+    for path in pages.glob("*.csv"):
+        table = pd.read_csv(path, dtype="str", encoding="utf-8-sig")
+        ours = {name: words.heading(name) for name in ("customer_id", "action", "channel", "due")}
+        names = crm if "Account Number" in table else ours
+        if path.stem == "care":
+            table = table[table[words.heading("what")] == words.word("action")]
+            names = ours | {"action": words.heading("detail"), "due": words.heading("day")}
+        if {names["action"], names["due"]} <= set(table):
+            part = table.rename(columns={theirs: name for name, theirs in names.items()})
+            found.append(part.reindex(columns=list(ours)).assign(list=path.stem))
+    every = pd.concat(found, ignore_index=True)
+    every["due"] = pd.to_datetime(every.due, format="mixed")
+    return every[every.due.notna()]
+
+
+def one_action_each(pages: Path, dataset: str) -> set[str]:
+    """Check that no customer has two actions, channels or dates in any two lists, and who is held
+    back none; returns the lists that name actions.
+    """
+    every = sales_actions(pages)
+    each = every.groupby("customer_id")[["action", "channel", "due"]]
+    assert each.agg(lambda told: len(set(told.dropna())) == 1 or told.isna().all()).all(axis=None)
+    plan = table("plan", dataset)
+    assert set(every.customer_id) == set(plan.customer_id[plan.status == "planned"])
+    return set(every.list)
+
+
+def test_nobody_has_two_sales_actions_in_any_two_lists(inside: Path) -> None:
+    lists = one_action_each(inside / "reports" / "shop" / AS_OF, "shop")
+    assert lists == {"plan", "warnings", "winback", "zoho_updates"}
 
 
 def test_the_manifest_says_what_was_run(inside: Path) -> None:
@@ -143,6 +182,7 @@ def test_the_invented_company_has_every_grouping_and_no_page_shows_who(
     monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(tmp_path))
     columns = {entry.class_column for entry in SEGMENTATIONS.values()}
     assert columns <= set(table("segments", "crm_demo").columns)
+    assert "care" in one_action_each(tmp_path / "reports/crm_demo/2025-12-31", "crm_demo")
     page = text(tmp_path / "reports" / "crm_demo" / "2025-12-31" / "02_segments.html")
     assert "too little data" not in page and "Groupings left out" not in page
     matrix = table("matrix", "crm_demo")

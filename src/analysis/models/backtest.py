@@ -231,7 +231,8 @@ def fit_champion(test: Backtest, customers: pd.DataFrame) -> tuple[OrderModel, s
     """The champion fitted on everything up to the day of the picture: the model, its name, and why
     another took its place (a word, else empty): the calendar does where it knows of a break of the
     level, or of a season beyond doubt, unless it was clearly worse at the earlier dates: these are
-    few, and may not have had to come what has today.
+    few, and may not have had to come what has today. How far the level since a break is in doubt is
+    from then on part of `test.outcomes`.
     """
     names, reason = [test.champion, DEFAULT, "average_rate"], ""
     calendar, _unknown = known_calendar(test, customers)
@@ -244,7 +245,9 @@ def fit_champion(test: Backtest, customers: pd.DataFrame) -> tuple[OrderModel, s
         names = [IN_CALENDAR, *names] if reason else names
     for name in dict.fromkeys(names):
         try:
-            return clv.ORDER_MODELS[name]().fit(customers, test.lessons), name, reason
+            model = clv.ORDER_MODELS[name]().fit(customers, test.lessons)
+            test.outcomes.new_level = model.calendar_.step_error if name == IN_CALENDAR else 0.0
+            return model, name, reason
         except NotEstimable as why:
             reason = reason or str(why)
     raise AssertionError("the average rate can always be estimated")

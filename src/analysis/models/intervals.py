@@ -40,6 +40,7 @@ class Outcomes:
     top: np.ndarray = field(default_factory=lambda: np.zeros(0))
     level_chance: float = 0.0  # variance that chance gives the errors of the level
     windows: float = 0.0  # whole horizons that these are of, where they overlap (origins.windows)
+    new_level: float = 0.0  # error of the log of a level that earlier origins did not know
 
     @classmethod
     def learn(
@@ -125,13 +126,14 @@ class Outcomes:
     def total(self, forecasts: np.ndarray, share: float = 1.0) -> dict[str, float]:
         """80 % prediction interval of the total of everybody, or of a group that holds a share of
         it: chance, and the error of the level beyond what chance gives it, whose few origins give
-        Student's t (with the degrees of freedom of Satterthwaite 1946); groups err apart from one
+        Student's t (with the degrees of freedom of Satterthwaite 1946), and of a new level; groups
+        err apart from one
         another too, the less the nearer one is to the whole. Keys: expected, low, high.
         """
         expected, level = float(forecasts.sum()), self.level_spread() ** 2 - self.level_chance
         level = np.maximum(level, 0)
         apart = np.maximum(self.group_spread**2 - level, 0) * (1 - share)
-        variance = level + apart + self._chance(forecasts)
+        variance = level + apart + self.new_level**2 + self._chance(forecasts)
         told = self.windows or len(self.level_errors)
         known = told * (variance / level) ** 2 if level else np.inf
         reach = student.ppf(TAILS[1], known) * np.sqrt(variance)
