@@ -22,7 +22,9 @@ def told(found):
 
 def test_every_outcome_has_its_sentence():
     sentences = {
-        "Campaign X works: 1.00": {},
+        "Campaign X works: it cost $1 and earned $1 more": {},
+        "Whether it pays is not proven: after its cost of $1": {"verdict": "not_proven"},
+        "It takes 4 groups in either arm": {"proof": "too_few_groups", "verdict": "not_proven"},
         "earned is not known": {"profit": np.nan, "profit_low": np.nan},
         "None of the campaigns with a control group (1) is proven": {"verdict": "not_proven"},
         "Campaign X harms": {"verdict": "harms"},

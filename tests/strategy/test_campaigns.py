@@ -4,6 +4,7 @@ import ibis
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from analysis.intake import cleaning, dataset
 from analysis.models.history import Records
@@ -39,19 +40,21 @@ def test_profit_by_hand():
 
 
 def test_verdicts():
-    for proof, low, high, profit_high, word in [
-        ("random", 0.1, 0.2, 5.0, "works"),
-        ("random", 0.1, 0.2, np.nan, "works"),
-        ("random", 0.1, 0.2, -1.0, "does_not_work"),
-        ("random", -0.1, 0.2, -1.0, "does_not_work"),
-        ("random", -0.1, 0.2, 5.0, "not_proven"),
-        ("random", -0.2, -0.1, -5.0, "harms"),
-        ("random", np.nan, np.nan, np.nan, "not_proven"),
-        ("observational", 0.1, 0.2, 5.0, "not_proven"),
-        ("observational", -0.2, -0.1, -5.0, "not_proven"),
-        ("too_small", np.nan, np.nan, np.nan, "not_proven"),
+    for proof, low, high, profit_low, profit_high, word in [
+        ("random", 0.1, 0.2, 1.0, 5.0, "works"),
+        ("random", -0.1, 0.2, 1.0, 5.0, "works"),  # fewer orders may bring more money
+        ("random", 0.1, 0.2, np.nan, np.nan, "works"),  # no profit is known
+        ("random", 0.1, 0.2, -1.0, 5.0, "not_proven"),
+        ("random", 0.1, 0.2, -5.0, -1.0, "does_not_work"),
+        ("random", -0.1, 0.2, -5.0, -1.0, "does_not_work"),
+        ("random", -0.1, 0.2, -5.0, 5.0, "not_proven"),
+        ("random", -0.2, -0.1, -9.0, -5.0, "harms"),
+        ("random", np.nan, np.nan, np.nan, np.nan, "not_proven"),
+        ("observational", 0.1, 0.2, 1.0, 5.0, "not_proven"),
+        ("observational", -0.2, -0.1, -9.0, -5.0, "not_proven"),
+        ("too_small", np.nan, np.nan, np.nan, np.nan, "not_proven"),
     ]:
-        assert campaigns.verdict(proof, low, high, profit_high) == word
+        assert campaigns.verdict(proof, low, high, profit_low, profit_high) == word
 
 
 def test_each_campaign_is_measured_as_far_as_it_can_be(ledger):
@@ -97,13 +100,102 @@ def test_without_members_or_before_all_campaigns_there_is_nothing(ledger):
     assert campaigns.measured(records, AS_OF, SETTINGS, 1.0).proof.tolist() == ["too_small"]
 
 
-def test_owners_were_drawn_where_ten_have_several_customers_each_in_one_arm():
-    owners = np.repeat([f"o{n}" for n in range(10)], 2)
-    people = pd.DataFrame({"owner": owners, "arm": np.repeat(["treat", "control"], 10)})
-    assert campaigns.drawn_by(people) == "owner"
-    assert campaigns.drawn_by(people.assign(arm=["treat", "control"] * 10)) is None
-    assert campaigns.drawn_by(people[people.owner != "o3"]) is None
-    assert campaigns.drawn_by(people[["arm"]]) is None
+def arms_of(owner, treated):
+    """Customers with arms, and their classes."""
+    ids = [f"{n:04}" for n in range(len(owner))]
+    arm = np.where(np.isin(owner, treated), "treat", "control")
+    return (
+        pd.DataFrame({"customer_id": ids, "arm": arm}),
+        pd.DataFrame({"owner": owner}, index=pd.Index(ids, name="customer_id")),
+    )
+
+
+def test_owners_were_drawn_though_one_account_in_a_hundred_was_handed_over():
+    owner = np.repeat([f"o{n}" for n in range(8)], 25)
+    people, groups = arms_of(owner, [f"o{n}" for n in range(4)])
+    assert campaigns.drawn_by(people, groups) == "owner"
+    handed = groups.copy()
+    handed.iloc[[3, 190], 0] = ["o7", "o0"]  # to the other arm
+    assert campaigns.drawn_by(people.sample(frac=1, random_state=1), handed) == "owner"
+    by_region = handed.assign(region=np.repeat([*"ab", *"ab"], 50), city=np.repeat([*"pq"], 100))
+    assert campaigns.drawn_by(people, by_region) == "city"  # the fewest groups that arms go with
+    some = groups.where(np.arange(200) % 8 == 0)  # of most nothing is known
+    assert campaigns.drawn_by(people, some) == ""
+    assert campaigns.drawn_by(people, groups[[]]) == ""
+    drawn, column = campaigns.grouped(people, handed)
+    assert (column, campaigns.fewest_groups(drawn)) == ("owner", 4)
+
+
+def test_arms_by_lot_go_with_nothing():
+    """Of customers with an own column each, in pairs, in stores, and of one region."""
+    random = np.random.default_rng(5)
+    for _ in range(40):
+        count = int(random.integers(60, 400))
+        held = random.permutation(count) < 0.1 * count
+        sizes = {"alone": count, "pair": count // 2, "store": 12, "region": 1}
+        groups = pd.DataFrame(
+            {name: random.integers(0, of, count).astype(str) for name, of in sizes.items()}
+        ).assign(alone=np.arange(count).astype(str))
+        ids = pd.Index([f"{n:04}" for n in range(count)], name="customer_id")
+        people = pd.DataFrame({"customer_id": ids, "arm": np.where(held, "control", "treat")})
+        assert campaigns.drawn_by(people, groups.set_axis(ids)) == ""
+
+
+def of_owners(ledger, random, owners, held):
+    """The records of a campaign that does nothing, by owners whose customers order alike; one
+    account in a hundred has been handed over.
+    """
+    owner = np.repeat(np.arange(owners), 25)
+    ids = np.array([f"{n:03}" for n in range(len(owner))])
+    treated = np.isin(owner, random.permutation(owners)[held:])
+    rate = random.gamma(2, 0.5, owners)[owner]
+    lines = [LONG_AGO] + [
+        (who, on(5 + day), "5")
+        for who, orders in zip(ids, random.poisson(rate), strict=True)
+        for day in range(orders)
+    ]
+    now = owner.copy()
+    moved = random.permutation(len(owner))[: len(owner) // 100]
+    now[moved] = random.integers(0, owners, len(moved))
+    profiles = pd.DataFrame({"customer_id": ids, "owner": [f"o{n}" for n in now]})
+    arms = np.where(treated, "treat", "control")
+    rows = [("A", who, DAY, arm) for who, arm in zip(ids, arms, strict=True)]
+    return Records(ledger(lines), campaigns=log_of(rows), profiles=ibis.memtable(profiles))
+
+
+def test_a_campaign_drawn_by_owners_is_measured_by_owners(ledger):
+    random = np.random.default_rng(8)
+    [row] = campaigns.measured(of_owners(ledger, random, 8, 4), AS_OF, SETTINGS, 1.0).to_dict(
+        "records"
+    )
+    assert (row["proof"], row["drawn_by"]) == ("random", "owner")
+    assert row["orders_low"] < 0 < row["orders_high"] and np.isnan(row["imbalance"])
+    [row] = campaigns.measured(of_owners(ledger, random, 7, 3), AS_OF, SETTINGS, 1.0).to_dict(
+        "records"
+    )
+    assert (row["proof"], row["verdict"]) == ("too_few_groups", "not_proven")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("owners", "held"), [(8, 4), (12, 4), (20, 4)])
+def test_campaigns_by_owners_that_do_nothing_are_seldom_proven(ledger, monkeypatch, owners, held):
+    """From the records on, handed-over accounts and all."""
+    monkeypatch.setattr(effects, "REDRAWS", 199)
+    random, alarms = np.random.default_rng(9), 0
+    for _ in range(150):
+        records = of_owners(ledger, random, owners, held)
+        alarms += campaigns.measured(records, AS_OF, SETTINGS, 1.0).p.item() <= 0.05
+    assert stats.binomtest(alarms, 150, 0.05, "greater").pvalue > 0.01
+
+
+def test_a_campaign_is_measured_once_the_days_of_all_are_over(ledger):
+    rows = [("A", f"{n:03}", DAY, "treat" if n < 40 else "control") for n in range(80)]
+    late = [*rows[1:], ("A", "000", AS_OF - dt.timedelta(days=44), "treat")]
+    log = [(f"{n:03}", on(3), "5") for n in range(0, 80, 3)] + [LONG_AGO]
+    for some, proof in ((rows, "random"), (late, "not_over")):
+        records = Records(ledger(log), campaigns=log_of(some))
+        found = campaigns.measured(records, AS_OF, SETTINGS, 1.0)
+        assert found.proof.item() == proof and found.verdict.isna().item() == (proof != "random")
 
 
 @pytest.fixture(scope="module")
@@ -169,8 +261,10 @@ def test_the_clearest_campaign_is_the_surest_with_a_control_group():
 
 
 def test_a_close_up_has_the_members_of_one_campaign_and_how_often_they_ordered_before(crm_demo):
-    log, sold = cleaning.records(crm_demo.judged["campaigns"]), crm_demo.transactions
-    found = campaigns.close_up("WB2024", log, sold, crm_demo.dataset.as_of, crm_demo.dataset)
+    records = Records(
+        crm_demo.transactions, campaigns=cleaning.records(crm_demo.judged["campaigns"])
+    )
+    found = campaigns.close_up("WB2024", records, crm_demo.dataset.as_of, crm_demo.dataset)
     assert set(found.campaign_id) == {"WB2024"} and set(found.arm) == {"treat", "control"}
     limits = found.groupby("segment").orders_year.agg(["min", "max"])
     assert limits.loc["no_orders_before"].tolist() == [0, 0]
@@ -179,9 +273,8 @@ def test_a_close_up_has_the_members_of_one_campaign_and_how_often_they_ordered_b
 
 
 def test_a_close_up_of_no_campaign_is_empty_and_so_is_what_is_made_of_it(crm_demo):
-    found = campaigns.close_up(
-        "", None, crm_demo.transactions, crm_demo.dataset.as_of, crm_demo.dataset
-    )
+    records, settings = Records(crm_demo.transactions), crm_demo.dataset
+    found = campaigns.close_up("", records, settings.as_of, settings)
     assert (
         found.empty
         and effects.uplift(found, campaigns.OUTCOME).empty

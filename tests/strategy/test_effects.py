@@ -6,7 +6,6 @@ import pytest
 from scipy import stats
 
 from analysis.strategy import effects
-from analysis.strategy.regression import cr2
 
 
 def people(y, treated, **columns):
@@ -82,13 +81,56 @@ def test_interval_and_p_by_hand(monkeypatch):
         assert (told["low"], told["high"]) == pytest.approx(expected)
 
 
-def test_an_owners_customers_are_one_cluster_and_who_has_none_is_alone():
-    y, treated = np.array([3.0, 5, 10, 4, 1, 2, 0, 7, 3, 2]), np.repeat([1.0, 0], 5)
-    owner, columns = ["a", "a", "b", "b", None, "c", "c", "d", None, None], [np.ones(10), treated]
+def test_of_clusters_every_drawing_counts_once():
+    """Eight owners of one customer each, four treated: of the 70 drawings the one that was drawn
+    has the largest difference, and only its mirror is as far from none.
+    """
+    y, treated = np.array([9.0, 8, 7, 6, 4, 3, 2, 1]), np.repeat([1, 0], 4)
+    told = effects.effect(people(y, treated, owner=[*"abcdefgh"]), "y", [], cluster="owner")
+    assert (told["effect"], told["p"]) == (pytest.approx(5), pytest.approx(2 / 70))
+    assert told["low"] > 0
+
+
+def test_an_effect_lies_in_the_interval_unless_without_it_the_arms_are_rare():
+    """The ends are where the test itself of the outcome without the effect changes its mind."""
+    random = np.random.default_rng(2)
+    owner = np.repeat(np.arange(9), [3, 5, 2, 4, 4, 3, 6, 2, 4])
+    treated = np.isin(owner, [0, 2, 3, 5, 8])
+    y, x = random.gamma(1, 3, len(owner)), random.normal(size=len(owner))
+    frame = people(y, treated, owner=owner.astype(str), x=x)
+    told = effects.effect(frame, "y", ["x"], cluster="owner")
+    for end, inside in (("low", 1e-6), ("high", -1e-6)):
+        for step, rejected in ((-inside, True), (inside, False)):
+            rest = frame.assign(y=y - (told[end] + step) * treated)
+            again = effects.effect(rest, "y", ["x"], cluster="owner")
+            assert (again["p"] <= 0.05) == rejected
+    line = np.linalg.lstsq(np.column_stack([np.ones(len(y)), treated, x]), y, rcond=None)[0]
+    assert told["effect"] == pytest.approx(line[1])
+    half = (told["high"] - told["low"]) / 2
+    assert told["error"] == pytest.approx(half / stats.norm.ppf(0.975))
+
+
+def test_who_has_no_owner_is_alone_and_who_changed_hands_is_left_out():
+    owner = [*np.repeat([*"abcdefgh"], 3), None, None]
+    treated = [*np.repeat([1, 0], 12), 1, 0]
+    y = np.random.default_rng(3).normal(size=26)
     told = effects.effect(people(y, treated, owner=owner), "y", [], cluster="owner")
-    clusters = np.array([0, 0, 1, 1, 2, 3, 3, 4, 5, 6])
-    expected = cr2(y, np.column_stack(columns), 1, clusters).told()
-    assert told == pytest.approx(expected | {"treated": 5, "control": 5})
+    named = effects.effect(
+        people(y, treated, owner=[*owner[:24], "i", "j"]), "y", [], cluster="owner"
+    )
+    assert told == named and told["treated"] == 13
+    moved = people(y, treated, owner=[*owner[:23], "a", None, None])
+    rest = effects.effect(moved.drop(index=23), "y", [], cluster="owner")
+    assert effects.effect(moved, "y", [], cluster="owner") == rest
+    assert (rest["treated"], rest["control"]) == (13, 12)
+
+
+@pytest.mark.parametrize("treated", [3, 5])
+def test_three_owners_in_an_arm_tell_nothing(treated):
+    y = np.arange(80.0)
+    owner = np.repeat([*"abcdefgh"], 10)
+    told = effects.effect(people(y, y < 10 * treated, owner=owner), "y", [], cluster="owner")
+    assert np.isnan(told["p"]) and told["treated"] == 10 * treated
 
 
 def test_of_many_customers_the_arms_are_redrawn_less_often(monkeypatch):
@@ -134,11 +176,11 @@ def test_campaigns_that_do_nothing_give_one_false_alarm_in_twenty(monkeypatch):
 
 @pytest.mark.slow
 def test_students_t_would_give_twice_as_many_false_alarms():
-    """Why arms are redrawn: the same with a tenth held back, by the error alone."""
+    """Why arms are redrawn: the same with a tenth held back, by Welch's t."""
     random, alarms, draws = np.random.default_rng(11), 0, 500
     for _ in range(draws):
-        columns = np.column_stack([np.ones(400), drawn(random, 400, 0.1)])
-        alarms += cr2(seldom(random, 400), columns, 1, np.arange(400)).told()["p"] < 0.05
+        treated, y = drawn(random, 400, 0.1), seldom(random, 400)
+        alarms += stats.ttest_ind(y[treated], y[~treated], equal_var=False).pvalue < 0.05
     assert alarms / draws > 0.1
 
 
@@ -174,23 +216,61 @@ def test_cuped_takes_away_the_share_of_variance_that_the_past_explains(few_redra
     assert np.var(adjusted) / np.var(plain) == pytest.approx(1 - rho**2, abs=0.12)
 
 
-@pytest.mark.slow
-def test_owners_who_share_an_arm_are_the_units():
-    """Twenty owners of 15 customers who are much alike: taken one by one, customers would give an
-    alarm every other time.
+OWN = 0.3  # of the variance lies between owners
+
+
+def of_owners(random, owners, held, size, spend=False, shift=0.0):
+    """Customers of owners of whom `held` hold back all of theirs; one in a hundred has since been
+    handed over to another.
     """
-    random, alarms = np.random.default_rng(4), np.zeros(2)
-    owner = np.repeat(np.arange(20), 15)
-    for _ in range(150):
-        treated = np.isin(owner, random.permutation(20)[:12])
-        y = random.normal(size=20)[owner] + random.normal(size=300)
-        frame = people(y, treated, owner=owner.astype(str))
-        alarms += [
-            effects.effect(frame, "y", [], cluster="owner")["p"] < 0.05,
-            stats.ttest_ind(y[treated], y[~treated]).pvalue < 0.05,
-        ]
-    assert stats.binomtest(int(alarms[0]), 150, 0.05).pvalue > 0.01
-    assert alarms[1] > 60
+    owner = np.repeat(np.arange(owners), size)
+    treated = np.isin(owner, random.permutation(owners)[held:])
+    level, alone = random.normal(size=owners)[owner], random.normal(size=len(owner))
+    y = np.sqrt(OWN) * level + np.sqrt(1 - OWN) * alone
+    if spend:
+        y = seldom(random, len(owner), np.exp(level))
+    handed = random.random(len(owner)) < 0.01
+    now = np.where(handed, random.integers(0, owners, len(owner)), owner)
+    return people(y + shift * treated, treated, owner=now.astype(str))
+
+
+def rejected(draws, *design, seed=4, **of):
+    random = np.random.default_rng(seed)
+    frames = (of_owners(random, *design, **of) for _ in range(draws))
+    found = [effects.effect(f, "y", [], "owner", seed=n)["p"] <= 0.05 for n, f in enumerate(frames)]
+    return sum(found)
+
+
+def test_a_few_owners_that_were_drawn_give_few_false_alarms(few_redraws):
+    """One by one, their customers would give an alarm every other time."""
+    assert stats.binomtest(rejected(60, 12, 4, 15), 60, 0.07, "greater").pvalue > 0.01
+    random, alone = np.random.default_rng(4), 0
+    for _ in range(60):
+        arms = [rows.y for _, rows in of_owners(random, 12, 4, 15).groupby("arm")]
+        alone += stats.ttest_ind(*arms).pvalue < 0.05
+    assert alone > 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spend", [False, True])
+@pytest.mark.parametrize("design", [(8, 4, 20), (12, 4, 20), (20, 4, 20), (60, 8, 8)])
+def test_owners_or_stores_give_one_false_alarm_in_twenty(monkeypatch, design, spend):
+    monkeypatch.setattr(effects, "REDRAWS", 499)
+    assert rejected(1000, *design, spend=spend) / 1000 <= 0.07
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("owners", "held"), [(12, 4), (20, 4)])
+def test_owners_prove_what_is_there_four_times_in_five(monkeypatch, owners, held):
+    """An effect that would be proven nine times in ten if the spread of owners were known: 3.24
+    errors. For twelve owners of 20 customers, 4 of them held back, that is 1.16 standard deviations
+    of a customer.
+    """
+    monkeypatch.setattr(effects, "REDRAWS", 999)
+    of_one = OWN + (1 - OWN) / 20
+    error = np.sqrt(of_one * (1 / held + 1 / (owners - held)))
+    shift = (stats.norm.ppf(0.975) + stats.norm.ppf(0.9)) * error
+    assert rejected(1000, owners, held, 20, shift=shift) / 1000 >= 0.8
 
 
 def test_the_order_of_rows_and_customers_of_no_arm_do_not_matter():

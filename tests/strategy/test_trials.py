@@ -126,7 +126,7 @@ def test_all_customers_of_an_owner_share_an_arm():
     arm = trials.draw_by_owner(people, people.owner, 0.25, 3)
     by_owner = arm.groupby(people.owner)
     assert by_owner.nunique().max() == 1
-    assert (by_owner.first() == "control").sum() == 3
+    assert (by_owner.first() == "control").sum() == 4  # a fourth would be three
     assert (arm[people.owner.isna()] == "exempt").all()
     shuffled = people.sample(frac=1, random_state=1)
     pd.testing.assert_series_equal(
@@ -134,14 +134,17 @@ def test_all_customers_of_an_owner_share_an_arm():
     )
 
 
-def test_two_owners_at_least_are_in_either_arm_and_few_owners_are_exempt():
-    people = folk(200, owner=[f"o{n % trials.FEWEST_OWNERS}" for n in range(200)])
+def test_four_owners_at_least_are_in_either_arm_and_few_owners_are_exempt():
+    people = folk(200, owner=[f"o{n % 10}" for n in range(200)])
     held = [
         people.owner[trials.draw_by_owner(people, people.owner, share, 0) == "control"].nunique()
         for share in (0.01, 0.99)
     ]
-    assert held == [2, trials.FEWEST_OWNERS - 2]
-    few = people[people.owner != "o0"]
+    assert held == [4, 6]
+    eight = people[~people.owner.isin(["o0", "o1"])]
+    arm = trials.draw_by_owner(eight, eight.owner, 0.1, 0)
+    assert eight.owner[arm == "control"].nunique() == eight.owner[arm == "treat"].nunique() == 4
+    few = eight[eight.owner != "o2"]
     assert (trials.draw_by_owner(few, few.owner, 0.3, 0) == "exempt").all()
 
 

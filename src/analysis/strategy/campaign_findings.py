@@ -3,19 +3,20 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.report.text import N_
-from analysis.strategy.effects import MIN_ARM
+from analysis.strategy.effects import MIN_ARM, MIN_CLUSTERS
 
 ALARM = 0.05
 OVERLAP = 0.5  # of the treated; beyond it two campaigns are hardly two
 BROKEN = 0.001  # p of the arms being so unlike by lot; of every campaign, so not the usual 0.05
 WORKS = N_(
-    "Campaign {campaign_id:text} works: {orders_effect:number} more orders per treated customer"
-    " within {window_days:int} days (95 % sure: {orders_low:number} to {orders_high:number};"
-    " {treated:int} treated, {control:int} held back by lot). It cost {cost:money} and earned"
-    " {profit:money} more than that (95 % sure: {profit_low:money} to {profit_high:money})."
+    "Campaign {campaign_id:text} works: it cost {cost:money} and earned {profit:money} more than"
+    " that (95 % sure: {profit_low:money} to {profit_high:money}); {orders_effect:number} more"
+    " orders per treated customer within {window_days:int} days (95 % sure: {orders_low:number} to"
+    " {orders_high:number}; {treated:int} treated, {control:int} held back by lot)."
 )
 WORKS_UNPRICED = N_(
     "Campaign {campaign_id:text} works: {orders_effect:number} more orders per treated customer"
@@ -41,11 +42,21 @@ FAILED = {
         " {orders_high:number}), which chance may explain; {treated:int} were treated,"
         " {control:int} held back by lot."
     ),
+    "pays_unproven": N_(
+        "Campaign {campaign_id:text} brings more orders beyond chance: {orders_effect:number} per"
+        " treated customer within {window_days:int} days (95 % sure: {orders_low:number} to"
+        " {orders_high:number}). Whether it pays is not proven: after its cost of {cost:money} it"
+        " earned {profit:money} (95 % sure: {profit_low:money} to {profit_high:money})."
+    ),
 }
 UNMEASURED = {
     "too_small": N_(
         "Campaigns with too few customers to be measured: {campaigns:int}. It takes {least:int}"
         " treated and {least:int} to compare with."
+    ),
+    "too_few_groups": N_(
+        "Campaigns whose arms go with owners, regions or other groups, of which too few were drawn"
+        " to be measured: {campaigns:int}. It takes {groups:int} groups in either arm."
     ),
     "not_over": N_(
         "Campaigns that are not over yet and are measured once their days are complete:"
@@ -67,22 +78,25 @@ def findings(table: pd.DataFrame) -> Said:
         yield N_("No campaigns are on record."), {}
     random = table.assign(loss=-table.profit_high)[table.proof == "random"]
     proven = random[random.verdict == "works"]
-    order = proven.sort_values(["orders_low", "campaign_id"], ascending=[False, True])
-    for row in order.head(1).to_dict("records"):
+    pays = proven.assign(first=proven.profit_low.fillna(-np.inf))
+    by = ["first", "orders_low", "campaign_id"]
+    for row in pays.sort_values(by, ascending=[False, False, True]).head(1).to_dict("records"):
         yield WORKS if pd.notna(row["profit"]) else WORKS_UNPRICED, row
     if len(random) and proven.empty:
         values = {"campaigns": len(random), "detectable": random.detectable.min()}
         yield (
             N_(
-                "None of the campaigns with a control group ({campaigns:int}) is proven to"
-                " work; an effect of {detectable:number} orders per customer or more would have"
-                " been found in four cases of five in the best of them."
+                "None of the measured campaigns with a control group ({campaigns:int}) is proven to"
+                " work; {detectable:number} more orders per customer would have been seen in four"
+                " cases of five in the best of them."
             ),
             values,
         )
-    for verdict, sentence in FAILED.items():
-        if verdict != "not_proven" or len(proven):
-            for row in random[random.verdict == verdict].to_dict("records"):
+    more = (random.verdict == "not_proven") & (random.orders_low > 0)
+    kinds = random.verdict.mask(more, "pays_unproven")
+    for kind, sentence in FAILED.items():
+        if kind != "not_proven" or len(proven):
+            for row in random[kinds == kind].to_dict("records"):
                 yield sentence, row
     if len(random) > 1:
         stand = int(((random.p_holm <= ALARM) & (random.orders_effect > 0)).sum())
@@ -117,7 +131,8 @@ def _without_proof(table: pd.DataFrame) -> Said:
         )
     for proof, sentence in UNMEASURED.items():
         if campaigns := int((table.proof == proof).sum()):
-            yield sentence, {"campaigns": campaigns, "least": MIN_ARM}
+            values = {"campaigns": campaigns, "least": MIN_ARM, "groups": MIN_CLUSTERS}
+            yield sentence, values
 
 
 def caveats(table: pd.DataFrame, margin: float) -> Said:
@@ -127,8 +142,8 @@ def caveats(table: pd.DataFrame, margin: float) -> Said:
     if table.profit.notna().any():
         text = N_(
             "Profit is the money that the campaign brought times {margin:percent}, the share of"
-            " revenue that is profit, less its cost. Money varies more than orders, so the"
-            " verdict goes by orders."
+            " revenue that is profit, less its cost. A campaign works where its whole interval is"
+            " above zero; where no profit is known, where that of the orders is."
         )
         yield text, {"margin": margin}
     if (table.proof == "observational").any():
@@ -151,6 +166,13 @@ def caveats(table: pd.DataFrame, margin: float) -> Said:
             " the same days: {campaigns:int}. What each of them did alone cannot be told."
         )
         yield text, {"campaigns": mixed}
+    if columns := sorted({*table.drawn_by.dropna()}):
+        text = N_(
+            "The arms of some campaigns go with {columns:field}: there, groups were drawn and not"
+            " customers, and intervals count each group as one lot. Who stands in the other arm"
+            " than most of the group is left out."
+        )
+        yield text, {"columns": ", ".join(columns)}
     if len(odd := table.campaign_id[table.imbalance < BROKEN]):
         text = N_(
             "The arms of {names:text} differed before the campaign more than lots explain:"

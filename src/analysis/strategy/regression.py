@@ -1,6 +1,5 @@
 """Errors of least squares that hold where customers differ in how much they vary (HC2, MacKinnon &
-White 1985), or belong together by whoever looks after them (CR2, with the degrees of freedom of
-Bell & McCaffrey 2002): of two groups and nothing else these are Welch's.
+White 1985): of two groups and nothing else these are Welch's.
 """
 
 from typing import NamedTuple
@@ -61,36 +60,3 @@ def hc2(outcome: np.ndarray, columns: np.ndarray, place: int) -> tuple[float, fl
     error = float(np.sqrt((weights**2 * (outcome - columns @ values) ** 2 / left).sum()))
     sure = error > EXACT * np.linalg.norm(outcome) * np.linalg.norm(weights)
     return float(values[place]), error if sure else 0.0
-
-
-def cr2(outcome: np.ndarray, columns: np.ndarray, place: int, clusters: np.ndarray) -> Estimate:
-    """The coefficient of column `place` of independent columns; the residuals of each cluster (its
-    number by row) are multiplied by (I - H)^(-1/2). UNKNOWN without an error or enough rows.
-    """
-    rows, width = columns.shape
-    if rows <= width:
-        return UNKNOWN
-    q, r = np.linalg.qr(columns)
-    fitted = q.T @ outcome
-    residuals = outcome - q @ fitted
-    weights = q @ np.linalg.solve(r.T, np.eye(width)[place])
-    adjusted = np.zeros(rows)
-    for number in np.unique(clusters):
-        own = clusters == number
-        left, sizes, _ = np.linalg.svd(q[own], full_matrices=False)
-        free = 1 - sizes**2
-        factor = np.where(free > CERTAIN, 1 / np.sqrt(np.maximum(free, CERTAIN)), 0)
-        adjusted[own] = weights[own] + left @ ((factor - 1) * (left.T @ weights[own]))
-    scores = np.bincount(clusters, adjusted * residuals)
-    error = float(np.sqrt((scores**2).sum()))
-    if not error > EXACT * np.linalg.norm(outcome) * np.linalg.norm(weights):
-        return UNKNOWN
-    own = np.bincount(clusters, adjusted**2)
-    shared = np.array([np.bincount(clusters, adjusted * column) for column in q.T]).T
-    # Twice the squared mean of the error's square over its variance, were all rows alike:
-    # trace(P)² / trace(P²) of P = diag(own) - shared shared'.
-    crossed = (shared**2).sum(axis=1)
-    trace = own.sum() - crossed.sum()
-    squares = (own**2).sum() - 2 * (own * crossed).sum() + ((shared.T @ shared) ** 2).sum()
-    value = float(np.linalg.solve(r, fitted)[place])
-    return Estimate(value, error, float(trace**2 / squares))

@@ -18,11 +18,11 @@ from analysis.report.text import N_
 from analysis.schema import TABLES
 from analysis.statistics import lots
 from analysis.strategy.campaign_members import COVARIATES, MOST_COMPARED, outcomes
-from analysis.strategy.effects import MIN_ARM, covariate_columns
+from analysis.strategy.effects import MIN_ARM, MIN_CLUSTERS, covariate_columns
 
 # customers; nobody withholds service from a handful of accounts, and they would prove nothing
 EXEMPT_BELOW = 30
-FEWEST_OWNERS = 10  # fewer cannot be told from the luck of one of them
+FEWEST_OWNERS = 2 * MIN_CLUSTERS  # of fewer nothing can be proven
 # what strata are made of: what is expected of a customer says most of what will come
 LAYERS = ("tier", "forecast", "clv")
 BANDS = 3  # of a number, by rank: low, middle, high
@@ -75,7 +75,7 @@ def draw_by_owner(
     chosen: pd.DataFrame, owners: pd.Series, control_share: float, seed: int
 ) -> pd.Series:
     """The same where `owners` (by row) deliver the action to all of their customers or none: one
-    lot for all of an owner's, at least two owners in either arm.
+    lot for all of an owner's, at least MIN_CLUSTERS owners in either arm.
 
     Exempt is who has no owner, and everybody where there are fewer than FEWEST_OWNERS, or than
     EXEMPT_BELOW customers who have one.
@@ -84,7 +84,8 @@ def draw_by_owner(
     few = len(names) < FEWEST_OWNERS or owners.notna().sum() < EXEMPT_BELOW
     if not _possible(control_share) or few:
         return _arms(chosen, "exempt")
-    count = int(np.clip(np.floor(control_share * len(names) + 0.5), 2, len(names) - 2))
+    wanted = np.floor(control_share * len(names) + 0.5)
+    count = int(np.clip(wanted, MIN_CLUSTERS, len(names) - MIN_CLUSTERS))
     held = names.iloc[np.argsort(lots(names, seed), kind="stable")[:count]]
     arms = np.select([owners.isna(), owners.isin(held)], ["exempt", "control"], "treat")
     return _arms(chosen, arms)
