@@ -12,6 +12,7 @@ def table(**row):
         "day": pd.Timestamp("2024-03-01"),
         "proof": "random",
         "verdict": "works",
+        "drawn_by": np.nan,
     }
     return pd.DataFrame([blank | row])
 
@@ -79,10 +80,18 @@ def test_caveats_name_overlapping_and_broken_campaigns():
         [
             table(also_reached=0.9, imbalance=0.5),
             table(campaign_id="Y", also_reached=0.1, imbalance=1e-6, proof="observational"),
+            table(campaign_id="Z", also_reached=0.2, drawn_by="owner"),
         ]
     )
     text = " ".join(say(t, **values) for t, values in campaign_findings.caveats(found, 0.25))
-    for sentence in ("times 25.0", "same days: 1", "arms of Y differed", "a hint", "Of twenty"):
+    for sentence in (
+        "times 25.0",
+        "same days: 1",
+        "arms of Y differed",
+        "a hint",
+        "Of twenty",
+        "go with account owner:",
+    ):
         assert sentence in text, sentence
     [only] = campaign_findings.caveats(table(also_reached=0.5, imbalance=0.001), 1.0)
     assert only[1] == {"margin": 1.0}
