@@ -32,6 +32,7 @@ ANNIVERSARIES = (1, 2, 3, 5, 10)  # years
 COUNTRIES = {"Asia/Shanghai": "CN", "America/New_York": "US"}  # time zones that stand for a country
 TABLE = ["customer_id", "day", "what", "owner", "detail", "overdue_days"]
 TASK = ["customer_id", "what", "due", "detail"]  # columns of each kind
+NEAR = ("strategic", "important")  # tiers whose anniversaries are greeted
 ON_THE_DAY = ["action", "birthday", "anniversary"]  # and no later; the others wait for room
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # all but the line feed
 
@@ -230,7 +231,8 @@ def due(
     if "birthday" in people:
         born = returning(people.set_index("customer_id").birthday, days)
         parts.append(born.assign(what="birthday", detail=say("Birthday greeting"))[TASK])
-    parts.append(anniversaries(customers, days))
+    near = matrix.customer_id[matrix.tier.isin(NEAR)]
+    parts.append(anniversaries(customers[customers.customer_id.isin(near)], days))
     parts.append(refreshes(records.profiles, customers, as_of, settings.profile_max_age_days))
     found = pd.concat([part.astype({"due": "datetime64[us]"}) for part in parts], ignore_index=True)
     owner = people.get("owner", pd.Series(None, people.index, dtype=object))
