@@ -1,6 +1,7 @@
 """The scorecard of account owners by hand, and sums that agree."""
 
 import datetime as dt
+from dataclasses import replace
 from types import SimpleNamespace
 
 import ibis
@@ -37,7 +38,7 @@ def trial(measured):
 
 def test_what_was_foretold_is_of_those_not_lost():
     held = pd.DataFrame({"customer_id": ["a", "b", "c"], "stage": ["loyal", "lost", "new"]})
-    risks = {"logistic": np.array([0.1, 0.9, 0.3]), "trees": np.zeros(3)}
+    risks = {"logistic": np.zeros(3), "expected_rule": np.array([0.1, 0.9, 0.3])}
     origin = SimpleNamespace(
         day=ORIGIN,
         held=held,
@@ -48,6 +49,8 @@ def test_what_was_foretold_is_of_those_not_lost():
     found = owners.predicted(trial(origin))
     assert found.to_numpy().tolist() == [["a", ORIGIN, 0.1, True], ["c", ORIGIN, 0.3, False]]
     schema.conform("foretold", found)
+    del risks["expected_rule"]
+    assert owners.predicted(trial(origin)).risk.tolist() == [0, 0]
     nothing = owners.predicted(trial(None))
     assert list(nothing) == list(found)
     schema.conform("foretold", nothing)
@@ -107,6 +110,22 @@ def test_owners_are_shown_without_their_addresses_and_no_two_alike(monkeypatch):
 def test_customers_without_a_profile_have_no_owner():
     records, _ = owned("x")
     assert owners.looking_after(records, pd.Series(["0", "new"])).tolist() == ["x", NOBODY]
+
+
+def test_on_an_earlier_day_it_is_the_owner_who_last_spoke_to_the_customer():
+    """Of whom nobody spoke to, or only somebody who owns no account, it is the owner of today."""
+    records, ids = owned("Ann", "Ann", "Bo", "Bo")
+    day = dt.date(2024, 3, 31)
+    talks = [
+        ("0", day - dt.timedelta(days=9), "Ann"),
+        ("0", day, " Bo"),
+        ("0", day + dt.timedelta(days=1), "Ann"),
+        ("1", day, "the call centre"),
+        ("2", day, None),
+    ]
+    records = replace(records, interactions=made(talks, "customer_id day owner"))
+    assert owners.looking_after(records, ids, day).tolist() == ["Bo", "Ann", "Bo", "Bo"]
+    assert owners.looking_after(records, ids).tolist() == ["Ann", "Ann", "Bo", "Bo"]
 
 
 def test_where_nobody_is_recorded_there_is_no_scorecard():

@@ -21,6 +21,7 @@ from analysis.strategy.retention import NOBODY, retention
 if TYPE_CHECKING:  # it takes a second to import, which the page of the strategy would wait for
     from analysis.models.churn import Trial
 
+BY_ORDERS = "expected_rule"  # of churn_models.CHURN_MODELS
 FORETOLD = {"customer_id": "str", "day": "datetime64[s]", "risk": "float64", "left": "bool"}
 
 
@@ -28,20 +29,23 @@ def predicted(trial: "Trial") -> pd.DataFrame:
     """What was foretold a horizon ago, and what came: the customers at the measured origin who were
     not lost then.
 
-    Columns: customer_id, day (of the origin), risk (the champion's), left. Empty without a measured
-    origin.
+    Columns: customer_id, day (of the origin), risk, left. The risk is that by orders alone (without
+    it the champion's): contacts and complaints, which the champion goes by, are what owners do.
+    Empty without a measured origin.
     """
     if (origin := trial.measured) is None:
         return pd.DataFrame(columns=list(FORETOLD)).astype(FORETOLD)
-    table = origin.held[["customer_id"]].assign(
-        day=origin.day, risk=origin.risks[trial.champion], left=origin.gone
-    )
+    risk = origin.risks.get(BY_ORDERS, origin.risks[trial.champion])
+    table = origin.held[["customer_id"]].assign(day=origin.day, risk=risk, left=origin.gone)
     return table[origin.active].reset_index(drop=True)
 
 
-def looking_after(records: Records, customer_ids: pd.Series) -> pd.Series:
+def looking_after(
+    records: Records, customer_ids: pd.Series, then: dt.date | None = None
+) -> pd.Series:
     """The owner of each customer, by customer_id, NOBODY where none is recorded; empty where the
-    profiles know none at all.
+    profiles know none at all. Profiles say who it is today; on an earlier day it is the owner who
+    last spoke to the customer by then, where contacts say who did.
 
     Owners are named as privacy.shown_staff does, and numbered where two would have one name. E-mail
     addresses are the same whatever the case of their letters.
@@ -52,6 +56,12 @@ def looking_after(records: Records, customer_ids: pd.Series) -> pd.Series:
     if said.empty:
         return said
     said = said.where(~said.str.contains("@"), said.str.lower())
+    if then and "owner" in getattr(records.interactions, "columns", ()):
+        talks = history.staff_contacts(records.interactions, then).filter(_.owner.notnull())
+        last = talks.group_by("customer_id").agg(owner=_.owner.argmax(_.day)).to_pandas()
+        spoke = last.set_index("customer_id").owner.str.strip()
+        spoke = spoke.where(~spoke.str.contains("@"), spoke.str.lower())
+        said = spoke[spoke.isin(said)].combine_first(said)  # others who speak to them are no owners
     names = pd.Series({name: privacy.shown_staff(name) for name in sorted(said.unique())})
     number = (names.groupby(names).cumcount() + 1).astype("str")
     said = said.map(names.where(~names.duplicated(keep=False), names + " " + number))
@@ -80,7 +90,7 @@ def scorecard(
     parts = [
         _portfolio(customers, matrix, churn, of, as_of, window_days),
         _activity(records, of, as_of, days, due),
-        retention(held, of),
+        retention(held, looking_after(records, held.customer_id, _day(held))),
     ]
     table = pd.concat(parts, axis=1)
     # of nobody's a past customer who is unknown now
@@ -92,6 +102,10 @@ def scorecard(
         ["last", "revenue", "customers", "name"], ascending=[True, False, False, True]
     )
     return table.loc[order.index].reset_index(names="owner")
+
+
+def _day(held: pd.DataFrame) -> dt.date | None:
+    return pd.Timestamp(held.day.iloc[0]).date() if len(held) else None
 
 
 def _portfolio(
