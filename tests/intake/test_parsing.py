@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import InputError
-from analysis.intake import parsing, value_formats
+from analysis.intake import order_lines, parsing, value_formats
 from analysis.intake.ids import check_ids
 from tests.intake.reading import fold, parsed
 
@@ -27,7 +27,7 @@ def found(texts, read):
 
 
 def numbers(texts, decimal="."):
-    return found(list(texts), lambda text: parsing.read_number(text, decimal, parsing.MONEY))
+    return found(list(texts), lambda text: parsing.read_number(text, decimal, order_lines.MONEY))
 
 
 WRITTEN = {

@@ -17,7 +17,8 @@ from ibis.expr.types import BooleanValue, Table
 from analysis.customers import is_return
 from analysis.errors import InputError, RunError
 from analysis.intake.dataset import Dataset
-from analysis.intake.parsing import MONEY, NO_DAYS
+from analysis.intake.order_lines import MONEY
+from analysis.intake.parsing import NO_DAYS
 from analysis.report.text import N_, labelled, say
 
 EARLIEST, LATEST = dt.date(1970, 1, 2), dt.date(2100, 1, 1)  # a date outside is a typing error

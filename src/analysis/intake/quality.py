@@ -14,7 +14,7 @@ from ibis.expr.types import Table
 
 from analysis.customers import is_return
 from analysis.errors import InputError, RunError
-from analysis.intake import cleaning, parsing, readers
+from analysis.intake import cleaning, order_lines, readers
 from analysis.intake.dataset import Dataset
 from analysis.report.text import N_, say
 from analysis.schema import RECORDS
@@ -56,7 +56,7 @@ def account(judged: dict[str, Table]) -> pd.DataFrame:
     """
     counted = []
     for name, rows in judged.items():
-        money = rows.amount.sum() if name == "transactions" else ibis.null(parsing.MONEY)
+        money = rows.amount.sum() if name == "transactions" else ibis.null(order_lines.MONEY)
         by_reason = rows.group_by("source", "outcome", "reason").agg(rows=_.count(), money=money)
         found = by_reason.order_by("source", "outcome", "reason").to_pandas()
         counted.append(found.assign(table=name))

@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.intake.column_matching import CENTS
 from analysis.intake.column_names import is_rate, plain, rank, says
 from analysis.intake.columns import SEVERAL, Choice, Column, Entry, Look, files_of, values_of
-from analysis.intake.parsing import SHARES
+from analysis.intake.order_lines import SHARES
 from analysis.intake.value_formats import ASK, MOST, decimal_mark, mark, number
 from analysis.report.text import N_, say
 
