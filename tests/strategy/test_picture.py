@@ -131,3 +131,23 @@ def test_sums_of_money_that_nobody_knows_are_not_zero():
         picture.strategic(matrix)["silent_revenue"]
     )
     assert np.isnan(picture.strategic(matrix.assign(revenue=-5.0))["revenue_share"])
+
+
+def test_an_attribute_is_a_table_whatever_chance_says():
+    """North brought 30 and a year before 20, south 10 and nothing, and nobody knows where e is."""
+    ids = list("abcde")
+    matrix = pd.DataFrame({"customer_id": ids, "revenue": [20.0, 10, 5, 5, 1], "clv": 2.0})
+    matrix["churn_risk"] = [0.1, 0.3, 0.5, np.nan, 0.9]
+    region = pd.Series(["n", "n", "s", "s"], list("abcd"), dtype="category")
+    ends = pd.to_datetime(["2024-05-31", "2024-06-30", "2024-07-31", "2025-06-30"])
+    history = pd.DataFrame({"month_end": np.repeat(ends, 2), "customer_id": list("ab") * 4})
+    history["window_revenue"] = [9.0, 9, 15, 5, 7, 7, 20, 10]
+    found = picture.by_attribute(region, matrix, history.assign(full_window=True), persons=False)
+    assert found.group.tolist() == ["n", "s", "unknown"]
+    assert found.customers.tolist() == [2, 2, 1] and found.revenue.tolist() == [30, 10, 1]
+    assert found.risk.tolist() == pytest.approx([0.2, 0.5, 0.9])
+    np.testing.assert_allclose(found.change, [0.5, np.nan, np.nan])
+    short = picture.by_attribute(region, matrix, history.assign(full_window=False), persons=True)
+    assert short.change.isna().all() and short.customers.sum() == 5
+    assert (short.customers >= 5).all()  # of persons no class so small is shown
+    assert picture.by_attribute(None, matrix, history, persons=False).empty

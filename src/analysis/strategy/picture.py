@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from analysis.schema import STAGES
 from analysis.segments.associations import associations
+from analysis.segments.small_cells import grouped
 from analysis.segments.summaries import known_sum
 from analysis.strategy.tiers import TIERS, TierRule, today
 
@@ -110,6 +111,34 @@ def risk_goes_with(attribute: pd.Series | None, matrix: pd.DataFrame) -> bool:
         return False
     risk = matrix.set_index("customer_id")[["churn_risk"]]
     return bool(associations(attribute.to_frame("attribute"), risk).notable.item())
+
+
+def by_attribute(
+    attribute: pd.Series | None, matrix: pd.DataFrame, history: pd.DataFrame, persons: bool
+) -> pd.DataFrame:
+    """What the classes of an attribute (by customer_id) come to, in order; small ones pooled where
+    customers are natural persons. `history` as from tiers.history.
+
+    Columns: group, customers, revenue (value window), clv (sum), risk (mean), change (of revenue
+    against the value window a year before, a share; nan where the log does not reach back so far).
+    """
+    columns = ["group", "customers", "revenue", "clv", "risk", "change"]
+    if attribute is None:
+        return pd.DataFrame(columns=columns)
+    year_ago = history.month_end.max() - pd.Timedelta(days=365)
+    then = history[history.full_window & (history.month_end <= year_ago)]
+    then = then[then.month_end == then.month_end.max()].set_index("customer_id").window_revenue
+    group = grouped(attribute, pd.Index(matrix.customer_id), persons).to_numpy()
+    table = matrix.assign(group=group, before=matrix.customer_id.map(then)).groupby("group")
+    sums = table.agg(
+        customers=("customer_id", "size"),
+        revenue=("revenue", known_sum),
+        clv=("clv", known_sum),
+        risk=("churn_risk", "mean"),
+        before=("before", known_sum),
+    )
+    sums["change"] = sums.revenue / sums.before.where(sums.before > 0) - 1
+    return sums.reset_index().astype({"group": "str"})[columns]
 
 
 def why(matrix: pd.DataFrame) -> pd.DataFrame:
