@@ -27,7 +27,9 @@ def test_every_outcome_has_its_sentence():
         "Whether it pays is not proven: after its cost of $1": {"verdict": "not_proven"},
         "It takes 4 groups in either arm": {"proof": "too_few_groups", "verdict": "not_proven"},
         "earned is not known": {"profit": np.nan, "profit_low": np.nan},
-        "None of the campaigns with a control group (1) is proven": {"verdict": "not_proven"},
+        "None of the measured campaigns with a control group (1) is proven": {
+            "verdict": "not_proven"
+        },
         "Campaign X harms": {"verdict": "harms"},
         "left a loss of $3 or more": {"verdict": "does_not_work", "profit_high": -3.0},
         "more beyond chance in 1 of them": {"proof": "observational", "verdict": "not_proven"},
@@ -49,7 +51,7 @@ def test_the_surest_is_said_and_others_as_not_proven():
             [
                 table(orders_low=0.1),
                 table(campaign_id="Y", orders_low=0.2),
-                table(campaign_id="Z", verdict="not_proven"),
+                table(campaign_id="Z", verdict="not_proven", orders_low=-1.0),
             ]
         )
     )
@@ -90,7 +92,7 @@ def test_caveats_name_overlapping_and_broken_campaigns():
         "arms of Y differed",
         "a hint",
         "Of twenty",
-        "go with account owner:",
+        "The arms of some campaigns go with",
     ):
         assert sentence in text, sentence
     [only] = campaign_findings.caveats(table(also_reached=0.5, imbalance=0.001), 1.0)
