@@ -62,6 +62,13 @@ class Retention(Strict):
         return usual | way if isinstance(way, dict) else way
 
 
+class ForTiers(Strict):
+    """Customers by what they are worth."""
+
+    tier: list[Literal["strategic", "important", "ordinary", "potential"]]
+    """strategic, important, ordinary or potential"""
+
+
 class Planning(Strict):
     """What the plan of actions may cost, and what it goes by."""
 
@@ -72,6 +79,13 @@ class Planning(Strict):
     """money for one cycle; by default as much as pays"""
     capacity: dict[Literal["channel", "account_owner"], dict[str, Days]] = {}
     """most customers in a cycle, by channel or account owner, as phone: 200 below channel"""
+    cycle_days: Count = 28
+    """for which the plan stays as it is: who gets what, and who is held back"""
+    holdout: float = Field(0.0, ge=0, le=0.5)
+    """share of customers held back from everything, always the same ones, so that the effect of all
+    actions together can be measured"""
+    exempt: list[str] | ForTiers = []
+    """whom nobody ever holds back: customers' numbers, or tier: [strategic]"""
     contacts: Count = 2
     """campaigns that may reach a customer within contact_days"""
     contact_days: Count = 30

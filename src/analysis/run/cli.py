@@ -70,13 +70,24 @@ of_run = click.option(
     help="Notebooks side by side.",
 )
 @click.option("--open", "opened", is_flag=True, help="Show the report in the browser when done.")
+@click.option(
+    "--new-cycle",
+    is_flag=True,
+    help="Freeze a new plan today, though that of a cycle holds; says whose proof that costs.",
+)
 def run(
-    dataset: str, as_of: str, given: tuple[str, ...], start: str, jobs: int, opened: bool
+    dataset: str,
+    as_of: str,
+    given: tuple[str, ...],
+    start: str,
+    jobs: int,
+    opened: bool,
+    new_cycle: bool,
 ) -> None:
     """Regenerate the reports of the dataset file DATASET."""
     from analysis.run import pipeline
 
-    index = pipeline.run(dataset, as_of, given, start, jobs, click.echo)
+    index = pipeline.run(dataset, as_of, given, start, jobs, click.echo, new_cycle)
     click.echo(index)
     if opened:
         import webbrowser
@@ -206,8 +217,13 @@ def lab(arguments: tuple[str, ...]) -> None:
 
 
 @main.command()
-@click.option("--all", "everything", is_flag=True, help="Published runs, models and reports too.")
-def clean(everything: bool) -> None:
+@click.option(
+    "--all", "everything", is_flag=True, help="Published runs, models, reports and cycles too."
+)
+@click.option(
+    "--cycles", is_flag=True, help="The frozen plans of cycles too: nobody measures them."
+)
+def clean(everything: bool, cycles: bool) -> None:
     """Remove drafts and unfinished work; your raw data stay. Refuses while a run is in progress."""
     from contextlib import ExitStack
 
@@ -216,6 +232,8 @@ def clean(everything: bool) -> None:
 
     work = files.home() / "data" / "processed"
     unfinished = [*work.glob("*/*/draft"), *work.glob("*/*/*.part"), *work.glob("*/*.part")]
+    if cycles:  # their folders stay, so that no run brings them back
+        unfinished += work.glob("*/cycles/*/*")
     published = [
         *(path for path in work.glob("*/*") if path.name != ".lock"),
         files.home() / "data" / "samples",

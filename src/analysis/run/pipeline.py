@@ -29,6 +29,7 @@ from analysis.run import notebook, parameters, publish, stopping
 from analysis.run import stage as runs
 from analysis.run.progress import Progress
 from analysis.run.stage import FACTS, STAGES
+from analysis.strategy import cycles
 
 if TYPE_CHECKING:
     from analysis.run.kernels import Kernels
@@ -48,6 +49,14 @@ class Run:
     fingerprints: dict[str, str] = field(default_factory=dict)
     folders: dict[str, Path] = field(default_factory=dict)
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    frozen: dict[str, Path] = field(default_factory=dict)  # cycles, by first day
+    freezes: bool = False  # a cycle begins where none holds
+
+    @property
+    def cycle(self) -> str:
+        """The first day of the cycle that holds or begins; empty where the plan is a draft."""
+        holding = [f for f, path in self.frozen.items() if runs.last_day(path) >= str(self.as_of)]
+        return holding[-1] if holding else str(self.as_of) if self.freezes else ""
 
     @property
     def folder(self) -> Path:
@@ -71,8 +80,10 @@ def run(
     start: str = "",
     jobs: int = 2,
     echo: Callable[[str], None] = print,
+    new_cycle: bool = False,
 ) -> Path:
-    """Regenerate the reports of a dataset; returns the page to open.
+    """Regenerate the reports of a dataset; returns the page to open. `new_cycle`: the plan is
+    frozen anew, though another one holds.
 
     Raises InputError (nothing could be computed) and RunError (a stage failed). Either leaves the
     last published run as it was.
@@ -83,16 +94,18 @@ def run(
     if start and len(begin) != 1:
         raise InputError(f"--from {start} names no stage; known: {', '.join(STAGES)}")
     redo = {stage for stage in STAGES if begin and stage >= begin[0]}
+    redo |= {stage for stage in STAGES if new_cycle and stage >= runs.MAKER["cycle"]}
     from analysis.run.kernels import Kernels
 
     threads = max(1, (os.cpu_count() or 1) // jobs)  # more would only wait
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     with alone(found.name), Progress(echo) as progress, Kernels() as kernels:
-        this = _prepare(found, runs.parse_day(as_of), given, progress)
+        this = _prepare(found, runs.parse_day(as_of), given, progress, new_cycle)
         for leftover in this.folder.glob("*.part"):
             files.remove(leftover)
         _execute(this, redo, jobs, kernels)
         manifest = publish.publish(this, time.monotonic() - began)
+        publish.bring_cycle(manifest, anew=True)
         publish.prune(this, manifest)
     return publish.bring_pages(manifest)
 
@@ -115,7 +128,11 @@ def alone(name: str) -> Iterator[None]:
 
 
 def _prepare(
-    dataset: Dataset, as_of: dt.date | None, given: Iterable[str], progress: Progress
+    dataset: Dataset,
+    as_of: dt.date | None,
+    given: Iterable[str],
+    progress: Progress,
+    new_cycle: bool = False,
 ) -> Run:
     written = [f"{name}={value}" for name, value in dataset.parameters.items()]
     chosen = parameters.parse([*written, *given])
@@ -124,11 +141,43 @@ def _prepare(
     say.speak(dataset.language, dataset.currency)
     folder = runs.gather(dataset, progress.line, progress.reading)
     log = store.typed(folder, "transactions")
-    day = as_of or dataset.as_of or cleaning.last_complete_day(log, dataset)
+    newest = dataset.as_of or cleaning.last_complete_day(log, dataset)
+    day = as_of or newest
     cleaning.check_as_of(log, dataset, day)
     this = Run(dataset, day, folder, chosen, progress)
+    _cycles(this, day >= newest and not [*given], new_cycle)
     _fingerprint(this)
     return this
+
+
+def _cycles(this: Run, freezes: bool, anew: bool) -> None:
+    """Find the frozen cycles, and whether this run freezes one; says what a new one costs."""
+    name, day = this.dataset.name, this.as_of
+    if before := runs.published(name):
+        publish.bring_cycle(before)  # where a run was killed before it had
+    later = [
+        path
+        for path in runs.cycle_file(name, "x").parents[1].glob("*/*.parquet")
+        if path.parent.name > str(day)
+    ]
+    this.freezes = freezes and not later
+    if anew and not this.freezes:
+        raise InputError(
+            "--new-cycle begins a cycle on the newest day of the data, with all parameters as in"
+            " the dataset file; leave out --as-of and -p"
+        )
+    this.frozen = runs.frozen_cycles(name, day)
+    if anew:
+        if this.cycle and this.cycle in this.frozen:
+            held = cycles.lost_by_new(runs.read_table("cycle", this.frozen[this.cycle]))
+            line = say(
+                "The cycle begun on {first:date} ends today and is not measured: {held:int}"
+                " customers were held back in it for nothing.",
+                first=dt.date.fromisoformat(this.cycle),
+                held=held,
+            )
+            this.progress.line(line)
+        this.frozen = runs.frozen_cycles(name, day, anew)
 
 
 def _fingerprint(this: Run) -> None:
@@ -144,9 +193,13 @@ def _fingerprint(this: Run) -> None:
         platform.python_version(),
         store.sha256(lock),
     ]
+    # what is frozen on this day comes of this day, so that a second run finds all unchanged
+    earlier = {f: p for f, p in this.frozen.items() if f < str(this.as_of)}
+    frozen = [this.cycle, *earlier, store.sha256(list(earlier.values()))]
     for stage, (needs, _) in STAGES.items():
         chosen = json.dumps(this.chosen[stage], sort_keys=True)
         own = [notebook.source(stage), chosen, *(this.fingerprints[need] for need in needs)]
+        own += frozen if stage == runs.MAKER["cycle"] else []
         this.fingerprints[stage] = files.sha256_text("\n".join([*common, *own]))[:12]
 
 
@@ -208,7 +261,9 @@ def _make(this: Run, stage: str, kernels: "Kernels") -> None:
     part.mkdir(parents=True)
     given = {"dataset": str(this.dataset.file), "as_of": str(this.as_of)}
     tables = {table: str(path) for table, path in this.tables(STAGES[stage][0]).items()}
+    frozen = {first: str(path) for first, path in this.frozen.items()}
     inputs = given | {"tables": tables, "records": str(this.records)}
+    inputs |= {"frozen": frozen, "freezes": this.freezes}
     (part / "inputs.json").write_text(json.dumps(inputs), "utf-8")
     given = this.chosen[stage] | given | {"run": str(part)}
     with kernels.one() as kernel:

@@ -93,6 +93,8 @@ def publish(this: "Run", seconds: float) -> dict[str, Any]:
         "pages": {where: _below_home(path) for where, path in pages.items()},
         "models": {path.name: _below_home(path) for path in made["models"]},
     }
+    if this.cycle == str(this.as_of):
+        manifest["cycle"] = manifest["tables"]["cycle"]
     files.replace(this.folder / runs.MANIFEST, json.dumps(manifest, indent=1).encode())
     return manifest
 
@@ -118,6 +120,26 @@ def bring_pages(manifest: dict[str, Any]) -> Path:
         if not target.is_file() or target.read_bytes() != content:
             files.replace(target, content)
     return reports / "index.html" if newest else reports / as_of / "index.html"
+
+
+def bring_cycle(manifest: dict[str, Any], anew: bool = False) -> None:
+    """Keep the plan that a published run has frozen where later runs find it, in one step. One
+    whose folder `clean` has emptied is only kept `anew` by a run of its day.
+    """
+    if "cycle" not in manifest:
+        return
+    made = home() / manifest["cycle"]
+    kept = runs.cycle_file(manifest["dataset"], manifest["as_of"])
+    if not made.is_file():
+        return
+    if not kept.parent.exists():
+        part = kept.parent.with_name(f"{kept.parent.name}.part")
+        files.replace(part / kept.name, made.read_bytes())
+        files.move(part, kept.parent)
+    elif (anew or kept.is_file()) and not (
+        kept.is_file() and kept.read_bytes() == made.read_bytes()
+    ):
+        files.replace(kept, made.read_bytes())
 
 
 def prune(this: "Run", manifest: dict[str, Any]) -> None:

@@ -8,13 +8,14 @@ draft and touches no published run.
 import datetime as dt
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import ibis
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.expr.types import Table
 from pydantic import ValidationError
@@ -39,7 +40,7 @@ SCHEMA = 1  # of manifests and models
 
 # Tables that a stage makes only where the company has such records.
 OPTIONAL = tuple(KEPT_AS.values())
-STRATEGY = ("matrix", "plan", "campaign_effects", "recommendations", "tier_history")
+STRATEGY = ("matrix", "plan", "cycle", "campaign_effects", "recommendations", "tier_history")
 # Each stage: the stages whose tables it reads, and the tables it makes.
 STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "01_data_quality": ((), ("transactions", "rejects", "customers", *OPTIONAL)),
@@ -89,6 +90,38 @@ def published(name: str, as_of: dt.date | str | None = None) -> dict[str, Any] |
     found = sorted(processed(name, as_of or "*").parent.glob(f"{as_of or '*'}/{MANIFEST}"))
     readable = (manifest for path in reversed(found) if (manifest := read_json(path)))
     return next(readable, None)
+
+
+def cycle_file(name: str, first: dt.date | str) -> Path:
+    """Where the plan of a cycle lies, by its first day."""
+    return processed(name, "cycles") / str(first) / "cycle.parquet"
+
+
+def frozen_cycles(name: str, as_of: dt.date, anew: bool = False) -> dict[str, Path]:
+    """The files of the cycles begun by a day, by first day (the oldest first), but for those that
+    the next one ended early; `anew`: a cycle begins on the day in any case.
+    """
+    paths = sorted(processed(name, "cycles").glob("*/cycle.parquet"))
+    begun = [path for path in paths if path.parent.name <= str(as_of)]
+    begun = [path for path in begun if not (anew and path.parent.name == str(as_of))]
+    nexts = [path.parent.name for path in begun[1:]] + [str(as_of) if anew else "9999-12-31"]
+    pairs = zip(begun, nexts, strict=False)
+    return {path.parent.name: path for path, after in pairs if last_day(path) < after}
+
+
+def last_day(cycle: Path) -> str:
+    """The last day of a frozen cycle."""
+    return str(_read_cycle(cycle)["last"].iloc[0].date())
+
+
+def _read_cycle(path: Path) -> pd.DataFrame:
+    try:
+        return read_table("cycle", path)
+    except (OSError, pa.ArrowInvalid):
+        raise RunError(
+            f"the frozen plan {path} cannot be read; bring it back from a backup, or remove its"
+            " folder to begin a new cycle"
+        ) from None
 
 
 def table_path(name: str, table: str, as_of: str | None = None) -> Path:
@@ -143,9 +176,12 @@ class Stage:
         folder: Path,
         inputs: dict[str, str],
         store: str = "",
+        frozen: Mapping[str, str | Path] | None = None,
+        freezes: bool = False,
     ) -> None:
         self.name, self.settings, self.as_of, self.folder = name, dataset, as_of, folder
         self.inputs, self._records = inputs, store
+        self._frozen, self.freezes = frozen or {}, freezes
         say.speak(dataset.language, dataset.currency)
         say.labels.update(registry.labels())
         self.page = Page()
@@ -214,6 +250,11 @@ class Stage:
         if self.has("profiles"):
             return self.read("profiles")
         return pd.DataFrame({"customer_id": pd.Series(dtype="str")})
+
+    def cycles(self) -> pd.DataFrame:
+        """The table `cycle` of all cycles frozen by the day, one below the other."""
+        frames = [_read_cycle(Path(path)) for path in self._frozen.values()]
+        return pd.concat(frames or [schema.empty("cycle").to_pandas(date_as_object=False)])
 
     def save(self, table: str, content: pd.DataFrame | Table) -> None:
         """Write a table of this stage; records as an expression are streamed."""
@@ -296,14 +337,16 @@ def open_stage(name: str, dataset: str, as_of: str = "", run: str = "", **knobs:
                 f"{run} is no run in progress under {work}; leave the parameter run empty"
             )
         found, day = dataset_file.load(given["dataset"]), dt.date.fromisoformat(given["as_of"])
-        return Stage(name, settings(found, **knobs), day, folder, given["tables"], given["records"])
+        kept = given["records"], given["frozen"], given["freezes"]
+        return Stage(name, settings(found, **knobs), day, folder, given["tables"], *kept)
     path = Path(dataset)
     path = path if path.is_absolute() or path.is_file() else ROOT / path
     found = settings(dataset_file.load(path), **knobs)
     day = parse_day(as_of) or _draft_day(name, found)
     folder = processed(found.name, day) / "draft" / name
     files.remove(folder)
-    return Stage(name, found, day, folder, _newest_tables(name, found.name, day))
+    tables, frozen = _newest_tables(name, found.name, day), frozen_cycles(found.name, day)
+    return Stage(name, found, day, folder, tables, frozen=frozen)
 
 
 def parse_day(text: str) -> dt.date | None:

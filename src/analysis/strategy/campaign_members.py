@@ -23,6 +23,7 @@ OPTIONAL = {
     "kind": "string",
     "channel": "string",
     "cost": "float64",
+    "window_days": "int64",
 }
 
 
@@ -40,6 +41,7 @@ def members(campaigns: Table, as_of: dt.date) -> pd.DataFrame:
         kind=_.kind.max(),
         channel=_.channel.max(),
         cost=_.cost.sum().cast("float64"),
+        window_days=_.window_days.max(),
         arm=_.arm.max(),
         arms=_.arm.nunique(),
     )
@@ -52,10 +54,12 @@ def members(campaigns: Table, as_of: dt.date) -> pd.DataFrame:
 
 def windows(people: pd.DataFrame, settings: Dataset) -> dict[str, int]:
     """The days after the treatment that count, by campaign_id: from the day to the end, WINDOW_DAYS
-    where that is not known; at most horizon_days.
+    where that is not known; at most horizon_days. Of the plan's own as they were frozen.
     """
     days = (people.end - people.day).dt.days.groupby(people.campaign_id).median()
     counted = days.where(days >= 1, WINDOW_DAYS).clip(upper=settings.horizon_days)
+    if "window_days" in people:
+        counted = people.groupby("campaign_id").window_days.max().fillna(counted)
     return counted.astype(int).to_dict()
 
 

@@ -23,6 +23,7 @@ from analysis.strategy.written import in_language
 
 DECISIONS = 5  # that the report puts first: what a manager reads in a minute
 STATUSES = ("planned", "held_back", "no_consent", "contacted_lately", "not_worth", "beyond_budget")
+STATUSES += ("open_complaint", "next_cycle")  # of whom a cycle's plan no longer, or not yet, has
 EFFECTS = ["effect", "effect_low", "effect_high"]
 # Spread of what is assumed, in multiples of it: an action may well bring nothing, and seldom brings
 # twice as much.
@@ -195,12 +196,17 @@ def cycle_seed(as_of: dt.date, settings: Dataset) -> int:
 
 def arms(people: pd.DataFrame, book: Playbook, seed: int) -> pd.Series:
     """treat, control, exempt (nobody is held back) or none (no action), by row; drawn within strata
-    of each rule. What an account owner delivers is drawn by owner: nobody can treat some of the own
-    customers and neglect the others.
+    of each rule. Not drawn is who is exempt, or is being treated in_trial_of the rule. What an
+    account owner delivers is drawn by owner: nobody can treat some of the own customers and neglect
+    the others.
     """
     arm = pd.Series("none", people.index, dtype="str")
+    if "in_trial_of" in people:
+        arm = arm.mask(people.rule.notna() & (people.in_trial_of == people.rule), "treat")
+        arm = arm.mask(people.rule.notna() & people.exempt, "exempt")
     for rule in book.rules:
-        mine, own = people[people.rule == rule.id], seed_of(rule.id, seed)
+        open_ = (people.rule == rule.id) & (arm == "none")
+        mine, own = people[open_], seed_of(rule.id, seed)
         if len(mine) and rule.owner == DELIVERS:
             owners = mine.account_owner.where(mine.account_owner != NOBODY)
             arm[mine.index] = draw_by_owner(mine, owners, rule.control, own)
