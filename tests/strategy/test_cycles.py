@@ -18,7 +18,13 @@ RULES = (
     rule("care", {"tier": ["strategic"], "risk": ["high"]}, must=True),
     rule("thank", {"tier": ["strategic"]}),
     rule("grow", {"tier": ["ordinary"], "stage": ["loyal", "repeat"]}, control=0.2, every_days=30),
-    rule("win_back", {"tier": ["ordinary"], "stage": ["silent", "lost"]}, control=0.2, every_days=120, days=14),
+    rule(
+        "win_back",
+        {"tier": ["ordinary"], "stage": ["silent", "lost"]},
+        control=0.2,
+        every_days=120,
+        days=14,
+    ),
     rule("newsletter", control=0.1, cost=0.1, every_days=30),
 )
 BOOK = book(*RULES)
@@ -220,7 +226,7 @@ def test_who_complains_or_is_forgotten_drops_out_and_the_page_says_so():
     status = now.set_index("customer_id").status
     assert status[reached[:3]].tolist() == ["planned", "open_complaint", "planned"]
     assert reached[5] not in status
-    said = dict(cycles.telling(now, frozen, day))
+    said = dict(cycles.telling(now, frozen))
     gone = next(values for text, values in said.items() if text.startswith("Dropped out"))
     assert gone == {"withdrawn": 0, "complaints": 1, "gone": 1}
 
@@ -228,6 +234,22 @@ def test_who_complains_or_is_forgotten_drops_out_and_the_page_says_so():
 def test_an_early_end_says_whose_proof_it_costs():
     _, frozen = night(orders(), FIRST, cycles.nothing_frozen(), shop())
     assert cycles.lost_by_new(frozen) == (frozen.arm == "control").sum() > 100
+
+
+def test_the_first_night_changes_nothing_of_the_plan():
+    log, settings = orders(), shop()
+    matrix, clv = picture(log, FIRST)
+    nobody = cycles.nothing_frozen()
+    people = plan.people(matrix, clv, matrix, pd.Series(dtype=float), BOOK, settings)
+    free = cycles.bound(people, nobody, FIRST, BOOK, settings)
+    plans = []
+    for who in (people, free):
+        possible = plan.options(who, BOOK, plan.effects(BOOK, UNMEASURED, settings), 1.0)
+        chosen = allocation.choose(possible, plan.limits(settings)).chosen
+        plans.append(plan.plan(who, possible, chosen, BOOK, FIRST, settings))
+    pd.testing.assert_frame_equal(*plans)
+    made, _ = night(log, FIRST, nobody, settings)
+    pd.testing.assert_frame_equal(made, plans[0], check_dtype=False)
 
 
 # Measured by itself
@@ -307,7 +329,9 @@ def test_a_campaign_file_says_who_was_reached_and_what_it_cost():
     """
     cycle, log = planted(1, 6)
     treat, control = (cycle.customer_id[cycle.arm == arm] for arm in ("treat", "control"))
-    sent = pd.DataFrame({"customer_id": [*treat[:160], *control[:2]], "campaign_id": "r0000 2025-03-01"})
+    sent = pd.DataFrame(
+        {"customer_id": [*treat[:160], *control[:2]], "campaign_id": "r0000 2025-03-01"}
+    )
     other = pd.DataFrame({"customer_id": treat[:9], "campaign_id": "spring"})
     file = pd.concat([sent, other]).assign(day=FIRST + dt.timedelta(days=3), cost=3.0)
     file = ibis.memtable(file).mutate(day=ibis._.day.cast("date"))

@@ -226,7 +226,7 @@ def crm_updates(*tables: pd.DataFrame) -> pd.DataFrame:
         found[column] = found[column].astype(object).map(say.word, na_action="ignore")
     found["churn_percent"] = (found.pop("churn_risk").astype(float) * 100).round(1)
     found["clv"] = found.clv.astype(float).round(2)
-    held_back = found["held_back"] = found.pop("arm").eq("control").fillna(False).astype(bool)
+    held_back = found["held_back"] = found.pop("arm").isin(["control", "holdout"]).astype(bool)
     reason = found.action.astype(object).mask(held_back, say.word("held_back"))
     found["action"] = reason.mask(~found.may_contact, say.word("no_consent"))
     found["due"] = found.due.mask(held_back | ~found.may_contact)

@@ -262,7 +262,7 @@ def _make(this: Run, stage: str, kernels: "Kernels") -> None:
     given = {"dataset": str(this.dataset.file), "as_of": str(this.as_of)}
     tables = {table: str(path) for table, path in this.tables(STAGES[stage][0]).items()}
     frozen = {first: str(path) for first, path in this.frozen.items()}
-    inputs = given | {"tables": tables, "records": str(this.records)}
+    inputs: dict[str, Any] = given | {"tables": tables, "records": str(this.records)}
     inputs |= {"frozen": frozen, "freezes": this.freezes}
     (part / "inputs.json").write_text(json.dumps(inputs), "utf-8")
     given = this.chosen[stage] | given | {"run": str(part)}

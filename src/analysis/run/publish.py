@@ -76,7 +76,7 @@ def publish(this: "Run", seconds: float) -> dict[str, Any]:
         content = report.index_page(kept, titles, lists, page_facts(this), prefix)
         pages[where] = index / where.replace("/", "-")
         files.replace(pages[where], content.encode())
-    manifest = {
+    manifest: dict[str, Any] = {
         "schema": runs.SCHEMA,
         "status": "published",
         "dataset": this.dataset.name,

@@ -17,6 +17,7 @@ COVARIATES = ("orders_before", "money_before", "orders_year", "money_year", "rec
 YEAR = 365  # days
 WINDOW_DAYS = 45  # after the treatment that count, where the campaign does not say when it ends
 MOST_COMPARED = 20_000  # untreated customers, drawn by lot
+PROGRAMME = "programme"  # the trial of all actions of the plan, against those held back from all
 OPTIONAL = {
     "arm": "string",
     "end": "date",
@@ -96,6 +97,9 @@ def reached_by_others(
     pairs = keyed.merge(treated, on="customer_id", suffixes=("", "_other"))
     days = (pairs.day_other - pairs.day).dt.days
     others = (pairs.campaign_id != pairs.campaign_id_other) & (days >= first) & (days < until)
+    if "kind" in people:  # all actions of the plan together are no other campaign than each
+        whole = people.campaign_id[people.kind == PROGRAMME].unique()
+        others &= ~pairs.campaign_id.isin(whole) & ~pairs.campaign_id_other.isin(whole)
     return pairs[others].groupby("place").size().reindex(rows.index, fill_value=0).astype(float)
 
 

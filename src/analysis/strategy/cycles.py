@@ -21,13 +21,12 @@ from analysis.models import history
 from analysis.models.history import Records, may_contact
 from analysis.report.text import N_
 from analysis.statistics import lots
-from analysis.strategy.campaign_members import OPTIONAL
+from analysis.strategy.campaign_members import OPTIONAL, PROGRAMME
 from analysis.strategy.playbook import Playbook
 from analysis.strategy.trials import seed_of
 
 COLUMNS = list(schema.TABLES["cycle"].columns)
 DRAWN = ["treat", "control"]
-PROGRAMME = "programme"  # the trial of all actions together, against those held back from all
 WORDS = ["objective", "action", "channel", "owner"]
 LEFT = {"no_consent": "withdrawn", "open_complaint": "complaints"}
 
@@ -92,12 +91,11 @@ def bound(
     treated = trials[trials.arm == "treat"].drop_duplicates("customer_id", keep="last")
     lately = _lately(people, earlier, first, book, settings)
     consent = people.barred != "no_consent"
+    part = pd.Series("treat", people.index).mask(out, "control").where(might)
     return people.assign(
         exempt=free,
         in_trial_of=people.customer_id.map(treated.set_index("customer_id").rule).fillna(""),
-        programme=np.where(might, np.where(out, "control", "treat"), None)
-        if settings.plan.holdout
-        else None,
+        programme=part if settings.plan.holdout else None,
         barred=np.select(
             [consent & (held | out), consent & lately & (people.barred == "")],
             ["held_back", "contacted_lately"],
@@ -228,11 +226,19 @@ def complaints_since(records: Records, first: dt.date, as_of: dt.date) -> pd.Ser
 
 
 # What is said of it
-def telling(
-    made: pd.DataFrame, cycle: pd.DataFrame | None, as_of: dt.date
-) -> list[tuple[str, dict[str, object]]]:
+def changes(made: pd.DataFrame, cycle: pd.DataFrame) -> pd.DataFrame:
+    """Customers by what the frozen plan said (index) and what the plan of the day says, where they
+    differ; who is new was in no plan. `made` as from keep.
+    """
+    both = made.merge(cycle[["customer_id", "status"]], "left", "customer_id")
+    frozen = both.status_y.fillna("next_cycle").rename("frozen")
+    moved = (frozen != both.status_x) | (both.arm == "urgent")
+    return pd.crosstab(frozen[moved], both.status_x[moved].rename("today"))
+
+
+def telling(made: pd.DataFrame, cycle: pd.DataFrame | None) -> list[tuple[str, dict[str, object]]]:
     """Sentences with their values: since when and until when the plan holds, who has dropped out,
-    who joins the next one. `made` as from keep.
+    who joins the next one. `made` as from keep; no cycle where the plan is a draft.
     """
     if cycle is None:
         text = N_(
@@ -258,9 +264,8 @@ def telling(
     counts = made.status.value_counts()
     was = cycle[cycle.status.isin(["planned", "held_back"])].customer_id
     mine = made[made.customer_id.isin(was)].status.value_counts()
-    out: dict[str, object] = {name: int(mine.get(status, 0)) for status, name in LEFT.items()} | {
-        "gone": int((~was.isin(made.customer_id)).sum())
-    }
+    out: dict[str, object] = {n: int(mine.get(status, 0)) for status, n in LEFT.items()}
+    out["gone"] = int((~was.isin(made.customer_id)).sum())
     if any(out.values()):
         text = N_(
             "Dropped out since: {withdrawn:int} who withdrew their consent, {complaints:int} with"

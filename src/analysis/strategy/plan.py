@@ -22,8 +22,10 @@ from analysis.strategy.trials import draw, draw_by_owner, seed_of, strata
 from analysis.strategy.written import in_language
 
 DECISIONS = 5  # that the report puts first: what a manager reads in a minute
-STATUSES = ("planned", "held_back", "no_consent", "contacted_lately", "not_worth", "beyond_budget")
-STATUSES += ("open_complaint", "next_cycle")  # of whom a cycle's plan no longer, or not yet, has
+STATUSES = (
+    *("planned", "held_back", "no_consent", "contacted_lately", "not_worth", "beyond_budget"),
+    *("open_complaint", "next_cycle"),  # of whom a cycle's plan no longer, or not yet, has
+)
 EFFECTS = ["effect", "effect_low", "effect_high"]
 # Spread of what is assumed, in multiples of it: an action may well bring nothing, and seldom brings
 # twice as much.

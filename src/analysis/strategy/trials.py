@@ -244,6 +244,15 @@ def telling(table: pd.DataFrame) -> list[tuple[str, dict[str, object]]]:
             " cases of five; the smaller one takes {needed:int} customers."
         )
         said.append((text, {"customers": row["treated"] + row["control"]} | row))
+    partly = int(exempt.exempt[exempt.control > 0].sum())
+    exempt = exempt[exempt.control == 0]
+    if partly:
+        text = N_(
+            "Customers who are exempt from being held back in campaigns that hold others back:"
+            " {customers:int}. They are in no measurement, and what it brings with them will not be"
+            " known."
+        )
+        said.append((text, {"customers": partly}))
     if len(exempt):
         text = N_(
             "In {campaigns:int} planned campaigns nobody is held back ({customers:int} customers),"
