@@ -162,6 +162,23 @@ def test_who_is_still_held_back_counts_in_the_old_trial_only(nights):
     assert set(frozen.window_days.dropna()) == {91, 120}  # horizon_days; every_days of win_back
 
 
+def test_a_trial_costs_what_its_customers_were_sent_in_every_cycle_in_which_it_runs():
+    """Who grows is reached again in the second cycle, as every 30 days is about a cycle of 28."""
+    log, settings = orders(), shop(plan={"holdout": 0.1})
+    _, frozen = night(log, FIRST, cycles.nothing_frozen(), settings)
+    _, frozen = night(log, FIRST + dt.timedelta(days=28), frozen, settings)
+    trials = cycles.trials(frozen)
+    grow = trials[(trials.campaign_id == f"grow {FIRST}") & (trials.arm == "treat")]
+    assert set(grow.cost) == {2.0, 4.0} and (grow.cost == 4.0).mean() > 0.5
+    whole = trials[trials.campaign_id == f"programme {FIRST}"].set_index("customer_id")
+    spent = frozen[frozen.customer_id.isin(whole.index)].groupby("customer_id").cost.sum()
+    pd.testing.assert_series_equal(whole.cost.sort_index(), spent, check_names=False)
+    spared = frozen[
+        frozen.customer_id.isin(whole.index[(whole.arm == "control") & (whole.cost > 0)])
+    ]
+    assert spared.rule[spared.cost > 0].eq("care").all()  # what must be done is done
+
+
 def test_a_trial_whose_days_are_over_is_drawn_anew():
     log, settings = orders(), shop(plan={"cycle_days": 100}, horizon_days=60)
     plans, frozen = {}, cycles.nothing_frozen()

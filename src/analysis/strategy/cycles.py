@@ -297,11 +297,14 @@ def drawn(cycle: pd.DataFrame) -> pd.DataFrame:
 
 def trials(frozen: pd.DataFrame) -> pd.DataFrame:
     """Who was drawn in which cycle, as rows of campaigns: campaign_id (the rule and the first day),
-    customer_id, day, end, window_days, kind (the rule), channel, cost, arm. What nobody, or
-    everybody, was held back from is left out.
+    customer_id, day, end, window_days, kind (the rule), channel, cost (of all cycles in which the
+    trial runs), arm. What nobody, or everybody, was held back from is left out.
     """
     own = frozen[frozen.arm.isin(DRAWN) & (frozen.drawn_on == frozen["first"])]
+    again = frozen.groupby(["customer_id", "rule", "drawn_on"]).cost.sum()
+    own = own.drop(columns="cost").join(again, on=again.index.names)
     whole = frozen[frozen.programme.notna()].assign(rule=PROGRAMME, channel=None)
+    whole["cost"] = _spent_within(whole, frozen)
     whole["arm"] = whole.programme
     whole["window_days"] = whole.horizon_days
     both = pd.concat([own, whole], ignore_index=True)
@@ -312,6 +315,15 @@ def trials(frozen: pd.DataFrame) -> pd.DataFrame:
     both["end"] = both.day + pd.to_timedelta(both.window_days, unit="D")
     names = ["campaign_id", "customer_id", "day", "end", "window_days", "kind", "channel", "cost"]
     return both.rename(columns={"rule": "kind"})[[*names, "arm"]].reset_index(drop=True)
+
+
+def _spent_within(whole: pd.DataFrame, frozen: pd.DataFrame) -> pd.Series:
+    """What all cycles begun within horizon_days of each row's spend on its customer, by row."""
+    each = whole[["customer_id", "first", "horizon_days"]].reset_index(names="place")
+    pairs = each.merge(frozen[["customer_id", "first", "cost"]], on="customer_id")
+    days = (pairs.first_y - pairs.first_x).dt.days
+    within = pairs[(days >= 0) & (days < pairs.horizon_days)]
+    return within.groupby("place").cost.sum().reindex(whole.index, fill_value=0.0)
 
 
 def with_trials(records: Records, frozen: pd.DataFrame, as_of: dt.date) -> Records:
