@@ -608,6 +608,32 @@ def test_the_unit_of_time_or_money_changes_nothing_but_the_unit(
     assert other.problem_ == ""
 
 
+@pytest.mark.parametrize("model", TIMED, ids=named)
+def test_a_fit_from_a_similar_one_ends_at_the_same_place_and_sooner(model, monkeypatch):
+    x, t_x, T, *_ = shop(model, TRUTH[model], 3_000, 11)
+    other = model().fit(*shop(model, TRUTH[model], 2_000, 12, weeks=40.0)[:3])
+    passes, terms = [], model._terms
+    monkeypatch.setattr(model, "_terms", lambda *a: passes.append(len(a[2][0].where)) or terms(*a))
+    alone, work = model().fit(x, t_x, T), sum(passes)
+    from_other = model().near(other).fit(x, t_x, T)
+    assert sum(passes) - work < 0.8 * work
+    assert from_other.params_.to_numpy() == pytest.approx(alone.params_.to_numpy(), rel=1e-6)
+    assert from_other.log_likelihood_ >= alone.log_likelihood_ - 1e-6
+    errors = from_other.standard_errors_.to_numpy()
+    assert errors == pytest.approx(alone.standard_errors_.to_numpy(), rel=1e-4)
+
+
+def test_a_fit_from_one_that_is_far_off_or_another_model_is_as_alone():
+    x, t_x, T, *_ = shop(btyd.ParetoNBDFitter, TRUTH[btyd.ParetoNBDFitter], 3_000, 11)
+    alone = btyd.ParetoNBDFitter().fit(x, t_x, T)
+    astray = btyd.ParetoNBDFitter().fit(x, t_x, T)
+    astray.params_ = alone.params_ * [50, 0.001, 200, 1e-4]
+    for other in (astray, btyd.BetaGeoFitter().fit(x, t_x, T)):
+        found = btyd.ParetoNBDFitter().near(other).fit(x, t_x, T)
+        assert not found.problem_
+        assert found.params_.to_numpy() == pytest.approx(alone.params_.to_numpy(), rel=1e-6)
+
+
 def test_weights_are_repeated_rows_and_their_order_changes_no_bit():
     rng = np.random.default_rng(8)
     for model in MODELS:

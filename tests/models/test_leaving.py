@@ -164,6 +164,18 @@ def test_expected_orders_are_those_of_a_model_that_can_be_estimated(count, model
     )
 
 
+def test_days_read_together_or_one_by_one_expect_the_same_orders_and_none_of_a_later_day():
+    """A fit begins at that of the day before; one of a later day would know what came."""
+    days = [MEASURED - dt.timedelta(days=n) for n in (0, 30, 60)]
+    together, single = (Past(log(lines(200)), SHOP) for _ in range(2))
+    together.read(days)
+    for day in days:  # the latest first
+        alone, known = single.known(day).expected, together.known(day).expected
+        assert known.to_numpy() == pytest.approx(alone.to_numpy(), rel=1e-6)
+        fresh = Past(log(lines(200)), SHOP)
+        assert (fresh.known(day).expected == alone).all(), "no later day was begun at"
+
+
 # Samples
 @pytest.fixture
 def at_most_80(monkeypatch):

@@ -167,14 +167,20 @@ class Trial:
         return self.wanted or (DEFAULT if self.choice.empty else str(self.choice["mean"].idxmin()))
 
     @cached_property
+    def told(self) -> Origin:
+        """Today, with the champion and its level alone."""
+        return replace(self.today, wanted=(self.champion, self.today.level))
+
+    @property
     def risk(self) -> Risk | None:
         """The champion as of today; None where nothing can be learned."""
-        wanted = (self.champion, self.today.level)
-        return replace(self.today, wanted=wanted).calibrated.get(self.champion)
+        return self.told.calibrated.get(self.champion)
 
     @cached_property
     def risks(self) -> np.ndarray:
         """The risk of each of `known`; nan where nothing was learned."""
+        if self.risk and self.known is self.told.held:
+            return self.told.risks[self.champion]
         return self.risk.predict(self.features) if self.risk else np.full(len(self.known), np.nan)
 
     @cached_property

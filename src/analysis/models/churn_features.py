@@ -17,7 +17,7 @@ ONCE = N_("has ordered once, {recency_days:int} days ago")
 
 
 def facts(known: pd.DataFrame) -> pd.DataFrame:
-    """What the sentences of concepts say, by row of customers as from leaving.Past.describe."""
+    """What the sentences of concepts say, by row of customers as from leaving.Past.known."""
     lately, twice = (known[f"revenue_{n * LATELY_DAYS}"] for n in (1, 2))
     before = (twice - lately).where(twice > lately)
     orders = known[f"orders_{LATELY_DAYS}"]

@@ -73,7 +73,9 @@ def learned(past: Past, now: dt.date, days: int) -> Rules | None:
         return None
     back = [max(days, span) + round(n * span / 3) for n in (0, 2)]
     dates = [now - dt.timedelta(days=n) for n in back]
-    lessons = [(past.in_season(past.at(d), d, now), d) for d in dates if past.depth(d) >= span / 2]
+    dates = [day for day in dates if past.depth(day) >= span / 2]
+    past.read(dates)
+    lessons = [(past.in_season(past.at(day), day, now), day) for day in dates]
     rules = []
     for horizon in (days, span) if lessons else ():
         parts = [

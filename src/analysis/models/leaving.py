@@ -27,7 +27,8 @@ from analysis.statistics import lots
 MIN_CASES = 30  # customers who left, and who stayed, that a model needs to be learned
 # to learn from and to measure at, drawn by lot: more of them change the ranking by less than chance
 MOST_CUSTOMERS = 50_000
-AT_ONCE = 4  # days described by one query; of more the engine's memory would be too small
+AT_ONCE = 4  # days described by one query; of more the engine's memory would be too small …
+LINES_AT_ONCE = 600_000  # … but of a log so short that it has no more lines in all of them
 
 # What leaving means, by the definition that the dataset file names.
 MEANINGS = {
@@ -75,16 +76,25 @@ class Past(origins.Past):
         super().__init__(records.transactions, settings.horizon_days, orders.TRAILING)
         self.records, self.settings = records, settings
         self._next: dict[dt.date, pd.Series] = {}
+        self._models: dict[dt.date, orders.Probabilistic] = {}
         self.calendars: dict[dt.date, Calendar | None] = {}
 
     def read(self, days: Iterable[dt.date]) -> None:
-        """Know these days, by few queries."""
-        new = [day for day in dict.fromkeys(days) if day not in self._known]
-        for first in range(0, len(new), AT_ONCE):
-            some, window = new[first : first + AT_ONCE], self.settings.value_window_days
+        """Know these days, by few queries, the oldest first: a model of orders begins at that of
+        the day before, never at one of a later day.
+        """
+        window, new = self.settings.value_window_days, sorted({*days} - {*self._known})
+        most = max(AT_ONCE, LINES_AT_ONCE // self.lines) if len(new) > AT_ONCE else AT_ONCE
+        for first in range(0, len(new), most):
+            some = new[first : first + most]
             for day, found in history.on_days(self.records, some, self.trailing, window).items():
                 self._known[day] = self.described(found, day)
             self._next |= history.next_orders(self.transactions, some, self.horizon_days)
+
+    @cached_property
+    def lines(self) -> int:
+        """Of the log."""
+        return max(int(self.transactions.count().execute()), 1)
 
     def calendar(self, day: dt.date) -> Calendar | None:
         """What the calendar does to orders, as was known on a day; None where it is in doubt, and
@@ -105,8 +115,8 @@ class Past(origins.Past):
         """
         if not (calendar := self.calendar(now)):
             return held
-        days, seed = self.horizon_days, self.settings.seed
-        return held.assign(expected=expected_orders(held, days, seed, calendar.on(day)))
+        model = order_model(held, self.settings.seed, calendar.on(day))
+        return held.assign(expected=model.predict(held, self.horizon_days).to_numpy())
 
     @cached_property
     def contracts(self) -> Contracts | None:
@@ -136,7 +146,10 @@ class Past(origins.Past):
                 found["due"] = (days <= self.horizon_days).astype(float)
                 found["terms"] = self.contracts.terms(found.age_days + days)
         stages = lifecycle(found, silent_days=settings.silent_days, lost_days=settings.lost_days)
-        expected = expected_orders(found, self.horizon_days, settings.seed)
+        earlier = max((then for then in self._models if then < day), default=None)
+        near = self._models[earlier] if earlier else None
+        model = self._models[day] = order_model(found, settings.seed, near=near)
+        expected = model.predict(found, self.horizon_days).to_numpy()
         return found.assign(**stages.reset_index(drop=True), expected=expected)
 
     def outcome(self, day: dt.date) -> pd.DataFrame:
@@ -190,14 +203,16 @@ def contract_left(held: pd.DataFrame, day: dt.date, horizon_days: int) -> pd.Ser
     return (flag & within).mask(flag.isna() | undated)
 
 
-def expected_orders(
-    known: pd.DataFrame, horizon_days: int, seed: int, calendar: Calendar | None = None
-) -> np.ndarray:
-    """Orders expected within the horizon, of a model fitted to at most MOST_CUSTOMERS."""
+def order_model(
+    known: pd.DataFrame,
+    seed: int,
+    calendar: Calendar | None = None,
+    near: orders.Probabilistic | None = None,
+) -> orders.Probabilistic:
+    """A model of orders, fitted to at most MOST_CUSTOMERS; `near` as for orders.probabilistic."""
     some = known[drawn(known.customer_id, seed, MOST_CUSTOMERS)]
     names = ("bg_nbd",) if calendar else ("pareto_nbd", "mbg_nbd", "bg_nbd")
-    model = orders.probabilistic(some, *names, calendar=calendar)
-    return model.predict(known, horizon_days).to_numpy()
+    return orders.probabilistic(some, *names, calendar=calendar, near=near)
 
 
 def drawn(customer_ids: pd.Series, seed: int, most: int) -> np.ndarray:

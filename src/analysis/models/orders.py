@@ -112,6 +112,8 @@ class BuyTillYouDie:
     """A fitter of btyd on the customers' histories, in weeks or by the calendar's clock."""
 
     calendar_: Calendar | None = None
+    near: "Probabilistic | None" = None  # fitted to the same company on another day
+    fitter_: btyd.Timed
 
     def __init__(self, fitter: type[btyd.Timed], by_calendar: bool = False) -> None:
         self.fitter, self.by_calendar = fitter, by_calendar
@@ -121,7 +123,10 @@ class BuyTillYouDie:
             self.calendar_ = lessons.calendar(customers)
         if (customers.frequency > 0).sum() < MIN_REPEATERS:
             raise NotEstimable("too_few_repeaters")
-        self.fitter_ = self.fitter().fit(*self._history(customers))
+        fitter = self.fitter()
+        if isinstance(self.near, BuyTillYouDie):
+            fitter.near(self.near.fitter_)
+        self.fitter_ = fitter.fit(*self._history(customers))
         if self.fitter_.problem_:
             raise NotEstimable(self.fitter_.problem_)
         return self
@@ -207,15 +212,19 @@ Probabilistic = BuyTillYouDie | AverageRate
 
 
 def probabilistic(
-    customers: pd.DataFrame, *names: str, calendar: Calendar | None = None
+    customers: pd.DataFrame,
+    *names: str,
+    calendar: Calendar | None = None,
+    near: Probabilistic | None = None,
 ) -> Probabilistic:
     """The first buy-till-you-die model of these names (BG/NBD for any other) that can be estimated,
-    by the clock of a calendar if one is given; else the average rate.
+    by the clock of a calendar if one is given; else the average rate. `near` was fitted to the same
+    company on another day, where the fit begins: it ends at the same place, and sooner.
     """
     for name in names:
         with suppress(NotEstimable):
             model = BuyTillYouDie(BTYD.get(name, BTYD[DEFAULT]))
-            model.calendar_ = calendar
+            model.calendar_, model.near = calendar, near
             return model.fit(customers)
     return AverageRate().fit(customers)
 

@@ -8,7 +8,7 @@ import copy
 import re
 import string
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from gettext import c2py  # type: ignore[attr-defined]
 from operator import attrgetter
 from pathlib import Path
@@ -57,6 +57,12 @@ def catalogue(language: str) -> Catalog:
         return read_po(file, locale)
 
 
+@lru_cache(10_000)
+def whole(number: int, locale: Locale) -> str:
+    """A whole number; lists of customers say the same few days and counts again and again."""
+    return str(format_decimal(number, "#,##0", locale))
+
+
 class Language:
     """Says sentences and numbers in one language; reports use the one called `say`.
 
@@ -73,7 +79,7 @@ class Language:
         self.labels: dict[str, str] = dict(schema.LABELS)
         self.speak(language, currency)
         self._forms: dict[str, Callable[[Any], str]] = {
-            "int": lambda x: format_decimal(round(x), "#,##0", self.locale),
+            "int": lambda x: whole(round(x), self.locale),
             "number": lambda x: format_decimal(x, "#,##0.00", self.locale),
             "short": lambda x: format_decimal(float(f"{x:.3g}"), "#,##0.#####", self.locale),
             # 0 is added so that no minus stands before a zero

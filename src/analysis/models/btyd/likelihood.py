@@ -39,6 +39,7 @@ class Fitter:
     _unload_params: Any
     _compute_standard_errors: Any
     _compute_confidence_intervals: Any
+    _like: "Fitter | None" = None
 
     def __init__(self, penalizer_coef: float = 0.0) -> None:
         """`penalizer_coef`: weight of the sum of squared parameters, as in lifetimes."""
@@ -134,10 +135,28 @@ class Fitter:
         some = tuple(Coded(column.levels, column.where[drawn]) for column in self._coded)
         return some, counts[drawn].astype(float)
 
+    def near(self, other: "Fitter") -> Self:
+        """Fit from the optimum of a fit of the same model to similar data, say of the same company
+        on another day, with its curvature: a few passes. Where that does not settle, as ever.
+        """
+        self._like = other if type(other) is type(self) and not other.problem_ else None
+        return self
+
+    def _follow(self, other: "Fitter") -> bool:
+        """Whether the steps from another's optimum settled, and were taken."""
+        start = np.log(other.params_.to_numpy() / self._units())
+        near = self._newton(start, _inverse(other._curvature), self._coded, self._counts)
+        if near is None:
+            return False
+        self._finish(near, self._hessian(near, *self._sample(CURVATURE)))
+        return not self.problem_
+
     def _maximise(self, start: Floats, starts: int) -> None:
         """A sample finds the neighbourhood of the optimum and its curvature there, so that all need
         few passes. Of several starts the best counts; those after the first are drawn around it.
         """
+        if self._like is not None and self._follow(self._like):
+            return
         around = np.random.default_rng(0).normal(0, 1, (starts, len(self.names)))
         around[0] = 0
         some = self._sample(WARM_START)
