@@ -455,6 +455,7 @@ def test_each_action_with_its_arms_is_a_campaign_of_its_share_held_back():
     assert table.customer_id.tolist() == matrix.customer_id[:40].tolist()
     assert set(table.campaign_id) == {"call"} and (table.arm == "control").sum() == 10
     assert set(table.control_share) == {0.25} and set(table.smallest_effect) == {0.3}
+    assert set(table.expected_effect) == {0.1} and not table.by_owner.any()
     assert table.clv.tolist() == list(range(40)) and set(table.forecast) == {1.0}
 
 

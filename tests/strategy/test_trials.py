@@ -204,6 +204,8 @@ def test_the_yardstick_is_what_customers_as_long_silent_did_in_the_last_window(l
     before = sm.add_constant(alike[counts].to_numpy(float))
     share = sm.OLS(alike.orders.to_numpy(float), before).fit().rsquared_adj
     assert told["reduction"] == pytest.approx(share) and 0 < share < 1  # rates show in the past
+    owners = past.set_index("customer_id").orders.gt(alike.orders.mean()).map(str)
+    assert told["alike"] == 0 < trials.yardstick(facts, past, owners)["alike"]
     same = past.assign(orders=3.0)
     assert trials.yardstick(facts, same)["reduction"] == trials.yardstick(facts, same)["sd"] == 0
 
@@ -219,7 +221,7 @@ def test_thirty_who_are_alike_are_a_yardstick_and_less_is_none():
     assert trials.yardstick(facts, past)["mean"] == past.orders[:30].mean()
     fewer = trials.yardstick(facts, past.iloc[1:])
     assert fewer["customers"] == 29
-    assert np.isnan([fewer[name] for name in ("mean", "sd", "reduction")]).all()
+    assert np.isnan([fewer[name] for name in ("mean", "sd", "reduction", "alike")]).all()
 
 
 def test_a_window_ago_only_those_of_earlier_days_were_there(ledger, monkeypatch):
@@ -250,8 +252,8 @@ def test_nobody_alike_is_no_yardstick(ledger):
 def plan(ledger):
     """Two campaigns, one of them for a handful, and what is frozen of them."""
     people = folk(
-        120, ("important", "ordinary"), clv=np.arange(120.0), forecast=2.0, smallest_effect=0.5
-    )
+        120, ("important", "ordinary"), clv=np.arange(120.0), forecast=2.0, smallest_effect=0.3
+    ).assign(expected_effect=0.5)
     people["campaign_id"] = ["few"] * 20 + ["many"] * 100
     layers = trials.strata(people)
     chosen = people.assign(control_share=0.3, arm="exempt")
@@ -298,55 +300,101 @@ def test_nobody_chosen_is_an_empty_plan(ledger, plan):
     assert list(trials.planned(chosen.iloc[:0], shop(ledger), AS_OF, 60, 5)) == list(frozen)
 
 
-def test_the_surest_campaign_comes_first_and_just_enough_is_enough():
-    """Detectable over smallest: 0.4 / 0.8, 0.5 / 0.5, 0.6 / 0.5; of 40 customers a fourth, all, and
-    1.44 times as many are needed. Where nothing is wanted nothing is known.
-    """
-    rows = {"c": (0.6, 0.5), "a": (0.5, 0.5), "b": (0.4, 0.8), "d": (0.4, 0.0), "e": (np.nan, 0.5)}
+def design(effects, treated=90, control=30):
+    """Campaigns by name: what is detectable and what is expected of each."""
+    arms = ["treat"] * treated + ["control"] * control
     parts = [
-        pd.DataFrame({"campaign_id": name, "arm": ["treat"] * 30 + ["control"] * 10}).assign(
-            detectable_effect=detectable, smallest_effect=smallest
+        pd.DataFrame({"campaign_id": name, "arm": arms}).assign(
+            detectable_effect=detectable, expected_effect=expected, smallest_effect=0.03
         )
-        for name, (detectable, smallest) in rows.items()
+        for name, (detectable, expected) in effects.items()
     ]
-    table = trials.foretold(pd.concat(parts))
-    assert table.campaign_id.to_dict() == dict(enumerate("bacde"))
-    assert table.needed.tolist()[:3] == [10, 40, 58] and table.needed[3:].isna().all()
-    assert table.enough.tolist() == [True, True, False, False, False]
+    return pd.concat(parts)
+
+
+def test_the_surest_campaign_comes_first_and_just_enough_is_enough():
+    """Detectable over expected: 0.4 / 0.8, 0.5 / 0.5, 0.6 / 0.5; of 120 customers all (thirty in
+    the smaller arm are the least), all, and 1.44 times as many are needed, twice as precise takes
+    four times. Where nothing is expected nothing can be proven.
+    """
+    rows = {"c": (0.6, 0.5), "a": (0.5, 0.5), "b": (0.4, 0.8), "f": (1.0, 0.5)}
+    table = trials.foretold(design(rows | {"d": (0.4, 0.0), "e": (np.nan, 0.5)}), 480)
+    assert sorted(table.campaign_id[:2]) == ["a", "b"]
+    assert table.campaign_id[2:].tolist() == ["c", "f", "d", "e"]
+    assert table.needed.tolist()[:4] == [120, 120, 173, 480] and table.needed[4:].isna().all()
+    assert table.enough.tolist() == [True, True, False, False, False, False]
+    fewer = trials.foretold(design(rows), 479).set_index("campaign_id").needed
+    assert np.isnan(fewer["f"]) and fewer["c"] == 173  # more than there are customers
+    small = trials.foretold(design({"a": (0.1, 0.5)}, 270, 15), 1000)
+    assert (small.needed.item(), small.enough.item()) == (570, False)  # 30 held back take twice 285
 
 
 def test_a_campaign_that_is_too_small_says_so_before_it_starts(plan):
     _, frozen = plan
-    table = trials.foretold(frozen).set_index("campaign_id")
+    table = trials.foretold(frozen, 10_000).set_index("campaign_id")
     assert table.loc["many", ["treated", "control", "exempt"]].tolist() == [70, 30, 0]
     assert not table.enough["few"]
     row = table.loc["many"]
-    assert row.needed == pytest.approx(100 * (row.detectable_effect / 0.5) ** 2, abs=1)
+    assert row.needed == pytest.approx(100 * max(1, (row.detectable_effect / 0.5) ** 2), abs=1)
     assert row.enough == (row.detectable_effect <= 0.5)
-    said = [values for text, values in trials.telling(trials.foretold(frozen)) if "nobody" in text]
+    said = [v for text, v in trials.telling(table.reset_index()) if "nobody" in text]
     assert said == [{"campaigns": 1, "customers": 20}]
 
 
 @pytest.mark.parametrize(
-    ("detectable", "control", "words"),
+    ("detectable", "control", "customers", "words"),
     [
-        (0.4, 30, "large enough to prove"),
-        (0.6, 30, "too small to prove"),
-        (np.nan, 30, "is not known"),
-        (np.nan, 0, "nobody is held back"),
+        (0.4, 30, 100, "large enough to prove"),
+        (0.6, 30, 144, "a proof takes 144 customers"),
+        (0.6, 30, 143, "cannot be had"),
+        (np.nan, 30, 100, "is not known"),
+        (np.nan, 0, 100, "nobody is held back"),
     ],
 )
-def test_every_plan_has_its_sentence(detectable, control, words):
-    arms = ["treat"] * 70 + (["control"] * control or ["exempt"] * 30)
-    frozen = pd.DataFrame(
-        {
-            "campaign_id": "remind",
-            "arm": arms,
-            "smallest_effect": 0.5,
-            "detectable_effect": detectable,
-        }
-    )
-    twice = trials.foretold(frozen.assign(detectable_effect=1.0))
-    assert twice.needed.tolist() == [4 * (70 + control)] and not twice.enough.any()
-    told = [Language("en")(text, **v) for text, v in trials.telling(trials.foretold(frozen))]
+def test_every_plan_has_its_sentence(detectable, control, customers, words):
+    frozen = design({"remind": (detectable, 0.5)}, 70, control)
+    if not control:
+        frozen["arm"] = "exempt"
+    table = trials.foretold(frozen, customers)
+    told = [Language("en")(text, **v) for text, v in trials.telling(table)]
     assert [words in text and "–" not in text for text in told] == [True]
+
+
+# Where owners are drawn
+def test_customers_of_an_owner_who_are_much_alike_are_worth_few():
+    """Kish: groups of ten that correlate by a half are worth 10 / 5.5 each, quite alike one."""
+    sizes = pd.Series([10] * 6)
+    assert trials.effective(sizes, 0.0) == 60
+    assert trials.effective(sizes, 0.5) == pytest.approx(60 / 5.5)
+    assert trials.effective(sizes, 1.0) == pytest.approx(6)
+    assert trials.effective(pd.Series([30, 10]), 1.0) == pytest.approx(1.6)  # 40² / 1000
+
+
+def test_likeness_is_fishers_intraclass_correlation():
+    """Of two groups (1, 3) and (5, 7): 16 between and 2 within, so 14 / 18; who has no group does
+    not count, and groups that differ less than their members tell nothing.
+    """
+    groups = pd.Series(["a", "a", "b", "b", None])
+    assert trials.likeness(np.array([1.0, 3, 5, 7, 99]), groups) == pytest.approx(14 / 18)
+    assert trials.likeness(np.array([1.0, 7, 1, 7, 99]), groups) == 0
+    assert trials.likeness(np.arange(4.0), pd.Series([*"abcd"])) == 0
+    random = np.random.default_rng(1)
+    owner = np.repeat(np.arange(400), 10)
+    y = np.sqrt(0.3) * random.normal(size=400)[owner] + np.sqrt(0.7) * random.normal(size=4000)
+    assert trials.likeness(y, pd.Series(owner)) == pytest.approx(0.3, abs=0.05)
+
+
+def test_what_owners_can_prove_goes_by_owners():
+    """Twelve owners of ten whose customers order quite alike are twelve units, four against eight,
+    on ten degrees of freedom.
+    """
+    people = folk(120, arm=["control"] * 40 + ["treat"] * 80)
+    owners = pd.Series([f"o{n // 10}" for n in range(120)], people.customer_id)
+    usual = {"sd": 2.0, "reduction": 0.0, "alike": 1.0}
+    times = stats.t.ppf(0.975, 10) + stats.t.ppf(0.8, 10)
+    expected = times * 2 * np.sqrt(1 / 4 + 1 / 8)
+    assert trials._detectable(people, usual, owners) == pytest.approx(expected)
+    alone = trials.smallest_detectable(80, 40, 2.0)
+    assert trials._detectable(people, usual, None) == pytest.approx(alone)
+    assert alone < expected
+    assert np.isnan(trials._detectable(people.assign(arm="exempt"), usual, owners))

@@ -93,7 +93,7 @@ class Planning(Strict):
     campaigns: dict[str, str] = {}
     """rule of the playbook: campaign_id or kind of the campaign that measured its effect"""
     smallest_effect: float = Field(0.03, gt=0)
-    """extra orders a customer that are worth finding in a campaign"""
+    """extra orders a customer that are the least worth finding in a campaign"""
     goals: str = ""
     """file of goals beside this one"""
 

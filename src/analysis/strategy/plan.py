@@ -38,18 +38,20 @@ def effects(book: Playbook, measured: pd.DataFrame, settings: Dataset) -> pd.Dat
 
     Columns: effect; effect_low, effect_high (95 %, empty where only assumed); source (assumption,
     or the campaigns that measured it, and that the assumption counts, too). The effect is the mean
-    of the assumption and of all campaigns with a control group of the name or kind that the dataset
-    file gives for the rule, weighted by precision: campaigns that seemed to work would alone
-    promise several times what is true. It is not below 0. `measured` as from campaigns.measured.
+    of the assumption and of all campaigns with a control group of the rule's own trials and of the
+    name or kind that the dataset file gives for it, weighted by precision: campaigns that seemed to
+    work would alone promise several times what is true. It is not below 0. `measured` as from
+    campaigns.measured.
 
     The assumption counts as a normal of two pieces (Wallis 2004), and the mean is the mode of what
     is then known.
     """
     drawn = measured[(measured.proof == "random") & measured.orders_low.notna()]
     table = book.table[["effect", "source"]].assign(effect_low=np.nan, effect_high=np.nan)
-    for rule, name in settings.plan.campaigns.items():
-        found = drawn[(drawn.campaign_id == name) | (drawn.kind == name)] if name else drawn.head(0)
-        if found.empty or rule not in table.index:
+    for rule in table.index:
+        names = {rule, settings.plan.campaigns.get(rule) or rule}
+        found = drawn[drawn.campaign_id.isin(names) | drawn.kind.isin(names)]
+        if found.empty:
             continue
         assumed = float(table.effect[rule])
         precision = (2 * norm.ppf(0.975) / (found.orders_high - found.orders_low)) ** 2
@@ -57,8 +59,8 @@ def effects(book: Playbook, measured: pd.DataFrame, settings: Dataset) -> pd.Dat
         weights = [(side * (assumed or settings.plan.smallest_effect)) ** -2, *precision]
         mean = np.average([assumed, *found.orders_effect], weights=weights)
         half = norm.ppf(0.975) / np.sqrt(sum(weights))
-        names = ", ".join(found.sort_values(["day", "campaign_id"]).campaign_id)
-        source = say("{campaigns:text}, drawn towards the assumption", campaigns=names)
+        listed = ", ".join(found.sort_values(["day", "campaign_id"]).campaign_id)
+        source = say("{campaigns:text}, drawn towards the assumption", campaigns=listed)
         row = max(mean, 0.0), mean - half, mean + half, source
         table.loc[rule, [*EFFECTS, "source"]] = row
     return table[[*EFFECTS, "source"]]
@@ -225,7 +227,9 @@ def trials(
     """
     mine = made[made.arm != "none"].rename(columns={"rule": "campaign_id"})
     chosen = mine[["customer_id", "campaign_id", "arm"]].assign(
+        by_owner=mine.campaign_id.map(book.table.owner) == DELIVERS,
         control_share=mine.campaign_id.map(book.table.control),
+        expected_effect=mine.effect,
         smallest_effect=settings.plan.smallest_effect,
     )
     return chosen.merge(people[["customer_id", "tier", "clv", "forecast"]])

@@ -115,14 +115,41 @@ def _held(sizes: pd.Series, share: float, seed: int) -> pd.Series:
 
 
 # How small an effect shows
-def smallest_detectable(n_treat: int, n_control: int, sd: float, reduction: float = 0.0) -> float:
+def smallest_detectable(
+    n_treat: float, n_control: float, sd: float, reduction: float = 0.0, df: float = np.inf
+) -> float:
     """The smallest effect that arms of these sizes prove (at 5 %) in four cases of five, in units
-    of the outcome; nan with an empty arm.
+    of the outcome; nan with an empty arm. `df`: degrees of freedom, of owners two less than there
+    are.
     """
     if min(n_treat, n_control) < 1:
         return float("nan")
-    errors = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
+    errors = stats.t.ppf(0.975, df) + stats.t.ppf(0.8, df)
     return float(errors * sd * np.sqrt((1 - reduction) * (1 / n_treat + 1 / n_control)))
+
+
+def effective(sizes: pd.Series, alike: float) -> float:
+    """How many customers apart groups of these sizes are worth, whose customers correlate so much
+    (Kish 1965).
+    """
+    return float(sizes.sum() / (1 - alike + alike * (sizes**2).sum() / sizes.sum()))
+
+
+def likeness(values: np.ndarray, groups: pd.Series) -> float:
+    """The correlation of values within groups, by analysis of variance; 0 where it is below or
+    cannot be told. Who is in no group does not count.
+    """
+    known = groups.notna().to_numpy()
+    by_group = pd.Series(values[known]).groupby(groups[known].to_numpy())
+    sizes, rows = by_group.size(), int(known.sum())
+    if not 1 < len(sizes) < rows:
+        return 0.0
+    size = (rows - (sizes**2).sum() / rows) / (len(sizes) - 1)
+    squares = (sizes * (by_group.mean() - values[known].mean()) ** 2).sum()
+    between = squares / (len(sizes) - 1)
+    within = (rows * values[known].var() - squares) / (rows - len(sizes))
+    total = between + (size - 1) * within
+    return float(np.clip((between - within) / total, 0, 1)) if total > 0 else 0.0
 
 
 def a_window_ago(transactions: Table, as_of: dt.date, window_days: int, seed: int) -> pd.DataFrame:
@@ -136,22 +163,29 @@ def a_window_ago(transactions: Table, as_of: dt.date, window_days: int, seed: in
     return outcomes(transactions, _members(some, before), window_days, as_of)
 
 
-def yardstick(facts: pd.DataFrame, past: pd.DataFrame) -> dict[str, float]:
+def yardstick(
+    facts: pd.DataFrame, past: pd.DataFrame, owners: pd.Series | None = None
+) -> dict[str, float]:
     """How orders vary between those of `past` (from a_window_ago) who had then been silent for
     about as long as the chosen now are (`facts`, from `known`), whose own last window would
     mislead: who is chosen for long silence has no orders in it.
 
     Keys: customers, mean, sd, reduction (share of the variance that what was known before explains,
-    adjusted R²); nan of fewer than MIN_ARM.
+    adjusted R²), alike (what is left correlates so much within `owners`, by customer_id); nan of
+    fewer than MIN_ARM.
     """
     shortest, longest = facts.recency_days.quantile([0.05, 0.95])
     alike = past[past.recency_days.between(shortest, longest) & past.orders.notna()]
     if len(alike) < MIN_ARM:
-        return {"customers": len(alike)} | dict.fromkeys(("mean", "sd", "reduction"), float("nan"))
+        return {"customers": len(alike)} | dict.fromkeys(
+            ("mean", "sd", "reduction", "alike"), float("nan")
+        )
     y = alike.orders.to_numpy(float)
     before = np.column_stack([np.ones(len(y)), covariate_columns(alike, COVARIATES)])
-    explained = OLS(y, before).fit().rsquared_adj if y.std() > 0 else 0.0
+    fit = OLS(y, before).fit()
+    explained = fit.rsquared_adj if y.std() > 0 else 0.0
     found = {"mean": y.mean(), "sd": y.std(ddof=1), "reduction": np.clip(explained, 0, 1)}
+    found["alike"] = 0.0 if owners is None else likeness(fit.resid, alike.customer_id.map(owners))
     return {"customers": len(alike)} | {name: float(value) for name, value in found.items()}
 
 
@@ -176,47 +210,67 @@ def known(
 
 
 def planned(
-    chosen: pd.DataFrame, transactions: Table, as_of: dt.date, window_days: int, seed: int
+    chosen: pd.DataFrame,
+    transactions: Table,
+    as_of: dt.date,
+    window_days: int,
+    seed: int,
+    owners: pd.Series | None = None,
 ) -> pd.DataFrame:
     """The table `trial_design` of all campaigns of a plan.
 
-    `chosen`: customer_id, campaign_id, arm, control_share and smallest_effect (alike within a
-    campaign; orders per customer); where known, forecast and the columns of `strata`.
+    `chosen`: customer_id, campaign_id, arm, control_share, expected_effect and smallest_effect
+    (alike within a campaign; orders per customer); where known, forecast and the columns of
+    `strata`; `by_owner`, whether owners were drawn, who are `owners` by customer_id.
     """
     columns = list(TABLES["trial_design"].columns)
     tables, past = [], a_window_ago(transactions, as_of, window_days, seed)
     for name, people in chosen.groupby("campaign_id"):
         facts = known(transactions, people, as_of, window_days)
-        counts, usual = people.arm.value_counts(), yardstick(facts, past)
-        detectable = smallest_detectable(
-            counts.get("treat", 0), counts.get("control", 0), usual["sd"], usual["reduction"]
-        )
+        usual = yardstick(facts, past, owners)
+        of = owners if "by_owner" in people and people.by_owner.all() else None
         table = people.assign(
             stratum=strata(people),
             day=pd.Timestamp(as_of),
             seed=seed_of(str(name), seed),
-            detectable_effect=detectable or float("nan"),
+            detectable_effect=_detectable(people, usual, of) or float("nan"),
         )
         whole = table.merge(facts, "left", "customer_id", validate="one_to_one")
         tables.append(whole.reindex(columns=columns).sort_values("customer_id"))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
 
 
-def foretold(design: pd.DataFrame) -> pd.DataFrame:
+def _detectable(people: pd.DataFrame, usual: dict[str, float], owners: pd.Series | None) -> float:
+    """smallest_detectable of the arms, drawn customer by customer, or owner by owner."""
+    treat, control = ((people.arm == arm).sum() for arm in ("treat", "control"))
+    if owners is None or not min(treat, control):
+        return smallest_detectable(treat, control, usual["sd"], usual["reduction"])
+    sizes = people.groupby(["arm", people.customer_id.map(owners)]).size()
+    treat, control = (effective(sizes[arm], usual["alike"]) for arm in ("treat", "control"))
+    df = len(sizes[["treat", "control"]]) - 2
+    return smallest_detectable(treat, control, usual["sd"], usual["reduction"], df)
+
+
+def foretold(design: pd.DataFrame, customers: int) -> pd.DataFrame:
     """What each campaign of `trial_design` will be able to prove, the surest first.
 
-    Columns: campaign_id, treated, control, exempt (customers), smallest_effect, detectable_effect
-    (orders per customer), needed (customers in both arms for the smallest effect), enough.
+    Columns: campaign_id, treated, control, exempt (customers), expected_effect (that the plan
+    counts on), smallest_effect (the least worth finding), detectable_effect (orders per customer),
+    needed (customers in both arms to prove the expected effect, with MIN_ARM in either; empty where
+    it takes more than all `customers` there are), enough.
     """
     arms = pd.crosstab(design.campaign_id, design.arm)
     table = arms.reindex(columns=["treat", "control", "exempt"], fill_value=0)
     table = table.rename_axis(columns=None).rename(columns={"treat": "treated"})
-    effects = design.groupby("campaign_id")[["smallest_effect", "detectable_effect"]].first()
-    ratio = effects.detectable_effect / effects.smallest_effect.where(effects.smallest_effect > 0)
-    table = table.join(effects).assign(
-        needed=np.ceil((table.treated + table.control) * ratio**2 - 1e-9), enough=ratio <= 1
-    )
-    return table.loc[ratio.sort_values(kind="stable").index].reset_index()
+    effects = ["expected_effect", "smallest_effect", "detectable_effect"]
+    table = table.join(design.groupby("campaign_id")[effects].first())
+    expected = table.expected_effect.where(table.expected_effect > 0)
+    ratio = (table.detectable_effect / expected) ** 2
+    smaller = table[["treated", "control"]].min(axis=1)
+    times = ratio.where(ratio.isna(), np.maximum(ratio, MIN_ARM / smaller.where(smaller > 0)))
+    needed = np.ceil((table.treated + table.control) * times - 1e-9)
+    table = table.assign(needed=needed.where(needed <= customers), enough=times <= 1)
+    return table.loc[times.sort_values(kind="stable").index].reset_index()
 
 
 def telling(table: pd.DataFrame) -> list[tuple[str, dict[str, object]]]:
@@ -226,7 +280,7 @@ def telling(table: pd.DataFrame) -> list[tuple[str, dict[str, object]]]:
     said: list[tuple[str, dict[str, object]]] = []
     if len(enough):
         text = N_(
-            "Planned campaigns that are large enough to prove the smallest effect worth finding:"
+            "Planned campaigns that are large enough to prove the effect that the plan counts on:"
             " {campaigns:int}; {control:int} customers are held back by lot in them."
         )
         said.append((text, {"campaigns": len(enough), "control": int(enough.control.sum())}))
@@ -237,11 +291,20 @@ def telling(table: pd.DataFrame) -> list[tuple[str, dict[str, object]]]:
         )
         said.append((text, {"campaign": name}))
     for row in drawn[~drawn.enough & drawn.detectable_effect.notna()].to_dict("records"):
-        text = N_(
-            "Campaign {campaign_id:word} is too small to prove the smallest effect worth finding,"
-            " {smallest_effect:short} extra orders per customer: with {customers:int} customers,"
-            " {control:int} of them held back, {detectable_effect:short} would be found in four"
-            " cases of five; the smaller one takes {needed:int} customers."
+        text = (
+            N_(
+                "Campaign {campaign_id:word} is too small to prove the effect that the plan counts"
+                " on, {expected_effect:short} extra orders per customer: with {customers:int}"
+                " customers, {control:int} of them held back, {detectable_effect:short} would be"
+                " found in four cases of five; a proof takes {needed:int} customers."
+            )
+            if row["needed"] > 0
+            else N_(
+                "A proof of what campaign {campaign_id:word} is counted on to bring,"
+                " {expected_effect:short} extra orders per customer, cannot be had: it would take"
+                " more customers than there are. With {customers:int} customers, {control:int} of"
+                " them held back, {detectable_effect:short} would be found in four cases of five."
+            )
         )
         said.append((text, {"customers": row["treated"] + row["control"]} | row))
     partly = int(exempt.exempt[exempt.control > 0].sum())
