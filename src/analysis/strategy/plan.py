@@ -38,10 +38,10 @@ def effects(book: Playbook, measured: pd.DataFrame, settings: Dataset) -> pd.Dat
 
     Columns: effect; effect_low, effect_high (95 %, empty where only assumed); source (assumption,
     or the campaigns that measured it, and that the assumption counts, too). The effect is the mean
-    of the assumption and of all campaigns with a control group of the rule's own trials and of the
-    name or kind that the dataset file gives for it, weighted by precision: campaigns that seemed to
-    work would alone promise several times what is true. It is not below 0. `measured` as from
-    campaigns.measured.
+    of the assumption and of all campaigns with a control group (the rule's own trials, and those of
+    the name or kind that the dataset file gives for it), weighted by precision: campaigns that
+    seemed to work would alone promise several times what is true. It is not below 0. `measured` as
+    from campaigns.measured.
 
     The assumption counts as a normal of two pieces (Wallis 2004), and the mean is the mode of what
     is then known.
