@@ -1,6 +1,7 @@
 """The plan of a cycle is frozen by the run of its first day and holds in the nights after it."""
 
 import datetime as dt
+import json
 import shutil
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import pandas as pd
 import pytest
 
 from analysis import files, schema
-from analysis.run import publish
+from analysis.intake import dataset
+from analysis.run import pipeline, publish
 from analysis.run import stage as runs
+from analysis.run.progress import Progress
 from tests.run.shop import AS_OF, say, shop_log, write_company
 
 NEXT = "2024-07-01"
@@ -102,6 +105,41 @@ def test_a_cycle_ended_early_is_void(copied: Path) -> None:
         "2024-05-20",
         "2024-07-20",
     ]
+
+
+def test_a_new_cycle_says_what_it_costs_and_forgets_the_old_one(copied: Path, shop: Path) -> None:
+    cycle = table("cycle", AS_OF)
+    cycle.loc[cycle.index[:7], ["arm", "status"]] = ["control", "held_back"]
+    cycle.loc[cycle.index[:7], "drawn_on"] = pd.Timestamp(AS_OF)
+    cycle.loc[cycle.index[7:], "arm"] = "none"
+    kept = runs.cycle_file("shop", AS_OF)
+    schema.write("cycle", cycle, kept)
+    manifest = runs.read_json(files.processed("shop", AS_OF) / runs.MANIFEST)
+    del manifest["cycle"]  # else it brings its own back
+    files.replace(files.processed("shop", AS_OF) / runs.MANIFEST, json.dumps(manifest).encode())
+    said: list[str] = []
+    for anew, frozen in ((False, [AS_OF]), (True, [])):
+        with Progress(said.append) as progress:
+            day = dt.date.fromisoformat(NEXT)
+            this = pipeline.Run(dataset.load(shop), day, copied, {}, progress)
+            pipeline._cycles(this, True, anew)
+        assert [*this.frozen] == frozen and this.cycle == (AS_OF if frozen else NEXT)
+    assert said == [
+        "The cycle begun on Jun 30, 2024 ends today and is not measured: 7 customers were held back"
+        " in it for nothing."
+    ]
+
+
+def test_without_a_cycle_a_trial_of_parameters_is_a_draft(copied: Path, shop: Path) -> None:
+    files.remove(runs.cycle_file("shop", AS_OF).parent)
+    manifest = files.processed("shop", AS_OF) / runs.MANIFEST
+    files.remove(manifest)
+    for freezes, cycle in ((False, ""), (True, AS_OF)):
+        with Progress(print) as progress:
+            day = dt.date.fromisoformat(AS_OF)
+            this = pipeline.Run(dataset.load(shop), day, copied, {}, progress)
+            pipeline._cycles(this, freezes, False)
+        assert this.cycle == cycle
 
 
 @pytest.mark.parametrize("given", [("--as-of", "2024-03-31"), ("-p", "horizon_days=30")])

@@ -259,6 +259,9 @@ def test_the_first_night_changes_nothing_of_the_plan():
     nobody = cycles.nothing_frozen()
     people = plan.people(matrix, clv, matrix, pd.Series(dtype=float), BOOK, settings)
     free = cycles.bound(people, nobody, FIRST, BOOK, settings)
+    records = Records(table(log))
+    assert cycles.with_trials(records, nobody, FIRST) is records
+    assert cycles.trials(nobody).empty and cycles.reached(nobody, None).empty
     plans = []
     for who in (people, free):
         possible = plan.options(who, BOOK, plan.effects(BOOK, UNMEASURED, settings), 1.0)

@@ -27,6 +27,17 @@ from analysis.strategy.trials import seed_of
 
 COLUMNS = list(schema.TABLES["cycle"].columns)
 DRAWN = ["treat", "control"]
+TRIAL = [
+    "campaign_id",
+    "customer_id",
+    "day",
+    "end",
+    "window_days",
+    "kind",
+    "channel",
+    "cost",
+    "arm",
+]
 WORDS = ["objective", "action", "channel", "owner"]
 LEFT = {"no_consent": "withdrawn", "open_complaint": "complaints"}
 
@@ -300,6 +311,8 @@ def trials(frozen: pd.DataFrame) -> pd.DataFrame:
     customer_id, day, end, window_days, kind (the rule), channel, cost (of all cycles in which the
     trial runs), arm. What nobody, or everybody, was held back from is left out.
     """
+    if frozen.empty:
+        return pd.DataFrame(columns=TRIAL)
     own = frozen[frozen.arm.isin(DRAWN) & (frozen.drawn_on == frozen["first"])]
     again = frozen.groupby(["customer_id", "rule", "drawn_on"]).cost.sum()
     own = own.drop(columns="cost").join(again, on=again.index.names)
@@ -313,8 +326,7 @@ def trials(frozen: pd.DataFrame) -> pd.DataFrame:
     both = both[arms == len(DRAWN)].rename(columns={"first": "day"})
     both["window_days"] = both.window_days.astype("int64")
     both["end"] = both.day + pd.to_timedelta(both.window_days, unit="D")
-    names = ["campaign_id", "customer_id", "day", "end", "window_days", "kind", "channel", "cost"]
-    return both.rename(columns={"rule": "kind"})[[*names, "arm"]].reset_index(drop=True)
+    return both.rename(columns={"rule": "kind"})[TRIAL].reset_index(drop=True)
 
 
 def _spent_within(whole: pd.DataFrame, frozen: pd.DataFrame) -> pd.Series:
@@ -330,8 +342,7 @@ def with_trials(records: Records, frozen: pd.DataFrame, as_of: dt.date) -> Recor
     """The records with the trials of frozen cycles among the campaigns. Who was drawn counts; where
     the company's file names one of them, too, it says what reaching the customers cost.
     """
-    own = trials(frozen)
-    own = own[own.day < pd.Timestamp(as_of)]
+    own = trials(frozen[frozen["first"] < pd.Timestamp(as_of)])
     if own.empty:
         return records
     kinds = {"campaign_id": "string", "customer_id": "string", "day": "date"} | OPTIONAL
