@@ -173,6 +173,7 @@ CHARTS = {
         {},
     ),
     "action_gain": (pd.Series({"welcome": 12.5, "let_go": -3.0}), {}),
+    "margins_needed": (pd.Series({"welcome": 0.3, "let_go": 1.5}), {}),
     "loyalty_levels": (
         pd.DataFrame({"level": ["bronze", "客户"], "customers": [9, 1], "cost": [10.0, 90.0]}),
         {},

@@ -247,13 +247,13 @@ def test_a_list_for_people_has_headings_words_and_money_as_people_write_them(lis
     rows, cells = listed(PEOPLE)
     pd.testing.assert_frame_equal(PEOPLE, before)
     headings = [say.heading(name) for name in PEOPLE]
-    assert headings[:5] == ["Customer", "Owner", "Risk", "Assumed value", "Risk now"]
+    assert headings[:5] == ["Customer", "Owner", "Risk", "Expected to bring", "Risk now"]
     assert rows[0] == [cell.value for cell in cells[0]] == headings
     assert rows[1] == [
-        "007", "account manager", "High", "697.98", "12.3%", "1234", "1.0", "2026-01-31", "yes",
+        "007", "account manager", "High", "697.98", "12.3%", "1234", "1.0", "2026-01-31", "Yes",
         "0.123456",
     ]  # fmt: skip
-    assert rows[2] == ["0812345678901234567", "Li", "", "", "100.0%", "", "2.0", "", "no", "1.0"]
+    assert rows[2] == ["0812345678901234567", "Li", "", "", "100.0%", "", "2.0", "", "No", "1.0"]
     assert [cell.value for cell in cells[1]][:6] == [
         "007", "account manager", "High", 697.98, 0.123, 1234,
     ]  # fmt: skip

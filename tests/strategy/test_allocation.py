@@ -353,7 +353,7 @@ def test_where_nothing_is_worth_doing_nothing_is_done(rows, budget):
         0,
     )
     assert plan.prices == {("rule", "x"): 0}
-    assert "No action is worth its cost" in allocation.verdict(plan, Limits(budget))[0]
+    assert "No action is worth its cost" in allocation.verdict(plan, Limits(budget), 1.0)[0]
 
 
 def test_unknown_gains_and_costs_are_not_worth_it_and_do_no_harm():
@@ -387,6 +387,101 @@ def test_dimes_add_up_and_a_missing_millionth_is_missed():
     assert len(choose(options, Limits(0.3 - 1e-6)).chosen) == 1
     billion = singles([1e9, 1e9], [5e8, 5e8 + 0.01])
     assert len(choose(billion, Limits(1e9)).chosen) == 1
+
+
+# What is kept for a tier
+TIERED = [*COLUMNS, "tier", "channel"]
+
+
+def buyers_and_prospects(prospect_gain=3, prospect_cost=2):
+    """Five customers of whom each brings 10 for 2, and five prospects."""
+    customers = [(f"c{n}", "call", 10, 2, "ordinary", "phone") for n in range(5)]
+    prospects = [
+        (f"p{n}", "ask", prospect_gain + n, prospect_cost, "potential", "phone") for n in range(5)
+    ]
+    return table(*customers, *prospects, columns=TIERED)
+
+
+def test_a_share_of_the_budget_goes_to_the_best_of_a_tier_first():
+    """Of 10, a fifth pays one prospect, the one that brings most: 7 for 2. Four customers bring 8
+    each of the rest: 37, where all five had brought 40. Of each further unit, a fifth brings 4 / 2
+    with the next prospect, and the others 8 / 2 with the next customer.
+    """
+    plan = choose(buyers_and_prospects(), Limits(10, {}, {"potential": 0.2}))
+    assert plan.chosen.tier.tolist() == ["ordinary"] * 4 + ["potential"]
+    assert plan.chosen.customer_id.iloc[-1] == "p4"
+    assert (plan.profit, plan.spent, plan.forgone, plan.bound) == (37, 10, 3, 40)
+    assert plan.gap == pytest.approx(3 / 40) and plan.method == "reserve"
+    assert plan.price_of_budget == pytest.approx(0.2 * 2 + 0.8 * 4)
+
+
+def test_what_is_kept_and_not_needed_goes_to_the_others():
+    """Of the 6 kept of 12, prospects who cost 9 take nothing; nor do those who do not pay."""
+    for gain, cost in ((20, 9), (1, 7)):
+        plan = choose(buyers_and_prospects(gain, cost), Limits(12, {}, {"potential": 0.5}))
+        assert plan.chosen.customer_id.tolist() == [f"c{n}" for n in range(5)]
+        assert (plan.spent, plan.forgone) == (10, 0)
+
+
+def test_a_share_of_each_capacity_is_kept_too_and_a_part_of_a_place_is_none():
+    options = buyers_and_prospects()
+    for most, kept in ((5, 1), (4, 0)):
+        plan = choose(options, Limits(None, {("channel", "phone"): most}, {"potential": 0.2}))
+        assert (plan.chosen.tier == "potential").sum() == kept and len(plan.chosen) == most
+
+
+def test_a_tier_that_comes_off_as_well_without_it_changes_nothing():
+    options = buyers_and_prospects(prospect_gain=30)
+    free, kept = (choose(options, Limits(12, {}, r)) for r in ({}, {"potential": 0.3}))
+    pd.testing.assert_frame_equal(free.chosen, kept.chosen)
+    assert (kept.profit, kept.method, kept.forgone) == (free.profit, free.method, 0)
+
+
+def test_what_must_happen_comes_before_what_is_kept():
+    options = buyers_and_prospects().assign(must=lambda t: t.tier == "ordinary")
+    plan = choose(options, Limits(10, {}, {"potential": 0.9}))
+    assert plan.chosen.customer_id.tolist() == [f"c{n}" for n in range(5)] and plan.unmet == 0
+    assert choose(options, Limits(7, {}, {"potential": 0.9})).unmet == 2
+
+
+@given(
+    st.lists(ROW, min_size=1, max_size=12),
+    st.none() | st.integers(0, 100),
+    CAPACITY,
+    st.sets(st.sampled_from("abcde")),
+    st.sampled_from([0.1, 0.5, 1.0]),
+    st.sets(st.sampled_from("abcde"), max_size=2),
+)
+@settings(max_examples=60)
+def test_what_is_kept_passes_no_limit_lies_nowhere_idle_and_serves_its_tier(
+    rows, budget, capacity, prospects, share, strategic
+):
+    options = cents(rows).fillna({"gain": 0})
+    options["tier"] = np.where(options.customer_id.isin(prospects), "potential", "ordinary")
+    options["must"] = options.customer_id.isin(strategic - prospects)
+    options["must"] &= ~options.customer_id.duplicated()
+    limits = Limits(budget, capacity, {"potential": share})
+    plan, free = choose(options, limits), choose(options, Limits(budget, capacity))
+    assert holds(plan.chosen, limits) and plan.chosen.customer_id.is_unique
+    assert plan.profit <= free.profit + 1e-6 and plan.unmet == free.unmet
+    assert plan.forgone == pytest.approx(free.profit - plan.profit, abs=1e-6)
+    assert plan.profit == pytest.approx((plan.chosen.gain - plan.chosen.cost).sum())
+    left = limits.less(plan.chosen)
+    idle = options[~options.customer_id.isin(plan.chosen.customer_id) & ~options.must]
+    idle = idle[(idle.gain > idle.cost) & (idle.cost <= left.money)]
+    full = [idle[c] == v for (c, v), most in left.capacity.items() if most < 1]
+    assert idle[~np.logical_or.reduce([*full, np.zeros(len(idle), bool)])].empty
+    if not options.must.any():
+        own = options[options.tier == "potential"]
+        alone = choose(own, limits.part(share, Limits(budget, capacity)))
+        found = plan.chosen[plan.chosen.tier == "potential"]
+        assert (found.gain - found.cost).sum() >= alone.profit * (1 - 1e-6)
+
+
+@pytest.mark.parametrize("reserve", [{"potential": 1.1}, {"potential": -0.1, "ordinary": 0.2}])
+def test_shares_that_cannot_be_kept_are_refused(reserve):
+    with pytest.raises(InputError, match="shares kept for tiers"):
+        choose(buyers_and_prospects(), Limits(10, {}, reserve))
 
 
 # What must happen
@@ -708,7 +803,9 @@ def test_the_options_stay_as_they_are_and_keep_their_columns():
 # What is said
 def test_the_plan_is_told_with_its_price():
     limits = Limits(50)
-    text, values = allocation.verdict(choose(singles([60, 100, 120], [10, 20, 30]), limits), limits)
+    text, values = allocation.verdict(
+        choose(singles([60, 100, 120], [10, 20, 30]), limits), limits, 1.0
+    )
     assert (
         Language("en")(text, **values)
         == "The plan spends $50 of $50 on 2 customers, before some of them are held back, "
@@ -722,7 +819,7 @@ def test_the_plan_is_told_with_its_price():
 )
 def test_a_budget_that_is_enough_or_none_is_told(budget, words):
     limits = Limits(budget)
-    text, values = allocation.verdict(choose(singles([60.0], [10]), limits), limits)
+    text, values = allocation.verdict(choose(singles([60.0], [10]), limits), limits, 1.0)
     said = Language("en")(text, **values)
     assert words in said and "$60" in said
 
@@ -738,3 +835,15 @@ def test_plan_and_others_are_marked_on_the_curve():
 def test_the_bench_still_runs(capsys):
     bench.main(600)
     assert "600 customers" in capsys.readouterr().out
+
+
+def test_without_a_margin_the_plan_is_told_in_revenue_and_a_loss_as_one():
+    limits = Limits(50)
+    plan = choose(singles([60.0, 100.0], [10, 20]), limits)
+    text, values = allocation.verdict(plan, limits, None)
+    assert "{revenue:money} of extra revenue" in text and "{profit" not in text
+    assert values["revenue"] == 190 and values["cost"] == 30
+    must = table(("a", "care", 1, 6, True), columns=MUST)
+    for some in (limits, Limits()):
+        text, values = allocation.verdict(choose(must, some), some, 0.5)
+        assert "{loss:money} less than it costs" in text and values["loss"] == 5

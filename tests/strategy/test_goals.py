@@ -6,6 +6,7 @@ import yaml
 
 from analysis.errors import InputError
 from analysis.intake.dataset import Dataset
+from analysis.report.text import say
 from analysis.schema import LABELS
 from analysis.strategy import goals
 
@@ -138,6 +139,21 @@ def test_every_measure_has_words_and_a_form_and_is_said(load):
     forms = {"int": "0", "money": "$0.25", "percent": "25.0\xa0%"}
     assert said.target.tolist() == [forms[measure.form] for measure in goals.MEASURES.values()]
     assert said.now.tolist()[:3] == ["3", "$90", "66.7\xa0%"]
+
+
+def test_what_is_missing_of_a_share_is_percentage_points(load):
+    """A third of the customers is silent or lost; at most a fifth may be: 13.3 points too many."""
+    found = goals.in_words(standing(load(goal("silent_share", 0.2), goal("revenue", 91))))
+    assert found.gap.tolist() == ["13.3 percentage points", "$1"]
+
+
+def test_only_standings_that_there_are_are_named(load):
+    revenue = (goal("revenue", money, by=AS_OF) for money in (90, 91))
+    found = standing(load(*revenue, goal("customers", 99)))
+    text, values = goals.summary(found)
+    assert say(text, **values) == "Goals: 3, 1 reached, 2 open."
+    assert "No goals are set" in goals.summary(found.head(0))[0]
+    assert "not known" in goals.summary(found.assign(standing="unknown"))[0]
 
 
 def test_the_standings_have_words():

@@ -107,7 +107,12 @@ def _margin(orders: list[Found]) -> Entry | None:
     """None is known, where neither costs nor profits are."""
     if any({"cost", "profit"} & one.what.meanings.keys() for one in orders):
         return None
-    return Entry("margin", None, say("assumed unknown: value is revenue"), source=ASSUMED)
+    return Entry(
+        "margin",
+        None,
+        say("assumed unknown: value is revenue, and whether an action pays is not told"),
+        source=ASSUMED,
+    )
 
 
 def _plain_ids(found: list[Found]) -> Entry | None:

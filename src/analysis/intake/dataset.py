@@ -104,7 +104,7 @@ class Dataset(Strict):
     annual_discount_rate: float = Field(0.1, ge=0, lt=1)
     """at which future money is discounted"""
     margin: float | None = Field(None, gt=0, le=1)
-    """gross margin on revenue; unknown: value is revenue"""
+    """gross margin on revenue; unknown: value is revenue, and whether an action pays is not told"""
     rfm_scores: int = Field(5, ge=3, le=10)
     """levels of each RFM score"""
     rfm_weights: dict[Measure, Rate] = {}

@@ -86,6 +86,11 @@ class Planning(Strict):
     actions together can be measured"""
     exempt: list[str] | ForTiers = []
     """whom nobody ever holds back: customers' numbers, or tier: [strategic]"""
+    reserve: dict[Literal["strategic", "important", "ordinary", "potential"], Share] = {
+        "potential": 0.1
+    }
+    """share of the budget and of each capacity that is kept for a tier first, so that prospects get
+    theirs; what they do not need goes to the others; {}: none"""
     contacts: Count = 2
     """campaigns that may reach a customer within contact_days"""
     contact_days: Count = 30
@@ -96,6 +101,13 @@ class Planning(Strict):
     """extra orders a customer that are the least worth finding in a campaign"""
     goals: str = ""
     """file of goals beside this one"""
+
+    @field_validator("reserve")
+    @classmethod
+    def _together(cls, reserve: dict[str, float]) -> dict[str, float]:
+        if sum(reserve.values()) > 1:
+            raise ValueError("the shares are 1 together at most")
+        return reserve
 
 
 class Level(Strict):

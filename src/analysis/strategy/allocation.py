@@ -31,14 +31,28 @@ Where = tuple[str, Hashable]
 
 @dataclass(frozen=True)
 class Limits:
-    """Money (None: no limit), and for (column, value) of the options the most customers."""
+    """Money (None: no limit), and for (column, value) of the options the most customers. `reserve`:
+    by tier of the options the share of money and of each capacity that is kept for it first.
+    """
 
     budget: float | None = None
     capacity: Mapping[Any, float] = field(default_factory=dict)
+    reserve: Mapping[Any, float] = field(default_factory=dict)
 
     @property
     def money(self) -> float:
         return np.inf if self.budget is None else float(self.budget)
+
+    def less(self, chosen: pd.DataFrame) -> "Limits":
+        """What is left when these are done."""
+        done = {(c, v): most - (chosen[c] == v).sum() for (c, v), most in self.capacity.items()}
+        money = None if self.budget is None else max(self.budget - chosen.cost.sum(), 0.0)
+        return Limits(money, done)
+
+    def part(self, share: float, left: "Limits") -> "Limits":
+        """A share of the limits, as far as it is left."""
+        places = {at: min(share * most, left.capacity[at]) for at, most in self.capacity.items()}
+        return Limits(min(share * self.money, left.money), places)
 
 
 @dataclass(frozen=True)
@@ -51,9 +65,12 @@ class Plan:
     gap: float  # (bound - profit) / bound; nan where the bound is 0 and the profit is not
     price_of_budget: float  # what one more unit of money would bring; 0 where not all is needed
     prices: dict[Where, float]  # the same of one more customer, by capacity
-    method: str  # exact: no plan is better by more than PROVEN; dual: none by more than the gap
+    # exact: no plan is better by more than PROVEN; dual: none by more than the gap; reserve: none,
+    # of those that keep nothing for a tier either
+    method: str
     spent: float
     unmet: int  # customers for whom something must happen that does not fit
+    forgone: float = 0.0  # what the plan would bring besides if nothing were kept for a tier
 
 
 def choose(options: pd.DataFrame, limits: Limits, exact_up_to: int = EXACT_OPTIONS) -> Plan:
@@ -65,7 +82,72 @@ def choose(options: pd.DataFrame, limits: Limits, exact_up_to: int = EXACT_OPTIO
     customer; for whom none fits is counted in `unmet`. Others are taken only where gain is above
     cost. Of more options than `exact_up_to` the plan is that of the prices. The order of rows
     decides nothing. InputError for negative or infinite money, or an unknown column.
+
+    Where limits.reserve keeps a share for a tier (column tier), the tier gets at least what that
+    share brings at its best: first comes what must happen, then each share, then all the rest with
+    what is left, so that nothing kept lies idle. `bound` is that of a plan without it.
     """
+    freely = _best(options, limits, exact_up_to)
+    shares = {tier: share for tier, share in limits.reserve.items() if share > 0}
+    shares = {tier: share for tier, share in shares.items() if (options.tier == tier).any()}
+    if not shares:
+        return freely
+    must, rest, left = _must(options, limits, exact_up_to)
+    kept = {}
+    for tier, share in shares.items():
+        kept[tier] = _best(rest[rest.tier == tier], limits.part(share, left), exact_up_to)
+        left = left.less(kept[tier].chosen)
+    fair = (_profit(freely.chosen, t) >= kept[t].profit * (1 - PROVEN) for t in kept)
+    if all(fair):
+        return freely
+    done = pd.concat([plan.chosen.customer_id for plan in kept.values()])
+    others = _best(rest[~rest.customer_id.isin(done)], left, exact_up_to)
+    more = sum(
+        shares[t] * (plan.price_of_budget or others.price_of_budget) for t, plan in kept.items()
+    )
+    price = more + (1 - sum(shares.values())) * others.price_of_budget
+    return _together([must, *kept.values(), others], freely, price, limits)
+
+
+def _must(
+    options: pd.DataFrame, limits: Limits, exact_up_to: int
+) -> tuple[Plan, pd.DataFrame, Limits]:
+    """What must happen, and the options and limits that it leaves."""
+    none = pd.Series(False, options.index)
+    must = options.must.fillna(False).astype(bool) if "must" in options else none
+    plan = _best(options[must], limits, exact_up_to)
+    rest = options[~must & ~options.customer_id.isin(plan.chosen.customer_id)]
+    return plan, rest, limits.less(plan.chosen)
+
+
+def _profit(chosen: pd.DataFrame, tier: str) -> float:
+    """What the choice brings of a tier, besides what must happen."""
+    free = chosen[chosen.tier == tier]
+    free = free[~free.must.astype(bool)] if "must" in free else free
+    return float((free.gain.fillna(0) - free.cost).sum())
+
+
+def _together(stages: list[Plan], freely: Plan, price: float, limits: Limits) -> Plan:
+    """The plan of what must happen, then of what is kept for tiers, and last of the rest."""
+    found = [stage.chosen for stage in stages if len(stage.chosen)]
+    chosen = pd.concat(found).sort_values("customer_id", ignore_index=True)
+    profit = sum(stage.profit for stage in stages)
+    return replace(
+        freely,
+        chosen=chosen,
+        profit=profit,
+        gap=gap(profit, freely.bound),
+        price_of_budget=price,
+        prices=stages[-1].prices,
+        method="reserve",
+        spent=float(min(chosen.cost.sum(), limits.money)),
+        unmet=stages[0].unmet,
+        forgone=max(freely.profit - profit, 0.0),
+    )
+
+
+def _best(options: pd.DataFrame, limits: Limits, exact_up_to: int) -> Plan:
+    """The plan of most profit, nothing kept for anybody."""
     given = _Given(options, limits, limits.money)
     problem, rows = given.problem()
     found = solve(problem, exact_up_to)
@@ -121,12 +203,14 @@ def curve(options: pd.DataFrame, limits: Limits, points: int = POINTS) -> pd.Dat
     return pd.DataFrame(rows).drop_duplicates("budget", ignore_index=True)
 
 
-def verdict(plan: Plan, limits: Limits) -> tuple[str, dict[str, object]]:
-    """A sentence on the plan, with its values."""
+def verdict(plan: Plan, limits: Limits, margin: float | None) -> tuple[str, dict[str, object]]:
+    """A sentence on the plan, with its values; without a margin gains are revenue."""
     values: dict[str, object] = {
         "customers": len(plan.chosen),
         "cost": plan.spent,
         "profit": plan.profit,
+        "revenue": plan.profit + plan.spent,
+        "loss": -plan.profit,
         "budget": limits.budget,
     }
     if plan.chosen.empty:
@@ -134,6 +218,17 @@ def verdict(plan: Plan, limits: Limits) -> tuple[str, dict[str, object]]:
             "No action is worth its cost within the budget and the capacities, or nothing is known"
             " of money."
         ), {}
+    if margin is None:
+        return N_(
+            "The plan spends {cost:money} on {customers:int} customers, before some of them are"
+            " held back; {revenue:money} of extra revenue is counted on."
+        ), values
+    if plan.profit < 0:
+        return N_(
+            "The plan spends {cost:money} on {customers:int} customers, before some of them are"
+            " held back, and is assumed to bring {loss:money} less than it costs, because of what"
+            " is done whatever it brings."
+        ), values
     if not np.isfinite(limits.money):
         return N_(
             "Without a budget, the plan spends {cost:money} on {customers:int} customers, before"
@@ -215,6 +310,9 @@ def _check(gain: np.ndarray, cost: np.ndarray, options: pd.DataFrame, limits: Li
         raise InputError("options: every row needs a customer_id")
     if not limits.money >= 0 or not all(most >= 0 for most in limits.capacity.values()):
         raise InputError("limits: budget and capacities are 0 or more")
+    shares = limits.reserve.values()
+    if not all(share >= 0 for share in shares) or sum(shares) > 1:
+        raise InputError("limits: shares kept for tiers are 0 or more, together 1 at most")
     for column, _ in limits.capacity:
         if column not in options:
             raise InputError(

@@ -20,7 +20,13 @@ from analysis.segments.summaries import known_sum
 from analysis.strategy.tiers import Tier
 from analysis.strategy.written import Text, checked, content, in_language
 
-STANDINGS = ("reached", "open", "not_begun", "under_way", "missed")
+STANDINGS = {
+    "reached": N_("{count:int} reached"),
+    "open": N_("{count:int} open"),
+    "not_begun": N_("{count:int} whose period has not begun"),
+    "under_way": N_("{count:int} whose period is under way"),
+    "missed": N_("{count:int} missed"),
+}
 
 
 class Goal(Strict):
@@ -166,6 +172,20 @@ def counts(standing: pd.DataFrame) -> dict[str, int]:
     return {"goals": len(found)} | {name: found.count(name) for name in STANDINGS}
 
 
+def summary(standing: pd.DataFrame) -> tuple[str, dict[str, Any]]:
+    """How many goals there are, and how many stand where; only what there is."""
+    found = counts(standing)
+    if not found["goals"]:
+        return N_(
+            "No goals are set. Write them into a file and name it under plan.goals in the dataset"
+            " file."
+        ), {}
+    known = [say(text, count=found[name]) for name, text in STANDINGS.items() if found[name]]
+    if not known:
+        return N_("Goals: {goals:int}; where they stand is not known."), found
+    return N_("Goals: {goals:int}, {known:text}."), found | {"known": say(", ").join(known)}
+
+
 def in_words(standing: pd.DataFrame) -> pd.DataFrame:
     """The table with the measure in words, and now, target and gap written as it asks."""
     if standing.empty:
@@ -173,6 +193,15 @@ def in_words(standing: pd.DataFrame) -> pd.DataFrame:
     measures = [MEASURES[name] for name in standing.measure]
     texts = {
         name: [say.form(m.form, x) for m, x in zip(measures, standing[name], strict=True)]
-        for name in ("now", "target", "gap")
+        for name in ("now", "target")
     }
-    return standing.assign(**texts, measure=[measure.words for measure in measures])
+    missing = [_missing(m.form, x) for m, x in zip(measures, standing.gap, strict=True)]
+    words = [measure.words for measure in measures]
+    return standing.assign(**texts, gap=missing, measure=words)
+
+
+def _missing(form: str, gap: float) -> str:
+    """What is missing, of a share in percentage points: 5 % of it could be less of it."""
+    if form != "percent" or pd.isna(gap):
+        return say.form(form, gap)
+    return say("{points:short} percentage points", points=round(100 * gap, 1))

@@ -14,14 +14,13 @@ from scipy.stats import norm
 from analysis.intake.dataset import Dataset
 from analysis.models.history import may_contact
 from analysis.report.privacy import shown_staff
-from analysis.report.text import N_, say
+from analysis.report.text import say
 from analysis.strategy.allocation import Limits
 from analysis.strategy.playbook import DELIVERS, Playbook, rules_of
 from analysis.strategy.retention import NOBODY
 from analysis.strategy.trials import draw, draw_by_owner, seed_of, strata
 from analysis.strategy.written import in_language
 
-DECISIONS = 5  # that the report puts first: what a manager reads in a minute
 STATUSES = (
     *("planned", "held_back", "no_consent", "contacted_lately", "not_worth", "beyond_budget"),
     *("open_complaint", "next_cycle"),  # of whom a cycle's plan no longer, or not yet, has
@@ -31,6 +30,8 @@ EFFECTS = ["effect", "effect_low", "effect_high"]
 # twice as much.
 BELOW, ABOVE = 1.0, 0.5
 DETAILS = ("company", "contact", "name", "title", "phone", "email")
+# Whether an action pays: what share of the effect counted on is enough for its cost
+ENOUGH = {"even_a_quarter": 0.25, "even_half": 0.5, "as_counted_on": 1.0}
 
 
 def effects(book: Playbook, measured: pd.DataFrame, settings: Dataset) -> pd.DataFrame:
@@ -114,7 +115,7 @@ def options(
     """What is possible for each customer: the action of the rule, and the one for everybody where
     the budget does not reach.
 
-    Columns: customer_id, rule, account_owner, channel, owner, must, effect, cost, gain (money
+    Columns: customer_id, tier, rule, account_owner, channel, owner, must, effect, cost, gain (money
     expected before cost: extra orders times the value of an order times the margin, a share).
     `people` as from people.
     """
@@ -126,7 +127,7 @@ def options(
     if book.rest:
         rest = asked[asked.rule != book.rest.id].assign(rule=book.rest.id, asked=False)
     both = pd.concat([asked, rest], ignore_index=True)
-    made = both[["customer_id", "rule", "account_owner", "order_value", "asked"]].join(
+    made = both[["customer_id", "tier", "rule", "account_owner", "order_value", "asked"]].join(
         rules[["channel", "owner", "must", "effect", "cost"]], on="rule"
     )
     made["must"] &= made.asked
@@ -139,13 +140,13 @@ def options(
 
 
 def limits(settings: Dataset) -> Limits:
-    """The budget and the capacities of the dataset file."""
+    """The budget, the capacities, and what is kept for tiers, of the dataset file."""
     capacity = {
         (column, name): most
         for column, names in settings.plan.capacity.items()
         for name, most in names.items()
     }
-    return Limits(settings.plan.budget, capacity)
+    return Limits(settings.plan.budget, capacity, settings.plan.reserve)
 
 
 def plan(
@@ -235,12 +236,34 @@ def trials(
     return chosen.merge(people[["customer_id", "tier", "clv", "forecast"]])
 
 
-def by_rule(made: pd.DataFrame, book: Playbook, effect: pd.DataFrame) -> pd.DataFrame:
-    """What each action comes to, the most valuable first.
+def pays(cost: pd.Series, value: pd.Series, margin: float | None) -> pd.Series:
+    """Whether what is expected covers the cost: one of ENOUGH, does_not_pay, or margin_unknown
+    where no margin is known and `value` is revenue.
+    """
+    if margin is None:
+        return pd.Series("margin_unknown", cost.index)
+    enough = [value * share >= cost for share in ENOUGH.values()]
+    return pd.Series(np.select(enough, [*ENOUGH], "does_not_pay"), cost.index)
+
+
+def margins_needed(cost: pd.Series, value: pd.Series, margin: float | None) -> pd.DataFrame:
+    """From which share of revenue on what is expected covers the cost, if the whole effect comes
+    (margin_needed) or half of it (margin_at_half).
+    """
+    revenue = (value / (margin or 1.0)).where(value > 0)
+    return pd.DataFrame({"margin_needed": cost / revenue, "margin_at_half": 2 * cost / revenue})
+
+
+def by_rule(
+    made: pd.DataFrame, book: Playbook, effect: pd.DataFrame, margin: float | None
+) -> pd.DataFrame:
+    """What each action comes to, the most valuable first; `margin` is the share of revenue that
+    stays, None where it is not known.
 
     Columns: rule (index), objective, action, channel, owner, due, again (days), customers
-    (reached), held_back, cost, expected_value, gain, effect, effect_low, effect_high, break_even
-    (extra orders that pay the cost), source.
+    (reached), held_back, cost, expected_value (revenue without a margin), gain (empty without),
+    pays, margin_needed, margin_at_half, effect, effect_low, effect_high, break_even (extra orders
+    that pay the cost; without a margin those whose revenue is as much), source.
     """
     done = made[made.status.isin(["planned", "held_back"])]
     held = done.status == "held_back"
@@ -248,16 +271,26 @@ def by_rule(made: pd.DataFrame, book: Playbook, effect: pd.DataFrame) -> pd.Data
     how |= dict.fromkeys(["customers", "held_back", "cost", "expected_value"], "sum")
     table = done.assign(customers=~held, held_back=held).groupby("rule").agg(how)
     table["again"] = book.table.every_days
-    table["gain"] = table.expected_value - table.cost
-    table = table.join(effect)
+    table["gain"] = np.nan if margin is None else table.expected_value - table.cost
+    table["pays"] = pays(table.cost, table.expected_value, margin)
+    table = table.join(margins_needed(table.cost, table.expected_value, margin)).join(effect)
     worth = table.expected_value.where(table.expected_value > 0)
     table["break_even"] = table.effect * table.cost / worth
-    return table.sort_values(["gain", "cost"], ascending=False)
+    first = "gain" if margin is not None else "expected_value"
+    return table.sort_values([first, "cost"], ascending=False)
+
+
+def as_revenue(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of money as it may be shown where no margin is known: what is expected is called
+    revenue, and nothing gain.
+    """
+    names = {"expected_value": "extra_revenue", "break_even": "cost_in_orders"}
+    return table.drop(columns=["gain", "pays"], errors="ignore").rename(columns=names)
 
 
 def by_owner(made: pd.DataFrame) -> pd.DataFrame:
     """The plan by who does it and how, the most first: owner, account_owner (as staff is shown),
-    channel, customers, cost, expected_value, gain.
+    channel, customers, cost, expected_value.
     """
     done = made[made.status == "planned"]
     shown = {name: shown_staff(name) for name in done.account_owner.unique() if name != NOBODY}
@@ -268,8 +301,7 @@ def by_owner(made: pd.DataFrame) -> pd.DataFrame:
         ]
         .sum()
     )
-    whole = sums.assign(gain=sums.expected_value - sums.cost)
-    return whole.sort_values("customers", ascending=False, ignore_index=True)
+    return sums.sort_values("customers", ascending=False, ignore_index=True)
 
 
 def statuses(made: pd.DataFrame) -> pd.Series:
@@ -277,44 +309,12 @@ def statuses(made: pd.DataFrame) -> pd.Series:
     return made.status.value_counts().reindex(STATUSES, fill_value=0).rename("customers")
 
 
-def decisions(actions: pd.DataFrame) -> list[tuple[str, dict[str, object]]]:
-    """The actions with most at stake, as sentences with their values; `actions` as from by_rule.
-    Effects are said in extra orders of 100 customers.
-    """
-    biggest = actions.reindex(actions.gain.abs().sort_values(ascending=False).index).head(DECISIONS)
-    per_100 = [*EFFECTS, "break_even"]
-    rows = biggest.assign(**100 * biggest[per_100]).sort_values("gain", ascending=False)
-    return [(_decision(row), {"proof": _proof(row), **row.to_dict()}) for _, row in rows.iterrows()]
-
-
-def _decision(row: pd.Series) -> str:
-    if row.gain > 0:
-        return N_(
-            "{action:text}. Customers to reach: {customers:int}, by {due:date} ({channel:word},"
-            " {owner:word}), for {cost:money}. Expected to bring {expected_value:money}; it pays"
-            " from {break_even:short} extra orders of 100 customers, and {effect:short} are counted"
-            " on: {proof:text}."
-        )
-    return N_(
-        "{action:text}. Customers to reach: {customers:int}, by {due:date} ({channel:word},"
-        " {owner:word}), for {cost:money}, though it is expected to bring only"
-        " {expected_value:money}: it is done for the relationship, or not at all."
-    )
-
-
-def _proof(row: pd.Series) -> str:
-    if pd.isna(row.effect_low):
-        return say("assumed and not yet measured")
-    return say(
-        "measured by campaigns {source:text} (95 % sure: {effect_low:short} to"
-        " {effect_high:short})",
-        **row,
-    )
-
-
-def export(made: pd.DataFrame, matrix: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFrame:
-    """The list to work with, by owner and channel, those with most to gain first: who is reached,
-    with the company's name where known, tier, stage and risk. No person's name, telephone, address.
+def export(
+    made: pd.DataFrame, matrix: pd.DataFrame, profiles: pd.DataFrame, margin: float | None
+) -> pd.DataFrame:
+    """The list to work with, by owner and channel, those of whom most is expected first: who is
+    reached, with the company's name where known, tier, stage and risk, and whether it pays
+    (without a margin, from which one on). No person's name, telephone, address.
     """
     done = made[made.status == "planned"].drop(columns=["status", "arm", "rule", "effect"])
     cells = ["tier", "stage", "risk_band"]
@@ -327,7 +327,13 @@ def export(made: pd.DataFrame, matrix: pd.DataFrame, profiles: pd.DataFrame) -> 
     front += cells
     by = ["account_owner", "owner", "channel", "expected_value", "customer_id"]
     ordered = listed.sort_values(by, ascending=[True, True, True, False, True], ignore_index=True)
-    return ordered[[*front, *ordered.columns.drop(front)]]
+    listed = ordered[[*front, *ordered.columns.drop([*front, "tier_reason"])]]
+    needed = margins_needed(listed.cost, listed.expected_value, margin).margin_needed
+    if margin is None:
+        listed = as_revenue(listed).assign(margin_needed=needed)
+    else:
+        listed = listed.assign(pays=pays(listed.cost, listed.expected_value, margin))
+    return listed.assign(tier_reason=ordered.tier_reason)
 
 
 def contact_list(made: pd.DataFrame, profiles: pd.DataFrame) -> tuple[pd.DataFrame, int]:

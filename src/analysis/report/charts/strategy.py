@@ -117,6 +117,12 @@ def action_gain(ax: Axes, gain: pd.Series) -> None:
     bars(ax, gain, "money")
 
 
+@chart("The margin from which each action pays", x="share of revenue that must stay")
+def margins_needed(ax: Axes, needed: pd.Series) -> None:
+    """Share of revenue that covers the cost, by rule (index)."""
+    bars(ax, needed, "whole_percent")
+
+
 @chart("What other budgets would bring", x="budget", y="money above the cost")
 def budget_curve(ax: Axes, curve: pd.DataFrame, plans: pd.DataFrame) -> None:
     """The most profit by budget (budget, profit); `plans` (factor, budget, profit) are marked."""
