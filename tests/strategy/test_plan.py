@@ -376,6 +376,28 @@ def test_an_action_says_how_little_of_its_effect_still_pays(cost, word):
     assert listed.pays.tolist() == [word] * 3 and {*plan.ENOUGH, word} <= {*schema.LABELS}
 
 
+def test_how_much_of_an_effect_was_measured():
+    """Above .04, whose spread is half of it, .02 (precision 2500), a campaign as precise that
+    measured .12 gives the mean .08, of which half of .04 is assumed. One that measured nothing
+    (spread .04 below) gives .02, all of it assumed. Without a campaign, or an assumption, it is
+    clear.
+    """
+    z = 1.959964
+    rows = {
+        "above": (0.08, z * 0.02 / 2**0.5),
+        "below": (0.02, z * 0.04 / 2**0.5),
+        "assumed": (0.04, np.nan),
+        "alone": (0.05, 0.01),
+    }
+    effect = pd.DataFrame.from_dict(rows, orient="index", columns=["effect", "half"])
+    effect = effect.assign(
+        effect_low=effect.effect - effect.half, effect_high=effect.effect + effect.half
+    )
+    assumed = pd.Series({"above": 0.04, "below": 0.04, "assumed": 0.04, "alone": 0.0})
+    found = plan.measured_share(effect, assumed)
+    assert found.to_dict() == pytest.approx({"above": 0.75, "below": 0, "assumed": 0, "alone": 1})
+
+
 def test_without_a_margin_nothing_is_gain_and_the_margin_needed_is_told():
     """An order brings 50 and a tenth of one is expected for 2: from 2 / 5 of revenue on it pays, at
     half the effect from 4 / 5. With a margin of .5, of 2.50, it is the same.

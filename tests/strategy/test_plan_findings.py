@@ -60,19 +60,19 @@ def made(*statuses, cost=2.0, value=10.0):
 
 
 def test_what_rests_on_campaigns_and_what_on_assumptions_is_money():
-    """A campaign whose interval reaches 0 has proved nothing: its money is assumed."""
+    """All of 20, half of 10 and nothing of 10 was measured."""
     four = made(*["planned"] * 4, "held_back")
-    table = actions().head(3).assign(expected_value=[25.0, 10.0, 5.0])
+    table = actions().head(3).assign(expected_value=[20.0, 10.0, 10.0], measured_share=0.0)
     assert "All of that rests on assumptions that no campaign" in said(
         plan_findings.total(four, table, 1.0)
     )
-    table["effect_low"] = [0.1, 0.0, np.nan]
+    table["measured_share"] = [1.0, 0.5, 0.0]
     text = said(plan_findings.total(four, table, 1.0))
     assert text == (
         "Customers whom the plan reaches: 4, for $8. It is expected to bring $40. Of that, $25"
         " rests on measured campaigns and $15 on assumptions."
     )
-    text = said(plan_findings.total(four, table.assign(effect_low=0.1), 1.0))
+    text = said(plan_findings.total(four, table.assign(measured_share=1.0), 1.0))
     assert text.endswith("All of that rests on measured campaigns.")
     text = said(plan_findings.total(four, table, None))
     assert "$40 of extra revenue, so it pays where the margin is above 20.0 %." in text

@@ -263,7 +263,7 @@ def by_rule(
     Columns: rule (index), objective, action, channel, owner, due, again (days), customers
     (reached), held_back, cost, expected_value (revenue without a margin), gain (empty without),
     pays, margin_needed, margin_at_half, effect, effect_low, effect_high, break_even (extra orders
-    that pay the cost; without a margin those whose revenue is as much), source.
+    that pay the cost; without a margin those whose revenue is as much), measured_share, source.
     """
     done = made[made.status.isin(["planned", "held_back"])]
     held = done.status == "held_back"
@@ -276,8 +276,20 @@ def by_rule(
     table = table.join(margins_needed(table.cost, table.expected_value, margin)).join(effect)
     worth = table.expected_value.where(table.expected_value > 0)
     table["break_even"] = table.effect * table.cost / worth
+    table["measured_share"] = measured_share(effect, book.table.effect.astype(float))
     first = "gain" if margin is not None else "expected_value"
     return table.sort_values([first, "cost"], ascending=False)
+
+
+def measured_share(effect: pd.DataFrame, assumed: pd.Series) -> pd.Series:
+    """How much of each effect campaigns bring, 0 to 1: what the assumption adds to the mean (its
+    weight times itself, see effects) is not measured. `effect` as from effects.
+    """
+    half = (effect.effect_high - effect.effect_low) / 2
+    spread = assumed * np.where(effect.effect > assumed, ABOVE, BELOW)
+    weight = (half / norm.ppf(0.975) / spread) ** 2
+    share = 1 - (weight * assumed).where(assumed > 0, 0.0) / effect.effect
+    return share.where(half.notna(), 0.0).clip(0, 1).fillna(0.0)
 
 
 def as_revenue(table: pd.DataFrame) -> pd.DataFrame:

@@ -97,13 +97,11 @@ def _proof(row: pd.Series) -> str:
 
 
 def total(made: pd.DataFrame, actions: pd.DataFrame, margin: float | None) -> Said:
-    """Whom the plan reaches, for what, what is expected, and what of that was measured: by a
-    campaign whose interval does not reach 0.
-    """
+    """Whom the plan reaches, for what, what is expected, and what of that was measured."""
     done = made[made.status == "planned"]
     cost, value = done.cost.sum(), done.expected_value.sum()
-    proven = actions.expected_value[actions.effect_low > 0].sum()
-    values = {"planned": len(done), "cost": cost, "value": value, "rests": _rests(proven, value)}
+    measured = (actions.expected_value * actions.measured_share).sum()
+    values = {"planned": len(done), "cost": cost, "value": value, "rests": _rests(measured, value)}
     if not value > 0:
         return N_("Customers whom the plan reaches: {planned:int}, for {cost:money}."), values
     if margin is None:
@@ -124,16 +122,16 @@ def total(made: pd.DataFrame, actions: pd.DataFrame, margin: float | None) -> Sa
     ), values
 
 
-def _rests(proven: float, value: float) -> str:
+def _rests(measured: float, value: float) -> str:
     """What of the money expected was measured, and what is assumed."""
-    assumed = value - proven
-    if not proven > 0:
+    assumed = value - measured
+    if not measured > 0:
         return say("All of that rests on assumptions that no campaign has proved yet.")
     if not assumed > 0:
         return say("All of that rests on measured campaigns.")
     return say(
-        "Of that, {proven:money} rests on measured campaigns and {assumed:money} on assumptions.",
-        proven=proven,
+        "Of that, {measured:money} rests on measured campaigns and {assumed:money} on assumptions.",
+        measured=measured,
         assumed=assumed,
     )
 
