@@ -312,26 +312,33 @@ def design(effects, treated=90, control=30):
     return pd.concat(parts)
 
 
+def there(count):
+    """So many customers for each campaign."""
+    return pd.Series(count, ["few", "many", "remind", *"abcdef"])
+
+
 def test_the_surest_campaign_comes_first_and_just_enough_is_enough():
     """Detectable over expected: 0.4 / 0.8, 0.5 / 0.5, 0.6 / 0.5; of 120 customers all (thirty in
     the smaller arm are the least), all, and 1.44 times as many are needed, twice as precise takes
     four times. Where nothing is expected nothing can be proven.
     """
     rows = {"c": (0.6, 0.5), "a": (0.5, 0.5), "b": (0.4, 0.8), "f": (1.0, 0.5)}
-    table = trials.foretold(design(rows | {"d": (0.4, 0.0), "e": (np.nan, 0.5)}), 480)
+    table = trials.foretold(design(rows | {"d": (0.4, 0.0), "e": (np.nan, 0.5)}), there(480))
     assert sorted(table.campaign_id[:2]) == ["a", "b"]
     assert table.campaign_id[2:].tolist() == ["c", "f", "d", "e"]
     assert table.needed.tolist()[:4] == [120, 120, 173, 480] and table.needed[4:].isna().all()
     assert table.enough.tolist() == [True, True, False, False, False, False]
-    fewer = trials.foretold(design(rows), 479).set_index("campaign_id").needed
+    fewer = trials.foretold(design(rows), there(479)).set_index("campaign_id").needed
     assert np.isnan(fewer["f"]) and fewer["c"] == 173  # more than there are customers
-    small = trials.foretold(design({"a": (0.1, 0.5)}, 270, 15), 1000)
+    some = trials.foretold(design(rows), pd.Series({"a": 119, "c": 173})).set_index("campaign_id")
+    assert some.needed.dropna().to_dict() == {"c": 173}
+    small = trials.foretold(design({"a": (0.1, 0.5)}, 270, 15), there(1000))
     assert (small.needed.item(), small.enough.item()) == (570, False)  # 30 held back take twice 285
 
 
 def test_a_campaign_that_is_too_small_says_so_before_it_starts(plan):
     _, frozen = plan
-    table = trials.foretold(frozen, 10_000).set_index("campaign_id")
+    table = trials.foretold(frozen, there(10_000)).set_index("campaign_id")
     assert table.loc["many", ["treated", "control", "exempt"]].tolist() == [70, 30, 0]
     assert not table.enough["few"]
     row = table.loc["many"]
@@ -355,7 +362,7 @@ def test_every_plan_has_its_sentence(detectable, control, customers, words):
     frozen = design({"remind": (detectable, 0.5)}, 70, control)
     if not control:
         frozen["arm"] = "exempt"
-    table = trials.foretold(frozen, customers)
+    table = trials.foretold(frozen, there(customers))
     told = [Language("en")(text, **v) for text, v in trials.telling(table)]
     assert [words in text and "–" not in text for text in told] == [True]
 

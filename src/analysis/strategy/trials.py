@@ -251,13 +251,13 @@ def _detectable(people: pd.DataFrame, usual: dict[str, float], owners: pd.Series
     return smallest_detectable(treat, control, usual["sd"], usual["reduction"], df)
 
 
-def foretold(design: pd.DataFrame, customers: int) -> pd.DataFrame:
+def foretold(design: pd.DataFrame, customers: pd.Series) -> pd.DataFrame:
     """What each campaign of `trial_design` will be able to prove, the surest first.
 
     Columns: campaign_id, treated, control, exempt (customers), expected_effect (that the plan
     counts on), smallest_effect (the least worth finding), detectable_effect (orders per customer),
     needed (customers in both arms to prove the expected effect, with MIN_ARM in either; empty where
-    it takes more than all `customers` there are), enough.
+    it takes more than all `customers` there are for it, counted by campaign_id), enough.
     """
     arms = pd.crosstab(design.campaign_id, design.arm)
     table = arms.reindex(columns=["treat", "control", "exempt"], fill_value=0)
@@ -269,7 +269,9 @@ def foretold(design: pd.DataFrame, customers: int) -> pd.DataFrame:
     smaller = table[["treated", "control"]].min(axis=1)
     times = ratio.where(ratio.isna(), np.maximum(ratio, MIN_ARM / smaller.where(smaller > 0)))
     needed = np.ceil((table.treated + table.control) * times - 1e-9)
-    table = table.assign(needed=needed.where(needed <= customers), enough=times <= 1)
+    table = table.assign(
+        needed=needed.where(needed <= customers.reindex(table.index)), enough=times <= 1
+    )
     return table.loc[times.sort_values(kind="stable").index].reset_index()
 
 
@@ -302,8 +304,9 @@ def telling(table: pd.DataFrame) -> list[tuple[str, dict[str, object]]]:
             else N_(
                 "A proof of what campaign {campaign_id:word} is counted on to bring,"
                 " {expected_effect:short} extra orders per customer, cannot be had: it would take"
-                " more customers than there are. With {customers:int} customers, {control:int} of"
-                " them held back, {detectable_effect:short} would be found in four cases of five."
+                " more customers than there are for it. With {customers:int} customers,"
+                " {control:int} of them held back, {detectable_effect:short} would be found in four"
+                " cases of five."
             )
         )
         said.append((text, {"customers": row["treated"] + row["control"]} | row))
