@@ -48,23 +48,16 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("unhurried")
 
 
-OURS_AFRESH = """import sys
-for name in [name for name in sys.modules if name.partition(".")[0] == "analysis"]:
-    del sys.modules[name]
-"""
-
-
 class LastingKernel(RunningKernel):
     """A kernel that performs all notebooks, as loading libraries takes longer than many of them.
-    Each finds no names of those before it, and imports our package anew.
+    Each finds no names of those before it, as in a run.
     """
 
     def stop(self):
         try:
-            for code in (OURS_AFRESH, AFRESH):
-                asked = self.execute_cell_input(code)
-                self.await_reply(asked, timeout=60)
-                self.await_idle(asked, timeout=60)
+            asked = self.execute_cell_input(AFRESH)
+            self.await_reply(asked, timeout=60)
+            self.await_idle(asked, timeout=60)
         except Empty:
             self.end()
 
