@@ -154,8 +154,6 @@ retention:
   message: {cost: 0.5, success: 0.02}
   call: {share: 0.1, success: 0.2}
   calls: 50
-  on_silent: 0.25
-  on_lost: 0
 segmentations: [rfm]
 never_offer: [packaging]
 persons: true
@@ -258,7 +256,7 @@ def test_what_reaching_a_customer_costs_and_how_often_it_works_are_read(load):
     retention = load(FULL).retention
     assert (retention.message.cost, retention.message.success) == (0.5, 0.02)
     assert (retention.call.cost, retention.call.share, retention.call.success) == (None, 0.1, 0.2)
-    assert (retention.calls, retention.on_silent, retention.on_lost) == (50, 0.25, 0)
+    assert retention.calls == 50
 
 
 # --- mistakes: what is written, and what is said
@@ -309,7 +307,7 @@ retention: {call: {success: 0}} => retention.call.success: Input should be great
 retention: {call: {success: 1.1}} => retention.call.success: Input should be less than or equal to 1
 retention: {call: 5} => retention.call: holds no keys; write them below it, indented (found 5)
 retention: {calls: 0} => retention.calls: Input should be greater than or equal to 1
-retention: {on_lost: 2} => retention.on_lost: Input should be less than or equal to 1
+retention: {call: {success: 2}} => retention.call.success: Input should be less than or equal to 1
 retention: {call: {share: .nan}} => retention.call.share: Input should be
 loyalty: {levels: [{name: a, from_share: 0.1}]} => levels: everybody is in the first, so a begins
 loyalty: {levels: [{name: a}, {name: b}]} => levels: each must begin above the one before

@@ -425,15 +425,19 @@ def test_everybody_is_who_was_tried_where_nobody_was_drawn(short):
 # What the report says
 def test_the_level_by_hand():
     """Mean errors of 0.1 and -0.2 at two dates: their root mean square times Student's t of 80 %
-    with two dates, 1.886.
+    with two dates, 1.886. Of three customers chance alone reaches further.
     """
     earlier = [origin([1, 0], logistic=[0.5, 0.3]), origin([0, 0], 2, logistic=[0.2, 0.2])]
     found = trial_of(*earlier, wanted="logistic")
     assert found.level_errors == pytest.approx([0.1, -0.2])
-    told = churn.level(found, pd.Series([0.2, 0.6, 0.7]))
-    reach = 1.886 * (0.05 / 2) ** 0.5
-    assert (told["leavers"], told["customers"], told["share"]) == pytest.approx((1.5, 3, 0.5))
-    assert (told["low"], told["high"]) == pytest.approx((0.5 - reach, 0.5 + reach), abs=1e-3)
+    for risk, reach in (
+        (pd.Series([0.2, 0.6, 0.7] * 100), 1.886 * (0.05 / 2) ** 0.5),
+        (pd.Series([0.2, 0.6, 0.7]), 1.2816 * (0.16 + 0.24 + 0.21) ** 0.5 / 3),
+    ):
+        told, count = churn.level(found, risk), len(risk)
+        figures = told["leavers"], told["customers"], told["share"]
+        assert figures == pytest.approx((count / 2, count, 0.5))
+        assert (told["low"], told["high"]) == pytest.approx((0.5 - reach, 0.5 + reach), abs=1e-3)
     assert churn.level(found, pd.Series([0.01]))["low"] == 0
 
 

@@ -127,6 +127,7 @@ def test_moved_down_lists_only_those_who_fell_the_largest_loss_first():
     )
     assert found.customer_id.tolist() == ["tie_a", "tie_b", "little", "outrun"]
     assert found.loss.tolist() == [80.0, 80.0, 40.0, -20.0]
+    assert found.why.tolist() == ["no_orders", "no_orders", "fewer_orders", "no_loss"]
 
 
 def test_nobody_moved_down():
@@ -144,10 +145,12 @@ def test_what_moved_down_is_said_by_what_it_lost():
     )
     text, values = movement.down_verdict(fallen, day)
     assert say(text, **values) == (
-        "Customers who moved down bring $250 less in the value window; most often the reason is:"
-        " fewer orders (of customers: 2)."
+        "Of 3 customers who moved down, 3 bring less in the value window, by $250 together; most"
+        " often the reason is: fewer orders (of customers: 2)."
     )
     text, values = movement.down_verdict(fallen.assign(loss=0.0), day)
-    assert "bring no less than before: others grew faster." in say(text, **values)
+    assert "bring no less than on that day: they fell before, or others rose." in say(
+        text, **values
+    )
     text, values = movement.down_verdict(fallen.head(0), day)
     assert say(text, **values) == "Nobody moved down a tier since Jan 31, 2025."

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.report.text import Language, say
-from analysis.strategy import plan, plan_findings
+from analysis.strategy import plan, plan_findings, playbook
 from analysis.strategy.allocation import Limits, choose
 
 
@@ -31,8 +31,11 @@ def test_decisions_are_the_five_with_most_at_stake_and_their_doubt():
     found = plan_findings.decisions(table)
     assert [values["gain"] for _, values in found] == [30, 20, 1, -2, -50]
     texts = [said(one) for one in found]
-    assert "10 extra orders of 100 customers are counted on, measured by campaigns W2" in texts[0]
-    assert "(95 % sure: 5 to 15). It pays from 4: even a quarter of them would pay." in texts[0]
+    assert (
+        "10 extra orders of 100 customers are counted on, the assumption and campaigns W2"
+        in texts[0]
+    )
+    assert "taken together (5 to 15). It pays from 4: even a quarter of them would pay." in texts[0]
     assert "assumed and not yet measured. It pays from 4: half of them would pay, a" in texts[1]
     assert "half of them would not pay" in texts[2]
     assert all("done for the relationship, or not at all" in text for text in texts[3:])
@@ -42,8 +45,8 @@ def test_decisions_are_the_five_with_most_at_stake_and_their_doubt():
     ("needed", "words"),
     [
         (0.4, "above 40.0 %; if half of them come, above 80.0 %."),
-        (0.6, "above 60.0 %; if half of them come, at no margin."),
-        (1.2, "it pays at no margin, and is done for the relationship, or not at all."),
+        (0.6, "above 60.0 %; if half of them come, it never pays."),
+        (1.2, "which no margin makes enough: it is done for the relationship, or not at all."),
     ],
 )
 def test_without_a_margin_a_decision_names_the_margin_needed_and_no_gain(needed, words):
@@ -57,6 +60,17 @@ def test_without_a_margin_a_decision_names_the_margin_needed_and_no_gain(needed,
 def made(*statuses, cost=2.0, value=10.0):
     frame = pd.DataFrame({"status": statuses, "cost": cost, "expected_value": value})
     return frame.where(frame.status == "planned", frame.assign(cost=0.0, expected_value=0.0))
+
+
+def test_what_must_be_at_a_loss_is_counted():
+    """Letters to the strategic must be; one of them brings less, and so does an optional one."""
+    book = playbook.load()
+    rules = ["keep_strategic", "keep_strategic", "newsletter", "keep_strategic"]
+    frame = made("planned", "planned", "planned", "held_back").assign(rule=rules)
+    frame["expected_value"] = [1.0, 10, 1, 0]
+    [finding] = plan_findings.at_a_loss(frame, book)
+    assert said(finding).startswith("With 1 of them less is expected than it costs")
+    assert not list(plan_findings.at_a_loss(frame.tail(3), book))
 
 
 def test_what_rests_on_campaigns_and_what_on_assumptions_is_money():

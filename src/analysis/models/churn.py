@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from scipy.special import expit
+from scipy.stats import norm
 from scipy.stats import t as student
 from sklearn.base import ClassifierMixin
 
@@ -240,12 +241,15 @@ def undated(past: Past, as_of: dt.date) -> Trial:
 # What the report says
 def level(found: Trial, risk: pd.Series) -> dict[str, float]:
     """Expected leavers among customers of these risks: leavers, customers, share, and its 80 %
-    interval low, high by how far the level went astray at earlier dates (nan where there is none).
+    interval low, high by how far the level went astray at earlier dates, and no narrower than
+    chance has it were all risks exact (nan without such dates).
     """
     errors, share, reach = found.level_errors, float(risk.mean()), float("nan")
     if len(errors):
         spread = np.sqrt(np.mean(errors**2))
-        reach = student.ppf((1 + intervals.LEVEL) / 2, len(errors)) * spread
+        chance = np.sqrt((risk * (1 - risk)).sum()) / max(len(risk), 1)
+        tail = (1 + intervals.LEVEL) / 2
+        reach = max(student.ppf(tail, len(errors)) * spread, norm.ppf(tail) * chance)
     low, high = np.clip([share - reach, share + reach], 0, 1).tolist()
     leavers = float(risk.sum(min_count=1))
     return {"leavers": leavers, "customers": len(risk), "share": share, "low": low, "high": high}

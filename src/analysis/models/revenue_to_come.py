@@ -115,8 +115,10 @@ def by_quarter(
     return found[COLUMNS], ""
 
 
-def year_before(test: Backtest) -> float:
-    """Revenue (net) of as many days up to the day of the picture as QUARTERS have."""
-    weekly = test.lessons.weekly()
-    begin = weekly.week.max() - pd.Timedelta(days=QUARTERS * QUARTER_DAYS)
-    return float(weekly.revenue[weekly.week > begin].sum())
+def year_before(test: Backtest) -> tuple[float, int]:
+    """Revenue (net) of as many days up to the day of the picture as QUARTERS have, and their
+    number.
+    """
+    weekly, days = test.lessons.weekly(), QUARTERS * QUARTER_DAYS
+    begin = weekly.week.max() - pd.Timedelta(days=days)
+    return float(weekly.revenue[weekly.week > begin].sum()), days

@@ -47,7 +47,8 @@ def migration(moves: pd.DataFrame) -> pd.DataFrame:
 def moved_down(moves: pd.DataFrame) -> pd.DataFrame:
     """Who is in a lower tier than before and why, the largest loss of revenue first.
 
-    Adds `loss` (money) and `why`: no_orders, fewer_orders or smaller_orders (whichever took more).
+    Adds `loss` (money) and `why`: no_orders, fewer_orders or smaller_orders (whichever took more);
+    no_loss of who brings no less: the fall was before, or others rose.
     """
     rank = MOVING_TIERS.index
     down = moves[moves.tier_after.map(rank) > moves.tier_before.map(rank)].copy()
@@ -55,8 +56,12 @@ def moved_down(moves: pd.DataFrame) -> pd.DataFrame:
     orders = down.orders_after / down.orders_before.where(down.orders_before > 0)
     value = (down.revenue_after / down.revenue_before) / orders
     down["why"] = np.select(
-        [down.orders_after == 0, (down.revenue_after <= 0) | ~(orders < value)],
-        ["no_orders", "smaller_orders"],
+        [
+            ~(down.loss > 0),
+            down.orders_after == 0,
+            (down.revenue_after <= 0) | ~(orders < value),
+        ],
+        ["no_loss", "no_orders", "smaller_orders"],
         "fewer_orders",
     )
     return down.sort_values(["loss", "customer_id"], ascending=[False, True], ignore_index=True)
@@ -64,18 +69,21 @@ def moved_down(moves: pd.DataFrame) -> pd.DataFrame:
 
 def down_verdict(down: pd.DataFrame, before: dt.date) -> tuple[str, dict[str, object]]:
     """What is said of `moved_down` since a day: a finding and its values."""
-    why = down.why.mode().get(0, "")
-    values = {"before": before, "loss": down.loss.sum(), "why": why, "count": sum(down.why == why)}
+    fallen = down[down.loss > 0]
+    why = fallen.why.mode().get(0, "")
+    values = {"before": before, "loss": fallen.loss.sum(), "why": why}
+    values |= {"down": len(down), "less": len(fallen), "count": sum(fallen.why == why)}
     if down.empty:
         return N_("Nobody moved down a tier since {before:date}."), values
     if values["loss"] > 0:
         return N_(
-            "Customers who moved down bring {loss:money} less in the value window; most often the"
-            " reason is: {why:word} (of customers: {count:int})."
+            "Of {down:int} customers who moved down, {less:int} bring less in the value window, by"
+            " {loss:money} together; most often the reason is: {why:word} (of customers:"
+            " {count:int})."
         ), values
     return N_(
-        "Those who moved down a tier since {before:date} bring no less than before: others grew"
-        " faster."
+        "Those who moved down a tier since {before:date} bring no less than on that day: they fell"
+        " before, or others rose."
     ), values
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from analysis.report.text import N_, say
 from analysis.strategy.allocation import Limits, Plan
 from analysis.strategy.plan import EFFECTS
+from analysis.strategy.playbook import Playbook
 
 Said = tuple[str, dict[str, Any]]
 DECISIONS = 5  # that the report puts first: what a manager reads in a minute
@@ -76,12 +77,12 @@ def _without_margin(row: pd.Series) -> str:
             " {owner:word}), for {cost:money}. Expected to bring {expected_value:money} of extra"
             " revenue: {effect:short} extra orders of 100 customers are counted on, {proof:text}."
             " It costs what {break_even:short} of them bring, so it pays where the margin is above"
-            " {margin_needed:percent}; if half of them come, at no margin."
+            " {margin_needed:percent}; if half of them come, it never pays."
         )
     return N_(
         "{action:text}. Customers to reach: {customers:int}, by {due:date} ({channel:word},"
         " {owner:word}), for {cost:money}, though it is expected to bring only"
-        " {expected_value:money} of extra revenue: it pays at no margin, and is done for the"
+        " {expected_value:money} of extra revenue, which no margin makes enough: it is done for the"
         " relationship, or not at all."
     )
 
@@ -90,7 +91,7 @@ def _proof(row: pd.Series) -> str:
     if pd.isna(row.effect_low):
         return say("assumed and not yet measured")
     return say(
-        "measured by campaigns {source:text} (95 % sure: {effect_low:short} to"
+        "the assumption and campaigns {source:text} taken together ({effect_low:short} to"
         " {effect_high:short})",
         **row,
     )
@@ -120,6 +121,21 @@ def total(made: pd.DataFrame, actions: pd.DataFrame, margin: float | None) -> Sa
         "Customers whom the plan reaches: {planned:int}, for {cost:money}. It is expected to bring"
         " {value:money}. {rests:text}"
     ), values
+
+
+def at_a_loss(made: pd.DataFrame, book: Playbook) -> Iterator[Said]:
+    """How many are reached because they must be, though less is expected than it costs."""
+    done = made[made.status == "planned"]
+    must = done.rule.map(book.table.must).eq(True)
+    count = int((must & (done.expected_value < done.cost)).sum())
+    if count:
+        yield (
+            N_(
+                "With {count:int} of them less is expected than it costs: the playbook says that"
+                " what is done for them must be, for the relationship."
+            ),
+            {"count": count},
+        )
 
 
 def _rests(measured: float, value: float) -> str:

@@ -16,6 +16,7 @@ from ibis.expr.types import Table
 from analysis import customers
 from analysis.intake.dataset import Dataset
 from analysis.intake.settings import Days, Share, Strict
+from analysis.report.text import N_, say
 from analysis.segments.abc import TIE, held_above
 from analysis.segments.lifecycle import lifecycle, rhythm
 from analysis.strategy.written import Text, in_language
@@ -29,6 +30,7 @@ WITHIN = ("revenue_within", "profit_within", "future_within")
 STILL_TO_COME = {"silent": 0.7, "lost": 0.4}
 MONTH_ENDS = 24  # that the history shows
 AGREE = 3  # month ends in a row that it takes for another tier
+KEPT = N_("was in this tier, and three ends of months have not yet agreed on another")
 UNKNOWN = -1  # the line of who had not yet ordered
 
 
@@ -153,11 +155,16 @@ def today(
     history: pd.DataFrame, people: pd.DataFrame, rules: Sequence[TierRule], language: str
 ) -> pd.DataFrame:
     """Tier and reason of each of `people` (with `stage`), by row: as of the last day of the
-    history; of who has ordered nothing, as of `lines`.
+    history; of who has ordered nothing, as of `lines`. Who meets another tier's line by now is told
+    so.
     """
     last = history[history.month_end == history.month_end.max()].set_index("customer_id").line
     number = people.customer_id.map(last)
     met = pd.Series(lines(people, rules), people.index)
     words = [(line.tier, in_language(line.why, language)) for line in rules]
-    found = pd.DataFrame(words, columns=["tier", "reason"], dtype="str")
-    return found.iloc[number.fillna(met).astype(int)].set_axis(people.index)
+    table = pd.DataFrame(words, columns=["tier", "reason"], dtype="str")
+    found, now = (
+        table.iloc[line.astype(int)].set_axis(people.index) for line in (number.fillna(met), met)
+    )
+    kept = found.tier != now.tier
+    return found.assign(reason=found.reason.where(~kept, say(KEPT)))
