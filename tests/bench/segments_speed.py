@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.segments.registry import SEGMENTATIONS
-from analysis.strategy import picture, playbook
+from analysis.strategy import picture, playbook, tiers
 
 CUSTOMERS = 5_000_000
 
@@ -31,6 +31,7 @@ def people(count: int) -> pd.DataFrame:
             "age_days": np.where(bought, age, np.nan),
             "window_orders": orders,
             "window_revenue": revenue,
+            "revenue": revenue,
             "window_profit": revenue * rng.normal(0.3, 0.2, count),
         }
     )
@@ -52,9 +53,10 @@ def main(count: int = CUSTOMERS) -> None:
         made[entry.name] = entry(known)
         print(f"{entry.name:<12}{time.perf_counter() - begun:6.1f} s", flush=True)
     begun = time.perf_counter()
-    matrix = picture.draw(
-        known, made["lifecycle"].reset_index(), playbook.load().tiers, "en", clv, churn
-    )
+    rules, stages = playbook.load().tiers, made["lifecycle"].reset_index()
+    met = tiers.lines(known.assign(stage=stages.stage), rules)
+    history = known[["customer_id"]].assign(month_end=pd.Timestamp("2025-12-31"), line=met)
+    matrix = picture.draw(known, stages, history, rules, "en", clv, churn)
     print(f"{'tier':<12}{time.perf_counter() - begun:6.1f} s")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     print(f"{len(matrix):,} customers: {time.perf_counter() - started:.1f} s, peak {peak:.2f} GB")

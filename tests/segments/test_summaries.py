@@ -32,6 +32,7 @@ def test_overview_counts_everybody_in_the_order_of_the_classes():
         recency_days=[1, 900, 9, np.nan, 2],
         window_orders=[1, 1, 2, 0, 1],
         window_revenue=[10.0, 60, 30, 0, 5],
+        revenue=[10.0, 60, 30, 0, 5],
     )
     made = [lifecycle.lifecycle, abc.abc]
     options = {"lifecycle": {"silent_days": 30, "lost_days": 60}}
