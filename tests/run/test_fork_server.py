@@ -23,3 +23,12 @@ def test_kernels_are_apart_and_end_with_their_server(tmp_path: Path) -> None:
         server.end()
     other.wait(30)
     assert other.poll() is not None
+
+
+@pytest.mark.skipif(not fork_server.POSSIBLE, reason="kernels are forked on Linux alone")
+def test_a_kernel_whose_server_ends_before_it_has_begun_ends_too(tmp_path: Path) -> None:
+    server = ForkServer([])
+    early = server.fork(str(tmp_path / "kernel.json"))
+    server.end()
+    early.wait(30)
+    assert early.poll() is not None

@@ -71,15 +71,18 @@ def serve(modules: Sequence[str]) -> None:
         importlib.import_module(name)
     gc.freeze()  # a collection in a kernel would copy the memory that all share
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here asks how kernels end
+    server = os.getpid()
     for line in sys.stdin:
         forked = os.fork()
         if not forked:
-            become_kernel(line.strip())
+            become_kernel(line.strip(), server)
         print(forked, flush=True)
 
 
-def become_kernel(connection_file: str) -> None:
-    """Does not return. The kernel ends with the server, which ends with its run."""
+def become_kernel(connection_file: str, server: int) -> None:
+    """Does not return. The kernel ends with the server (its process number; it may have ended
+    before the kernel could ask), which ends with its run.
+    """
     from ipykernel.kernelapp import IPKernelApp
 
     try:
@@ -88,7 +91,7 @@ def become_kernel(connection_file: str) -> None:
         nowhere = os.open(os.devnull, os.O_RDWR)
         for taken in (0, 1):
             os.dup2(nowhere, taken)
-        parent = f"--IPKernelApp.parent_handle={os.getppid()}"
+        parent = f"--IPKernelApp.parent_handle={server}"
         IPKernelApp.launch_instance(["-f", connection_file, "--log-level=50", parent])
     finally:
         os._exit(1)
