@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import schema
+from analysis.models.churn_models import CHURN_MODELS
 from analysis.models.history import Records
 from analysis.report import charts
 from analysis.report.text import say
@@ -46,6 +47,7 @@ def test_what_was_foretold_is_of_those_not_lost():
         gone=np.array([True, True, False]),
         active=np.array([True, False, True]),
     )
+    assert owners.BY_ORDERS in CHURN_MODELS
     found = owners.predicted(trial(origin))
     assert found.to_numpy().tolist() == [["a", ORIGIN, 0.1, True], ["c", ORIGIN, 0.3, False]]
     schema.conform("foretold", found)

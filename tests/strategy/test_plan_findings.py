@@ -31,11 +31,8 @@ def test_decisions_are_the_five_with_most_at_stake_and_their_doubt():
     found = plan_findings.decisions(table)
     assert [values["gain"] for _, values in found] == [30, 20, 1, -2, -50]
     texts = [said(one) for one in found]
-    assert (
-        "10 extra orders of 100 customers are counted on, the assumption and campaigns W2"
-        in texts[0]
-    )
-    assert "taken together (5 to 15). It pays from 4: even a quarter of them would pay." in texts[0]
+    assert "10 extra orders of 100 customers are counted on, measured by campaigns W2" in texts[0]
+    assert "W2 (5 to 15). It pays from 4: even a quarter of them would pay." in texts[0]
     assert "assumed and not yet measured. It pays from 4: half of them would pay, a" in texts[1]
     assert "half of them would not pay" in texts[2]
     assert all("done for the relationship, or not at all" in text for text in texts[3:])

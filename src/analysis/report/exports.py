@@ -206,7 +206,7 @@ CRMS = {
     ),
 }
 CLASSES = ("rfm_segment", "tier", "stage", "risk_band")
-TAKEN = (*CLASSES, "churn_risk", "clv", "action", "due", "arm", "may_contact")
+TAKEN = (*CLASSES, "churn_risk", "clv", "action", "due", "held_back", "may_contact")
 WIDE = dict(zip('"|<>', "＂｜＜＞", strict=True))  # the same to a reader
 
 
@@ -215,8 +215,8 @@ def crm_updates(*tables: pd.DataFrame) -> pd.DataFrame:
     whichever table has it first); nobody's name or contact details.
 
     Columns: customer_id, may_contact, rfm_segment, tier, stage, risk_band (in words), churn_percent
-    (0 to 100), clv (money), action, due, held_back (by lot, to measure the effect). Who is held
-    back or may not be contacted gets the reason as action, and no due date.
+    (0 to 100), clv (money), action, due, held_back (by lot, to measure the effect). Who may not be
+    contacted gets that as action, and no due date.
     """
     found = tables[0][["customer_id"]].sort_values("customer_id", ignore_index=True)
     for table in tables:
@@ -226,10 +226,9 @@ def crm_updates(*tables: pd.DataFrame) -> pd.DataFrame:
         found[column] = found[column].astype(object).map(say.word, na_action="ignore")
     found["churn_percent"] = (found.pop("churn_risk").astype(float) * 100).round(1)
     found["clv"] = found.clv.astype(float).round(2)
-    held_back = found["held_back"] = found.pop("arm").isin(["control", "holdout"]).astype(bool)
-    reason = found.action.astype(object).mask(held_back, say.word("held_back"))
-    found["action"] = reason.mask(~found.may_contact, say.word("no_consent"))
-    found["due"] = found.due.mask(held_back | ~found.may_contact)
+    found["held_back"] = found.held_back.eq(True).astype(bool)
+    found["action"] = found.action.astype(object).mask(~found.may_contact, say.word("no_consent"))
+    found["due"] = found.due.mask(~found.may_contact)
     return found
 
 

@@ -68,13 +68,13 @@ def last_items(transactions: Table, as_of: dt.date) -> pd.DataFrame:
 
 
 def as_planned(made: pd.DataFrame) -> pd.DataFrame:
-    """What the plan says of each customer, by customer_id (index): TOLD; of whom it does not reach
-    `action` says why, and the others are empty.
+    """What the plan says of each customer: customer_id, TOLD, held_back (by lot). Of whom it does
+    not reach `action` says why, and the other words are empty.
     """
     reached = made.status == "planned"
     action = made.action.astype(object).where(reached, made.status.map(say.word))
-    told = made[TOLD].where(reached).assign(action=action)
-    return told.set_index(made.customer_id)
+    told = made[TOLD].where(reached).assign(action=action, held_back=made.status == "held_back")
+    return made[["customer_id"]].join(told)
 
 
 def warned(churn: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
@@ -84,7 +84,7 @@ def warned(churn: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
     or empty), TOLD, reasons, opening, risk_before, churn_risk, value_at_stake, expected_loss.
     """
     columns = ["reasons", "opening", "risk_before", "churn_risk", "value_at_stake", "expected_loss"]
-    listed = churn[["customer_id", *columns]].join(as_planned(made), on="customer_id")
+    listed = churn[["customer_id", *columns]].merge(as_planned(made), "left", "customer_id")
     listed["risen"] = np.where(churn.risen, "risen", "")
     return listed[["customer_id", "risen", *TOLD, *columns]]
 

@@ -91,8 +91,7 @@ def _proof(row: pd.Series) -> str:
     if pd.isna(row.effect_low):
         return say("assumed and not yet measured")
     return say(
-        "the assumption and campaigns {source:text} taken together ({effect_low:short} to"
-        " {effect_high:short})",
+        "measured by campaigns {source:text} ({effect_low:short} to {effect_high:short})",
         **row,
     )
 
