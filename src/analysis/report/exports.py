@@ -3,11 +3,10 @@ have headings, words and money as people write them; what programs read lies in 
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pandas as pd
 from babel.numbers import get_currency_precision
@@ -24,18 +23,21 @@ FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")  # a spreadsheet would run such
 
 def neutral(value: object) -> object:
     """A text that a spreadsheet shows instead of running; numbers and dates stay as they are."""
-    return _neutral(value) if isinstance(value, str) else value
-
-
-@lru_cache(10_000)  # a column repeats a few
-def _neutral(text: str) -> str:
-    clean = printable(text)
+    if not isinstance(value, str):
+        return value
+    clean = printable(value)
     return f"'{clean}" if clean.lstrip("\ufeff").startswith(FORMULA_STARTS) else clean
 
 
 def _neutral_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    safe = frame.assign(**{c: frame[c].astype(object).map(neutral) for c in _texts(frame)})
+    safe = frame.assign(**{c: _each(frame[c], neutral) for c in _texts(frame)})
     return safe.rename(columns=lambda name: neutral(str(name)))
+
+
+def _each(values: pd.Series, change: Callable[[Any], object]) -> pd.Series:
+    """The values that are known, changed; each distinct one once, as a column repeats a few."""
+    known = values.astype(object)
+    return known.map({value: change(value) for value in known.dropna().unique()})
 
 
 def _texts(frame: pd.DataFrame) -> list[str]:
@@ -123,8 +125,7 @@ def _as_written(values: pd.Series, form: str) -> tuple[pd.Series, str]:
         return values.map({True: say.word("yes"), False: say.word("no")}), ""
     if not is_numeric_dtype(values):
         to_words = {"word": say.word, "field": say.field}.get(form)
-        known = values.astype(object)
-        return known.map(to_words, na_action="ignore") if to_words else values, ""
+        return _each(values, to_words) if to_words else values, ""
     if form == "int":
         return values.astype(float).round().astype("Int64"), "#,##0"
     if form in SHARES:
@@ -223,7 +224,7 @@ def crm_updates(*tables: pd.DataFrame) -> pd.DataFrame:
         new = [column for column in TAKEN if column in table and column not in found]
         found = found.merge(table[["customer_id", *new]], "left", "customer_id", validate="1:1")
     for column in CLASSES:
-        found[column] = found[column].astype(object).map(say.word, na_action="ignore")
+        found[column] = _each(found[column], say.word)
     found["churn_percent"] = (found.pop("churn_risk").astype(float) * 100).round(1)
     found["clv"] = found.clv.astype(float).round(2)
     found["held_back"] = found.held_back.eq(True).astype(bool)
@@ -257,8 +258,7 @@ def _as_wanted(updates: pd.DataFrame, wants: Crm) -> pd.DataFrame:
         held_back=updates.held_back.map(dict(zip((False, True), wants.no_yes, strict=True)))
     )
     for name in _texts(updates.drop(columns=["customer_id", "held_back"])):
-        texts = updates[name].astype(object)
-        changed[name] = texts.map(lambda text: str(text).translate(wide), na_action="ignore")
+        changed[name] = _each(updates[name], lambda text: str(text).translate(wide))
     return changed
 
 
