@@ -138,15 +138,15 @@ def test_an_attribute_is_a_table_whatever_chance_says():
     ids = list("abcde")
     matrix = pd.DataFrame({"customer_id": ids, "revenue": [20.0, 10, 5, 5, 1], "clv": 2.0})
     matrix["churn_risk"] = [0.1, 0.3, 0.5, np.nan, 0.9]
-    region = pd.Series(["n", "n", "s", "s"], list("abcd"), dtype="category")
+    region = pd.Series(["n", "n", "s", "s"], list("abcd"), dtype=pd.CategoricalDtype(["s", "n"]))
     ends = pd.to_datetime(["2024-05-31", "2024-06-30", "2024-07-31", "2025-06-30"])
     history = pd.DataFrame({"month_end": np.repeat(ends, 2), "customer_id": list("ab") * 4})
     history["window_revenue"] = [9.0, 9, 15, 5, 7, 7, 20, 10]
     found = picture.by_attribute(region, matrix, history.assign(full_window=True), persons=False)
-    assert found.group.tolist() == ["n", "s", "unknown"]
-    assert found.customers.tolist() == [2, 2, 1] and found.revenue.tolist() == [30, 10, 1]
-    assert found.risk.tolist() == pytest.approx([0.2, 0.5, 0.9])
-    np.testing.assert_allclose(found.change, [0.5, np.nan, np.nan])
+    assert found.group.tolist() == ["s", "n", "unknown"]  # in the order of the attribute
+    assert found.customers.tolist() == [2, 2, 1] and found.revenue.tolist() == [10, 30, 1]
+    assert found.risk.tolist() == pytest.approx([0.5, 0.2, 0.9])
+    np.testing.assert_allclose(found.change, [np.nan, 0.5, np.nan])
     short = picture.by_attribute(region, matrix, history.assign(full_window=False), persons=True)
     assert short.change.isna().all() and short.customers.sum() == 5
     assert (short.customers >= 5).all()  # of persons no class so small is shown

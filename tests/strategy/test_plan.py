@@ -84,6 +84,9 @@ def test_each_customer_has_one_row_that_follows_the_rule():
     assert found.action.tolist() == ["action of greet", "action of rest"] * 2
     assert found.due.dt.date.tolist() == [dt.date(2026, 2, 10), dt.date(2026, 2, 7)] * 2
     schema.conform("plan", found)
+    # a cycle of a week that begins on 31 January ends on 6 February
+    found, *_ = made(rules, *company(1), plan={"cycle_days": 7})
+    assert found.due.dt.date.tolist() == [dt.date(2026, 2, 6)]
 
 
 def test_money_by_hand():

@@ -24,6 +24,7 @@ EXPIRES, TAKEN_BACK = 0, 1
 HELD = ["customer_id", "level", "window_spend", "year_spend", "year_points", "outstanding"]
 SUMMED = ["customers", "revenue", "points_cost", "benefit_cost", "cost", "liability", "breakage"]
 BY_LEVEL = ["level", *SUMMED, "revenue_share", "break_even", "assumed_lift", "brought", "gain"]
+BY_LEVEL += ["margin_needed"]
 
 
 def _ended(days: Table, as_of: dt.date, expiry_days: int) -> Table:
@@ -112,7 +113,7 @@ def holdings(
     return found.assign(level=level, **points)[HELD]
 
 
-def by_level(held: pd.DataFrame, programme: Loyalty, margin: float = 1.0) -> pd.DataFrame:
+def by_level(held: pd.DataFrame, programme: Loyalty, margin: float | None) -> pd.DataFrame:
     """What each level would cost and must bring in a year like the last, the lowest first; no rows
     without holdings.
 
@@ -120,8 +121,9 @@ def by_level(held: pd.DataFrame, programme: Loyalty, margin: float = 1.0) -> pd.
     follows), points_cost (points that will be redeemed), benefit_cost, cost (both), liability
     (outstanding points that will be redeemed, undiscounted), breakage (points that will not be),
     revenue_share, break_even (share of further orders that pays for the level, infinite where none
-    does: they earn points, too), assumed_lift, brought (money that the lift brings, less its
-    points), gain (less cost).
+    does: they earn points, too), assumed_lift, brought (margin that the lift brings, less its
+    points), gain (less cost), margin_needed (from which the assumed lift pays). Where no margin is
+    known, break_even, brought and gain are nan.
     """
     if held.empty:
         return pd.DataFrame(columns=BY_LEVEL)
@@ -141,11 +143,13 @@ def by_level(held: pd.DataFrame, programme: Loyalty, margin: float = 1.0) -> pd.
     table["cost"] = table.points_cost + table.benefit_cost
     table["liability"] = table.outstanding * value
     table["breakage"] = table.points * programme.point_value - table.points_cost
-    left = table.revenue * margin - table.points_cost
+    left = table.revenue * (np.nan if margin is None else margin) - table.points_cost
     table["break_even"] = list(map(break_even, table.cost, left))
     table["assumed_lift"] = each.lift
     table["brought"] = each.lift * left
     table["gain"] = table.brought - table.cost
+    lifted, its_points = each.lift * table.revenue, each.lift * table.points_cost
+    table["margin_needed"] = (table.cost + its_points) / lifted.where(lifted > 0)
     return table.reset_index()[BY_LEVEL]
 
 
@@ -153,55 +157,72 @@ def break_even(cost: float, left: float) -> float:
     """The share of further orders that pays for a cost, where all orders leave so much money after
     their points.
     """
-    return 0.0 if not cost else cost / left if left > 0 else float("inf")
+    return 0.0 if not cost else cost / left if not left <= 0 else float("inf")
 
 
-def cost(by_level: pd.DataFrame, programme: Loyalty, margin: float = 1.0) -> dict[str, float]:
+def cost(by_level: pd.DataFrame, programme: Loyalty, margin: float | None) -> dict[str, float]:
     """The programme as a whole, against none. Keys: back (share of spend that points of the lowest
     level give back), the sums of by_level (money a year); lift (break-even, the same for all),
-    assumed (the mean lift by what orders leave). nan without holdings.
+    assumed (the mean lift by what orders leave), margin_needed. nan without holdings, and as in
+    by_level.
     """
-    sums = by_level[[*SUMMED, "brought", "gain"]].astype(float).sum(min_count=1).to_dict()
-    left = sums["revenue"] * margin - sums["points_cost"]
+    table = by_level.set_index("level").astype(float)
+    sums = table[[*SUMMED, "brought", "gain"]].sum(min_count=1).to_dict()
+    left = sums["revenue"] * (float("nan") if margin is None else margin) - sums["points_cost"]
+    lifted, points = (table.assumed_lift * table[c] for c in ("revenue", "points_cost"))
+    needed = (sums["cost"] + points.sum()) / lifted.sum() if lifted.sum() > 0 else float("nan")
     return sums | {
+        "margin_needed": needed,
         "back": programme.points * programme.point_value * programme.levels[0].multiplier,
         "lift": break_even(sums["cost"], left),
         "assumed": sums["brought"] / left if left > 0 else float("nan"),
     }
 
 
-def verdict(total: dict[str, float]) -> tuple[str, dict[str, float]]:
-    """What is said of `cost`: a finding and its values."""
-    if total["lift"] == float("inf"):
-        return N_(
+def findings(total: dict[str, float]) -> Iterator[tuple[str, dict[str, float]]]:
+    """What is said of `cost`: sentences with their values."""
+    yield (
+        N_(
             "A programme that gives back {back:percent} of the spend in points, and more in higher"
-            " levels, would cost {cost:money} a year and leave {liability:money} of points"
-            " outstanding; it does not pay however much members order, because points cost as much"
-            " as orders bring."
-        ), total
-    return N_(
-        "A programme that gives back {back:percent} of the spend in points, and more in higher"
-        " levels, would cost {cost:money} a year ({points_cost:money} for points,"
-        " {benefit_cost:money} for benefits) and leave {liability:money} of points outstanding; it"
-        " pays if members order {lift:percent} more."
-    ), total
+            " levels, would cost {cost:money} a year ({points_cost:money} for points,"
+            " {benefit_cost:money} for benefits) and leave {liability:money} of points outstanding."
+        ),
+        total,
+    )
+    if total["lift"] == float("inf"):
+        text = N_(
+            "It does not pay however much members order, because points cost as much as orders"
+            " bring."
+        )
+    elif total["lift"] >= 0:
+        yield N_("It pays if members order {lift:percent} more."), total
+        text = N_(
+            "If they order {assumed:percent} more, as assumed, that brings {brought:money} a year"
+            " after its own points; against no programme the balance, cost deducted, is"
+            " {gain:money} a year."
+        )
+    elif total["margin_needed"] <= 1:
+        text = N_(
+            "No margin is known. If members order as much more as assumed, it pays from a margin of"
+            " {margin_needed:percent}."
+        )
+    elif total["cost"] >= 0:
+        text = N_("If members order as much more as assumed, it pays with no margin.")
+    else:
+        return
+    yield text, total
 
 
 def caveats(
-    transactions: Table, as_of: dt.date, programme: Loyalty, margin: float
+    transactions: Table, as_of: dt.date, programme: Loyalty, margin: float | None
 ) -> Iterator[tuple[str, dict[str, object]]]:
     """What to bear in mind: sentences with their values."""
-    if margin < 1:
+    if margin is not None:
         text = N_(
             "What further orders bring is margin: {margin:percent} of revenue, less their own"
             " points."
         )
-    else:
-        text = N_(
-            "No margin is known, so what further orders bring is revenue, less their own points;"
-            " with a margin the lift needed is larger."
-        )
-    yield text, {"margin": margin}
+        yield text, {"margin": margin}
     text = N_(
         "Nothing of this is measured: that {redeemed:whole_percent} of the points are redeemed, at"
         " the end of their {expiry_days:int} days, and what lifts orders is assumed (loyalty in the"

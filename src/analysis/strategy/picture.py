@@ -128,8 +128,9 @@ def by_attribute(
     year_ago = history.month_end.max() - pd.Timedelta(days=365)
     then = history[history.full_window & (history.month_end <= year_ago)]
     then = then[then.month_end == then.month_end.max()].set_index("customer_id").window_revenue
-    group = grouped(attribute, pd.Index(matrix.customer_id), persons).to_numpy()
-    table = matrix.assign(group=group, before=matrix.customer_id.map(then)).groupby("group")
+    group = grouped(attribute, pd.Index(matrix.customer_id), persons).array
+    told = matrix.assign(group=group, before=matrix.customer_id.map(then))
+    table = told.groupby("group", observed=True)
     sums = table.agg(
         customers=("customer_id", "size"),
         revenue=("revenue", known_sum),

@@ -173,6 +173,7 @@ def plan(
     arm = arms(people.assign(rule=taken.rule), book, cycle_seed(as_of, settings))
     done = taken[["cost", "gain"]].where(arm != "control", 0.0).fillna(0.0)
     rule = book.table.reindex(taken.rule).reset_index(drop=True)
+    within = rule.days.clip(upper=settings.plan.cycle_days - 1)  # the next cycle plans anew
     said = rule[["objective", "action"]].map(
         lambda text: in_language(text, settings.language), na_action="ignore"
     )
@@ -185,7 +186,7 @@ def plan(
             "channel": taken.channel,
             "owner": taken.owner,
             "account_owner": people.account_owner,
-            "due": pd.Timestamp(as_of) + pd.to_timedelta(rule.days, unit="D"),
+            "due": pd.Timestamp(as_of) + pd.to_timedelta(within, unit="D"),
             "cost": done.cost,
             "effect": taken.effect,
             "expected_value": done.gain,

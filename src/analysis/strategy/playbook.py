@@ -43,7 +43,7 @@ class Rule(Strict):
     action: Text
     channel: str  # of schema.LABELS, or the company's own
     owner: str  # role that does it, likewise
-    days: Days  # by when, from the day of the picture
+    days: Days  # by when, from the first day of the cycle, and within it
     every_days: Days = 0  # not again to the same customer before
     cost: Amount | None = None  # money for each customer reached
     share: Amount | None = None  # the same as a share of what an average order brings
