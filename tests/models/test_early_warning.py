@@ -420,7 +420,9 @@ def test_profit_of_calls_by_hand():
         stage=["loyal", "new", "lost", "loyal"],
         window_revenue=[365.0, 730.0, 3650.0, 1460.0],
     )
-    curve = early_warning.profit(found, of(retention={"call": {"cost": 10, "success": 0.5}}))
+    curve = early_warning.profit(
+        found, of(margin=1, retention={"call": {"cost": 10, "success": 0.5}})
+    )
     assert curve.contacted.tolist() == [0, 1, 2, 3]
     assert curve.expected.tolist() == pytest.approx([0, 35, 55, 53])
     assert curve.profit.tolist() == pytest.approx([0, 40, 30, 20])
@@ -442,28 +444,31 @@ def test_a_call_that_costs_a_share_costs_that_of_the_average_of_those_not_lost()
         stage=["new", "new", "lost"],
         window_revenue=[365.0, 730.0, 0.0],
     )
-    curve = early_warning.profit(found, of(retention={"call": {"share": 0.1, "success": 0.5}}))
+    curve = early_warning.profit(
+        found, of(margin=1, retention={"call": {"share": 0.1, "success": 0.5}})
+    )
     assert curve.profit.tolist() == pytest.approx([0, 85, 120])
 
 
 def test_where_no_call_pays_the_list_ends_before_it_begins():
     found = trial([0.5, 0.5], [True, True], stage=["new", "new"])
     best = early_warning.best(
-        early_warning.profit(found, of(retention={"call": {"cost": 60, "success": 0.5}}))
+        early_warning.profit(found, of(margin=1, retention={"call": {"cost": 60, "success": 0.5}}))
     )
     assert best == {"contacted": 0, "profit": 0, "customers": 2, "all": pytest.approx(-20)}
 
 
 @pytest.mark.parametrize(
-    "found",
+    ("found", "margin"),
     [
-        SimpleNamespace(measured=None),
-        trial([0.5, 0.5], [True, False], window_revenue=[NOTHING, NOTHING]),
-        trial([0.5], [True], stage=["lost"]),
+        (SimpleNamespace(measured=None), 1),
+        (trial([0.5, 0.5], [True, False], window_revenue=[NOTHING, NOTHING]), 1),
+        (trial([0.5], [True], stage=["lost"]), 1),
+        (trial([0.5, 0.5], [True, False], window_revenue=[365.0, 730.0]), None),
     ],
-    ids=["no origin", "no money", "all lost"],
+    ids=["no origin", "no money", "all lost", "no margin"],
 )
-def test_without_an_origin_or_money_there_is_no_profit(found):
-    curve = early_warning.profit(found, of())
+def test_without_an_origin_money_or_a_margin_there_is_no_profit(found, margin):
+    curve = early_warning.profit(found, of(margin=margin))
     assert curve.empty
     assert np.isnan(list(early_warning.best(curve).values())).all()

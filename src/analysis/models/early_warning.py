@@ -163,10 +163,11 @@ def proof(trial: churn.Trial, days: int, settings: Dataset) -> dict[str, object]
 
 def profit(trial: churn.Trial, settings: Dataset) -> pd.DataFrame:
     """metrics.profit_curve of calls at the measured origin, of those not lost, each with an own
-    value. Empty without an origin or money.
+    value. Empty without an origin, money or a margin: revenue is no profit.
     """
     gone, risk = churn.outcome(trial)
-    if trial.measured is None or not len(gone):
+    told = trial.measured is not None and customers.margin_source(trial.measured.held, settings)
+    if trial.measured is None or not told or not len(gone):
         return metrics.profit_curve(risk, gone, risk, 0.0, 0.0)
     held, call = trial.measured.held[trial.measured.active], settings.retention.call
     value = stakes(held, settings)
