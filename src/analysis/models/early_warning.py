@@ -166,13 +166,13 @@ def profit(trial: churn.Trial, settings: Dataset) -> pd.DataFrame:
     value. Empty without an origin, money or a margin: revenue is no profit.
     """
     gone, risk = churn.outcome(trial)
-    told = trial.measured is not None and customers.margin_source(trial.measured.held, settings)
-    if trial.measured is None or not told or not len(gone):
-        return metrics.profit_curve(risk, gone, risk, 0.0, 0.0)
+    nothing = metrics.profit_curve(risk[:0], gone[:0], risk[:0], 0.0, 0.0)
+    if trial.measured is None or not customers.margin_source(trial.measured.held, settings):
+        return nothing
     held, call = trial.measured.held[trial.measured.active], settings.retention.call
     value = stakes(held, settings)
-    if value.isna().any():
-        return metrics.profit_curve(risk[:0], gone[:0], value[:0], 0.0, 0.0)
+    if value.empty or value.isna().any():
+        return nothing
     return metrics.profit_curve(risk, gone, value, cost_of(call, value.mean()), call.success)
 
 
