@@ -3,9 +3,11 @@
 import random
 import re
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from analysis.intake import dataset
 from tests.intake.reading import kept
 
 SHOPIFY = ["Name", "Email", "Financial Status", "Currency", "Subtotal", "Shipping", "Total"]
@@ -126,9 +128,11 @@ def test_an_orders_total_that_repeats_in_its_lines_counts_once(described):
         rows, once, _ = whole_orders(name)
         file, said = described(orders=rows)
         assert "is the same in all rows of an order: it is the order's, and counts once" in said
-        lines = kept(file)
-        assert (len(lines), lines.amount.sum()) == (30, once)
-        assert (lines.amount > 0).sum() == 10
+        (told,) = dataset.load(file).files("transactions")
+        assert (told.columns["amount"], told.of_order) == (name, ["amount"])
+    lines = kept(file)
+    assert (len(lines), lines.amount.sum()) == (30, once)
+    assert (lines.amount > 0).sum() == 10
 
 
 def test_money_that_repeats_in_an_order_and_is_not_called_its_total_is_asked_for(described):
@@ -168,25 +172,31 @@ def test_a_file_of_refunds_takes_back_from_the_orders_it_names(described):
     orders = [["Order ID", "Order Date", "Customer ID", "Order Total"]]
     orders += [[n, "2024-01-31", f"C{n % 7}", f"{n + 10}.00"] for n in range(30)]
     back = [[f"R{n}", "2024-02-05", n, f"C{n % 7}", f"{n + 1}.50", "late"] for n in range(0, 30, 5)]
+    meanings = ["date", "order_id", "customer_id", "amount"]
     for names in (
-        ["Refund ID", "Refund Date", "Order ID", "Customer ID", "Refund Amount", "Reason"],
         ["refund_id", "date", "order_id", "customer_id", "amount", "reason"],
         ["退款编号", "退款时间", "订单编号", "客户编号", "退款金额", "原因"],
         ["Return no", "created at", "order no", "customer no", "total", "why"],
+        ["Refund ID", "Refund Date", "Order ID", "Customer ID", "Refund Amount", "Reason"],
     ):
+        wanted = dict(zip(meanings, names[1:5], strict=True))
         file, said = described(orders=orders, refunds=[names, *back])
-        assert "a file of refunds" in said
-        lines = kept(file)
-        assert lines.amount.sum() == sum(n + 10 for n in range(30)) - sum(
-            Decimal(row[4]) for row in back
-        )
+        told = dataset.load(file).files("transactions")[1]
+        assert "a file of refunds" in said and told.returns.all and told.columns == wanted
+        if names[0] == "Refund ID":  # what is described is read alike
+            lines = kept(file)
         unnamed = [row[:3] + row[4:] for row in [names, *back]]  # customers: those of the orders
         file, said = described(orders=orders, refunds=unnamed)
-        assert "question" not in said
-        theirs = kept(file).groupby("customer_id").amount.sum()
-        assert theirs.to_dict() == lines.groupby("customer_id").amount.sum().to_dict()
-        returns = lines[lines.returned]
-        assert len(returns) == 6 and lines[~lines.returned].order_id.nunique() == 30
+        told = dataset.load(file).files("transactions")[1]
+        del wanted["customer_id"]
+        assert "question" not in said and told.returns.all and told.columns == wanted
+    assert lines.amount.sum() == sum(n + 10 for n in range(30)) - sum(
+        Decimal(row[4]) for row in back
+    )
+    theirs = kept(file).groupby("customer_id").amount.sum()
+    assert theirs.to_dict() == lines.groupby("customer_id").amount.sum().to_dict()
+    returns = lines[lines.returned]
+    assert len(returns) == 6 and lines[~lines.returned].order_id.nunique() == 30
 
 
 def test_a_price_that_grows_with_the_quantity_is_the_lines_money(described):
@@ -237,7 +247,11 @@ def test_a_file_is_of_refunds_by_its_columns_or_its_own_name(described):
     ):
         found, said = described(orders=orders, **{file: [names, *back]})
         assert f"{file}.csv: a file of refunds" in said and "question" not in said
-        assert kept(found).amount.sum() == sold - 6 * 4
+        told = {Path(one.path[0]).stem: one for one in dataset.load(found).files("transactions")}
+        assert told[file].returns.all and not told["orders"].returns.all
+        meanings = dict(zip(["order_id", "customer_id", "date", "amount"], names, strict=True))
+        assert told[file].columns == meanings
+    assert kept(found).amount.sum() == sold - 6 * 4
     found, said = described(orders=orders, more=[orders[0], *back])
     assert "refunds" not in said
 
@@ -342,6 +356,11 @@ def test_a_discount_of_shares_is_taken_off_where_a_column_shows_it(described, na
     rows, net = discounted(name, shares, whole, "to pay")
     file, said = described(orders=rows)
     assert "as to pay shows: it is taken off" in said and "question" not in said
+    (told,) = dataset.load(file).files("transactions")
+    assert told.columns["discount"] == name
+    assert told.before_discount == ("share" if whole == 1 else "percent")
+    if (name, shares) not in [told[:2] for told in SHARES[:2]]:
+        return  # what is described alike is read alike
     lines = kept(file).sort_values("line")
     assert lines.amount.sum() == net
     pay = [Decimal(row[-1]) for row in rows[1:]]
@@ -356,8 +375,11 @@ def test_a_discount_of_shares_that_nothing_shows_is_said(described, name, shares
     rows, net = discounted(name, shares, whole)
     file, said = described(orders=rows)
     assert f"{name} holds percentages, and no column shows the money after them" in said
-    assert "discount" not in kept(file).columns or not kept(file).discount.any()
+    assert "discount" not in dataset.load(file).files("transactions")[0].columns
     (way,) = re.findall("before_discount: (percent|share)", said)
+    assert way == ("share" if whole == 1 else "percent")
+    if (name, shares, whole) not in SHARES[:2]:
+        return  # what is described alike is read alike
     text = file.read_text("utf-8").replace(
         "      quantity:", f"      discount: '{name}'\n      quantity:"
     )
