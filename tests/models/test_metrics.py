@@ -320,23 +320,34 @@ def test_deciles_by_hand():
     assert table.caught.tolist() == pytest.approx([0.4, 0.8] + [1] * 8)
 
 
-def test_customers_of_equal_risk_are_shared_out_between_deciles():
-    # 20 customers: one of the highest risk, four who tie over the first two borders and of whom two
-    # left, and the others
+def test_customers_of_equal_risk_stay_together_and_leavers_are_whole():
+    # 20 customers: one of the highest risk; four who tie over the first two borders, in the middle
+    # the second tenth, of whom two left; 15 others, in the middle the seventh
     risk = np.array([0.9] + [0.5] * 4 + [0.1] * 15)
     gone = np.array([True] + [True, True, False, False] + [False] * 15)
     table = metrics.deciles(risk, gone)
-    assert table.actual.tolist() == pytest.approx([0.75, 0.5, 0.25] + [0] * 7)
-    assert table.predicted.tolist() == pytest.approx([0.7, 0.5, 0.3] + [0.1] * 7)
+    assert table.decile.tolist() == [1, 2, 3]
+    assert table.customers.tolist() == [1, 4, 15]
+    assert table.actual.tolist() == pytest.approx([1, 0.5, 0])
+    assert table.predicted.tolist() == pytest.approx([0.9, 0.5, 0.1])
+    assert table.caught.tolist() == pytest.approx([1 / 3, 1, 1])
+    assert metrics.expected_calibration_error(risk, gone) == pytest.approx((0.1 + 1.5) / 20)
 
 
 @given(CASES)
 def test_deciles_partition_the_customers(cases):
     risk, gone, _ = columns(cases)
     table = metrics.deciles(risk, gone)
-    assert len(table) == min(10, len(cases))
+    assert len(table) <= min(10, len(cases))
     assert table.customers.sum() == len(cases)
-    assert table.customers.max() - table.customers.min() <= 1
+    if len(set(risk)) == len(risk):
+        assert len(table) == min(10, len(cases))
+        assert table.customers.max() - table.customers.min() <= 1
+    leavers = table.customers * table.actual
+    assert leavers.tolist() == pytest.approx(leavers.round().tolist())
+    # a border lies between two risks, never within one
+    falling, ends = -np.sort(-risk), table.customers.cumsum().iloc[:-1].to_numpy()
+    assert (falling[ends - 1] > falling[ends]).all()
     assert (table.customers * table.actual).sum() == pytest.approx(gone.sum())
     assert (table.customers * table.predicted).sum() == pytest.approx(risk.sum())
     assert table.predicted.is_monotonic_decreasing

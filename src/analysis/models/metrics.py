@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 
 from analysis.statistics import wilson
 
-BINS = 10  # groups of equal count, for calibration and lift
+BINS = 10  # groups of equal count as far as ties allow, for calibration and lift
 MIN_CASES = 30  # leavers, and stayers, below which a group of customers tells nothing of the model
 Z = 1.96  # standard errors on either side, as in wilson
 CERTAIN = 1e-6  # risks are no nearer to 0 and 1 than this where their logit is taken
@@ -163,8 +163,8 @@ def _slope(logits: np.ndarray, gone: np.ndarray) -> tuple[float, float]:
 
 
 def expected_calibration_error(risk: np.ndarray, gone: Outcomes) -> float:
-    """How far the mean risk and the share that left are apart, in the mean over groups of equal
-    count.
+    """How far the mean risk and the share that left are apart, in the mean over the customers of
+    `deciles`.
     """
     groups = _groups(risk, _left(gone))
     return float((groups.risk - groups.gone).abs().sum() / len(risk)) if len(risk) else float("nan")
@@ -183,7 +183,7 @@ def calibration_error_limit(
     if not len(risk):
         return float("nan")
     ordered, chance = -np.sort(-risk), np.random.default_rng(seed)
-    starts, shares = _sharing(ordered)
+    starts = _starts(ordered)
     expected = np.add.reduceat(ordered, starts)
     if len(risk) <= SIMULATED:  # one draw at a time, for little memory
         outcomes = (chance.random(len(ordered)) < ordered for _ in range(draws))
@@ -191,16 +191,16 @@ def calibration_error_limit(
     else:
         spread = np.sqrt(np.add.reduceat(ordered * (1 - ordered), starts))
         totals = chance.normal(expected, spread, (draws, len(starts)))
-    return float(np.quantile(np.abs((totals - expected) @ shares).sum(axis=1) / len(risk), share))
+    return float(np.quantile(np.abs(totals - expected).sum(axis=1) / len(risk), share))
 
 
 def deciles(risk: np.ndarray, gone: Outcomes) -> pd.DataFrame:
-    """Customers in ten groups of equal count by predicted risk, the highest first.
+    """Customers in ten groups by predicted risk, the highest first: of equal count, but that
+    customers of equal risk stay together, so that groups may be larger and fewer.
 
     Columns: decile, customers, predicted (mean risk), actual (share that left), low, high (Wilson
     interval of actual), lift (actual over the share of all that left), caught (share of all leavers
-    caught down to here). Of customers of equal risk at a border each group gets its part of the
-    leavers, so that these are not whole numbers there.
+    caught down to here).
     """
     left = _left(gone)
     groups = _groups(risk, left)
@@ -222,41 +222,24 @@ def deciles(risk: np.ndarray, gone: Outcomes) -> pd.DataFrame:
 
 
 def _groups(risk: np.ndarray, gone: np.ndarray) -> pd.DataFrame:
-    """BINS groups of equal count by risk, the highest first. Columns: customers, and the totals of
-    risk and gone.
-    """
+    """The groups of `deciles`. Columns: customers, and the totals of risk and gone."""
     if not len(risk):
         return pd.DataFrame(columns=["customers", "risk", "gone"], dtype=float)
     order = np.argsort(-risk)
-    starts, shares = _sharing(risk[order])
-    totals = {
-        name: np.add.reduceat(np.asarray(column[order], float), starts) @ shares
-        for name, column in {"risk": risk, "gone": gone}.items()
-    }
-    return pd.DataFrame({"customers": np.diff(_edges(len(risk)))} | totals)
+    starts = _starts(risk[order])
+    totals = {"risk": np.add.reduceat(risk[order], starts)}
+    totals["gone"] = np.add.reduceat(gone[order], starts, dtype=np.int64)
+    return pd.DataFrame({"customers": np.diff(np.append(starts, len(risk)))} | totals)
 
 
-def _edges(customers: int) -> np.ndarray:
-    """Where groups of equal count, as far as whole customers allow, begin and end."""
-    groups = min(BINS, customers)
-    return np.arange(groups + 1) * customers // groups
-
-
-def _sharing(ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How groups share customers, so that those of equal risk at a border are all treated alike.
-
-    The sorted risks fall into runs: either in one group as a whole, or of equal risks over a
-    border. Returned are where the runs start, and the share of each run (rows) in each group
-    (columns), with which a total of the run is split.
+def _starts(ordered: np.ndarray) -> np.ndarray:
+    """Where the groups of these risks start, the highest first: equal ones are in the tenth in
+    which the middle of them lies.
     """
-    edges = _edges(len(ordered))
-    changes = np.concatenate([[0], np.flatnonzero(np.diff(ordered)) + 1, [len(ordered)]])
-    before = changes[np.searchsorted(changes, edges, side="right") - 1]
-    after = changes[np.searchsorted(changes, edges, side="left")]
-    cuts = np.unique([before, after])
-    starts, ends = cuts[:-1], cuts[1:]
-    common = np.minimum.outer(ends, edges[1:]) - np.maximum.outer(starts, edges[:-1])
-    return starts, np.clip(common, 0, None) / (ends - starts)[:, None]
+    runs = np.flatnonzero(np.diff(ordered, prepend=np.inf))
+    ends = np.append(runs[1:], len(ordered))
+    tenths = (runs + ends) * BINS // (2 * len(ordered))
+    return runs[np.flatnonzero(np.diff(tenths, prepend=-1))]
 
 
 # What it earns
