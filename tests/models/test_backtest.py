@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from analysis import customers
 from analysis.models import backtest, clv, forecast_errors, intervals, orders, trees
 from analysis.models.backtest import METRICS, Backtest, Origin
-from analysis.models.intervals import Outcomes, ValueDoubt
+from analysis.models.intervals import Outcomes, ValueDoubt, beside
 
 from .test_clv import HORIZON, START, TODAY, order_lines
 
@@ -327,7 +327,7 @@ def test_four_fifths_of_fresh_outcomes_are_covered():
     assert (interval.low <= interval.high).all()
     assert np.mean((actual >= interval.low) & (actual <= interval.high)) >= 0.8
     assert outcomes.covered(forecasts, actual + 5) < 0.3
-    assert outcomes.group_spread < 0.05  # nothing but chance
+    assert outcomes.apart < 0.001  # nothing but chance
 
 
 def test_everybodys_forecast_lies_within_and_the_very_first_are_covered():
@@ -360,7 +360,7 @@ def test_intervals_by_hand():
         [np.zeros(9), np.arange(1.0, 10)],
         np.array([0.0, 1.0]),
         np.array([0.1, -0.1]),
-        0.3,
+        0.09,
     )
     assert outcomes.interval(np.array([0.5, 1.0, 1.5])).to_numpy().tolist() == [
         [0, 0.5],
@@ -371,30 +371,49 @@ def test_intervals_by_hand():
     # tenths
     assert outcomes.covered(np.array([0.5]), np.array([0.0])) == pytest.approx(0.8)
     assert outcomes.covered(np.array([2.0, 2.0]), np.array([5.0, 10.0])) == pytest.approx(0.5)
-    values = np.full(
-        100, 2.0
-    )  # chance: 100 / 200 ** 2; of the variance .0125 two errors tell .01: 2 * 1.25 ** 2 degrees
-    reach = student.ppf(0.9, 3.125) * np.sqrt(0.01 + 0.0025)
+    values = np.full(100, 2.0)  # chance: 100 / 200 ** 2; the two errors tell of the level .01
+    normal, level = 1.2815516, student.ppf(0.9, 2) * 0.1
+    reach = np.hypot(level, normal * np.sqrt(0.0025))
     found = outcomes.total(values)
     assert found == pytest.approx(
         {"expected": 200, "low": 200 * np.exp(-reach), "high": 200 * np.exp(reach)}, rel=1e-6
     )
     assert outcomes.total(values, share=1.0) == outcomes.total(values)  # a group that is everybody
-    assert outcomes.total(values, share=0.0)["high"] == pytest.approx(
-        200 * np.exp(student.ppf(0.9, 2 * 9.25**2) * np.sqrt(0.09 + 0.0025)), rel=1e-6
-    )
+    for share, apart in ((0.5, 0.09), (0.75, 0.03), (0.25, 0.27)):  # (1 - share) / share
+        assert outcomes.total(values, share)["high"] == pytest.approx(
+            200 * np.exp(np.hypot(level, normal * np.sqrt(apart + 0.0025))), rel=1e-6
+        )
     outcomes.windows = 1.5  # of two origins that overlap
     assert outcomes.total(values)["high"] == pytest.approx(
-        200 * np.exp(student.ppf(0.9, 1.5 * 1.25**2) * np.sqrt(0.0125))
+        200 * np.exp(np.hypot(student.ppf(0.9, 1.5) * 0.1, normal * 0.05))
     )
     outcomes.level_chance = 0.02  # explains what went astray: what comes is chance, surely known
-    assert outcomes.total(values, share=1.0)["high"] == pytest.approx(
-        200 * np.exp(1.2815516 * np.sqrt(0.0025))
-    )
+    assert outcomes.total(values)["high"] == pytest.approx(200 * np.exp(normal * 0.05))
     outcomes.new_level = 0.1  # of a break that these origins did not know
-    assert outcomes.total(values, share=1.0)["high"] == pytest.approx(
-        200 * np.exp(1.2815516 * np.sqrt(0.0025 + 0.01))
+    assert outcomes.total(values)["high"] == pytest.approx(
+        200 * np.exp(normal * np.sqrt(0.0025 + 0.01))
     )
+
+
+@given(st.floats(0.01, 0.99), st.floats(0, 1))
+def test_what_a_group_has_more_than_foreseen_the_others_have_less(share, apart):
+    ours, theirs = (beside(apart, part) * part**2 for part in (share, 1 - share))
+    assert ours == pytest.approx(theirs)
+
+
+def test_how_groups_err_beside_all_is_that_of_shares_drawn_from_a_dirichlet_distribution():
+    """Of concentration 400 a share of one half has the variance .25 / 401, its log four times as
+    much. The level of all, which goes astray too, is no part of it.
+    """
+    chance, shares = np.random.default_rng(3), np.arange(10, 0, -1) / 55
+    pairs = []
+    for drawn_shares in chance.dirichlet(400 * shares, 300):
+        expected = np.repeat(shares, 10)
+        came = np.repeat(drawn_shares * chance.lognormal(0, 0.5), 10)
+        pairs.append((expected, came))
+    learned = Outcomes.learn(pairs, np.zeros(1))
+    learned.variance = np.zeros(len(learned.variance))  # totals came as they are, without chance
+    assert learned._apart(pairs) == pytest.approx(1 / 401, rel=0.1)
 
 
 @pytest.mark.parametrize("origins", [3, 4])
@@ -521,17 +540,17 @@ def test_models_without_a_likelihood_have_no_expectation_interval():
 
 
 # What is told of customers and groups
-def doubts(level: float = 0.0, errors: int = 5) -> ValueDoubt:
+def doubts(level: float = 0.0, apart: float = 0.0) -> ValueDoubt:
     """Refits say e^-.3 or e^.3 of the first history and nothing of the second, one other model e^.4
     of the last of three customers.
     """
     refits = np.exp([[-0.3, 0.0], [0.3, 0.0]])
-    return ValueDoubt(refits, np.array([0, 1, 1]), np.exp([[0.0, 0.0, 0.4]]), level, errors)
+    return ValueDoubt(refits, np.array([0, 1, 1]), np.exp([[0.0, 0.0, 0.4]]), level, apart)
 
 
 def test_a_value_is_as_sure_as_parameters_models_and_level_by_hand():
     """Deviations: .3 by the refits; of two models of equal chance, the root of .4 ** 2 / 2."""
-    reach = student.ppf(0.9, 5)
+    reach = 1.2815516
     values = np.array([100.0, 50.0, np.nan])
     found = doubts().of_each(np.array([100.0, 50.0, 10.0]))
     by_models = 0.4 / np.sqrt(2)
@@ -539,15 +558,17 @@ def test_a_value_is_as_sure_as_parameters_models_and_level_by_hand():
         [100 * np.exp(s * reach * 0.3), 50, 10 * np.exp(s * reach * by_models)] for s in (-1, 1)
     ]
     assert found.to_numpy() == pytest.approx(np.transpose(ends))
-    level = np.log(doubts(0.2).of_each(values).high[:2] / values[:2]) / reach
-    assert level.tolist() == pytest.approx([np.hypot(0.3, 0.2), 0.2])
+    level = np.log(doubts(0.2).of_each(values).high[:2] / values[:2])
+    assert level.tolist() == pytest.approx([np.hypot(reach * 0.3, 0.2), 0.2])
     assert doubts().of_each(values).iloc[2].isna().all()
     only = doubts().of_total(np.array([np.nan, np.nan, 10.0]))
     assert [only["low"], only["high"]] == pytest.approx([ends[0][2], ends[1][2]])
     # of the sum of 100 and 100 one half varies: its logs are those of the mean of ratios
     both = doubts(0.2).of_total(np.array([100.0, 100, np.nan]))
     half = np.log((np.exp([-0.3, 0.3]) + 1) / 2).std()
-    assert np.log(both["high"] / 200) == pytest.approx(reach * np.hypot(half, 0.2))
+    assert np.log(both["high"] / 200) == pytest.approx(np.hypot(reach * half, 0.2))
+    group = doubts(0.2, 0.01).of_total(np.array([np.nan, 50.0, np.nan]), share=0.2)
+    assert np.log(group["high"] / 50) == pytest.approx(np.hypot(reach * np.sqrt(0.04), 0.2))
     assert np.isnan(doubts(np.nan).of_total(values)["low"])
 
 
@@ -567,9 +588,22 @@ def test_the_level_wanders_on_beyond_the_longest_time_it_was_followed():
     squares = [np.log(x) ** 2 for x in (100 / 120, 90 / 120, 300 / (120 + 2 * days))]
     astray = np.sqrt(np.mean(squares))
     assert test.followed == pytest.approx({"astray": astray, "longest": 60 + days, "errors": 3})
-    assert test.level_spread(30) == test.level_spread(60 + days) == pytest.approx(astray)
-    assert test.level_spread(4 * (60 + days)) == pytest.approx(2 * astray)
-    assert np.isnan(Backtest(None, [], 60).level_spread(60))
+    reach = student.ppf(0.9, 3) * astray
+    assert test.level_reach(30) == test.level_reach(60 + days) == pytest.approx(reach)
+    assert test.level_reach(4 * (60 + days)) == pytest.approx(2 * reach)
+    assert np.isnan(Backtest(None, [], 60).level_reach(60))
+
+
+@given(st.lists(st.floats(20, 400), min_size=1, max_size=3), st.floats(20, 400))
+def test_no_total_is_surer_over_a_longer_time_nor_than_over_the_horizon(came, until_now):
+    every = SimpleNamespace(predict=lambda held, days: pd.Series([2.0 * days]))
+    found = [origin([orders_], 9 * n + 1, bg_nbd=[120.0]) for n, orders_ in enumerate(came)]
+    for one in found:
+        one.models, one.until_now = {"bg_nbd": every}, until_now
+    test = Backtest(found[0], found[1:], 60, "bg_nbd")
+    reaches = [test.level_reach(days) for days in (1, 60, 61, 200, 364, 1095)]
+    assert reaches == sorted(reaches)
+    assert reaches[0] >= test.outcomes.level_reach
 
 
 def test_what_is_said_to_be_known_holds_the_models_that_were_as_good():
@@ -617,27 +651,49 @@ def test_the_table_of_values_has_both_intervals():
 
 def test_groups_have_the_interval_of_their_total_and_the_most_valuable_comes_first():
     outcomes = Outcomes(
-        np.array([np.inf]), [np.arange(9.0)], np.full(1, 4.0), np.array([0.1, -0.2])
+        np.array([np.inf]), [np.arange(9.0)], np.full(1, 4.0), np.array([0.1, -0.2]), 0.02
     )
-    outcomes.group_spread = 0.5
     value = pd.DataFrame({"customer_id": list("abcde"), "expected_orders": [1.0, 2, 3, 4, 5]})
     value["clv"] = [10.0, np.nan, 50, np.nan, 20]
     groups = pd.Series({"e": "x", "a": "x", "b": "x", "c": "y", "d": "z", "gone": "z"})
-    doubt = ValueDoubt(np.ones((2, 1)), np.zeros(5, int), np.empty((0, 5)), 0.1, 2)
+    doubt = ValueDoubt(np.ones((2, 1)), np.zeros(5, int), np.empty((0, 5)), 0.1, 0.02)
     table = intervals.by_group(value, groups, outcomes, doubt)
-    worth = np.exp(student.ppf(0.9, 2) * 0.1)
-    assert table.clv_low.tolist() == pytest.approx([50 / worth, 30 / worth, np.nan], nan_ok=True)
-    assert table.clv_high.tolist() == pytest.approx([50 * worth, 30 * worth, np.nan], nan_ok=True)
+    # of 80 the groups hold 50 and 30, the others have so much more or less: 3 / 5 and 5 / 3
+    reach = np.hypot(0.1, 1.2815516 * np.sqrt(0.02 * np.array([3 / 5, 5 / 3])))
+    worth = np.exp(np.append(reach, np.nan))
+    money = np.array([50, 30, np.nan])
+    assert table.clv_low.tolist() == pytest.approx((money / worth).tolist(), nan_ok=True)
+    assert table.clv_high.tolist() == pytest.approx((money * worth).tolist(), nan_ok=True)
     assert table.index.tolist() == ["y", "x", "z"] and table.index.name == "group"
     assert table.customers.tolist() == [1, 3, 1]
     assert table.clv.tolist() == pytest.approx([50, 30, np.nan], nan_ok=True)
     for name, forecasts in {"x": [1.0, 2, 5], "y": [3.0], "z": [4.0]}.items():
         expected = sum(forecasts)
-        # groups err further than the whole, the less the more of its 15 they hold: Student's t of
-        # two origins, whose level went astray by the root of .025
-        apart = (0.5**2 - 0.025) * (1 - expected / 15)
-        variance = 0.025 + apart + 4 * len(forecasts) / expected**2
-        reach = student.ppf(0.9, 2 * (variance / 0.025) ** 2) * np.sqrt(variance)
+        # of 15; Student's t of two origins, whose level went astray by the root of .025
+        variance = 0.02 * (15 - expected) / expected + 4 * len(forecasts) / expected**2
+        reach = np.hypot(student.ppf(0.9, 2) * np.sqrt(0.025), 1.2815516 * np.sqrt(variance))
         row = table.loc[name, ["expected", "low", "high"]].tolist()
         assert row == pytest.approx([expected, *(expected * np.exp([-reach, reach]))])
     assert intervals.by_group(value, pd.Series(dtype="str"), outcomes, doubt).empty
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.1, 9), st.sampled_from("xyz")), min_size=2, max_size=20),
+    st.floats(0, 0.3),
+    st.floats(0, 0.2),
+)
+def test_no_group_may_come_to_more_than_all_at_either_end(cases, level, apart):
+    spread = np.array([level, -level])
+    outcomes = Outcomes(np.array([np.inf]), [np.arange(9.0)], np.full(1, 0.5), spread, apart)
+    value = pd.DataFrame({"expected_orders": [orders_ for orders_, _ in cases]})
+    value = value.assign(clv=value.expected_orders * 7, customer_id=value.index.astype("str"))
+    groups = pd.Series([group for _, group in cases], value.customer_id)
+    count = len(value)
+    doubt = ValueDoubt(np.ones((2, 1)), np.zeros(count, int), np.empty((0, count)), level, apart)
+    table = intervals.by_group(value, groups, outcomes, doubt)
+    for total, part in (
+        (outcomes.total(value.expected_orders.to_numpy()), ""),
+        (doubt.of_total(value.clv.to_numpy()), "clv_"),
+    ):
+        assert (table[f"{part}high"] <= total["high"] * (1 + 1e-9)).all()
+        assert (table[f"{part}low"] <= total["low"] * (1 + 1e-9)).all()

@@ -19,6 +19,7 @@ from analysis.models.churn_features import features
 from analysis.models.churn_models import CHURN_MODELS
 from analysis.models.history import Records
 from analysis.models.leaving import Past
+from analysis.report.text import say
 from tests.models.churn_cases import (
     AS_OF,
     DAYS,
@@ -423,6 +424,31 @@ def test_everybody_is_who_was_tried_where_nobody_was_drawn(short):
 
 
 # What the report says
+@pytest.mark.parametrize(
+    ("truth", "word"),
+    [
+        (lambda odds: odds, "are well calibrated"),
+        (lambda odds: 0.6 * odds, "are too bold"),
+        (lambda odds: 1.6 * odds, "are too timid"),
+        (lambda odds: odds + 0.5, "neither too bold nor too timid, but off"),
+        (lambda odds: odds - 0.5, "neither too bold nor too timid, but off"),
+    ],
+)
+def test_risks_are_called_what_they_are(truth, word):
+    chance = np.random.default_rng(3)
+    odds = chance.normal(-0.5, 1.2, 5_000)
+    figures = metrics.measure(expit(odds), chance.random(5_000) < expit(truth(odds)))
+    assert word in churn.calibrated(figures)
+
+
+def test_equal_risks_are_called_right_by_their_level_alone():
+    gone = np.arange(200) < 60
+    assert "well calibrated" in churn.calibrated(metrics.measure(np.full(200, 0.3), gone))
+    assert "off by more" in churn.calibrated(metrics.measure(np.full(200, 0.5), gone))
+    unmeasured = metrics.measure(np.zeros(0), np.zeros(0, bool))
+    assert say.unknown(churn.calibrated(unmeasured), unmeasured)  # nothing is said
+
+
 def test_the_level_by_hand():
     """Mean errors of 0.1 and -0.2 at two dates: their root mean square times Student's t of 80 %
     with two dates, 1.886. Of three customers chance alone reaches further.

@@ -1,6 +1,7 @@
 """Customers still to be won, and revenue to come."""
 
 import datetime as dt
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -75,6 +76,27 @@ def test_the_revenue_of_a_year_comes_true(name):
     assert (table.revenue_today + table.revenue_new).cumsum().tolist() == pytest.approx(
         table.upto.tolist()
     )
+    # no surer over a longer time, and today's customers as sure as where their value is told
+    reach = np.log(table.high / table.upto)
+    assert reach.is_monotonic_increasing
+    today, new = table.revenue_today.sum(), table.revenue_new.sum()
+    ours = today * test.level_reach(364) / (today + new)
+    assert ours < reach.iloc[-1] < ours + new / (today + new)
+
+
+def test_newcomers_err_as_they_did_at_the_earlier_dates(monkeypatch):
+    """30 and 10 orders of newcomers where 20 were expected, and none, which has no log."""
+    monkeypatch.setattr(Newcomers, "orders", lambda newcomers, days: 20.0)
+    lessons = Lessons(weekly=lambda: weekly([20] * 80))
+    found = [
+        SimpleNamespace(day=END.date() - dt.timedelta(days=n), lessons=lessons, new_orders=orders_)
+        for n, orders_ in ((91, 30.0), (182, 10.0), (273, 0.0))
+    ]
+    test = SimpleNamespace(teaching=found, champion="", horizon_days=91)
+    for one in found:
+        one.base = lambda name: Even()
+    errors = revenue_to_come.newcomers_errors(test)
+    assert errors.tolist() == pytest.approx([np.log(1.5), np.log(0.5)])
 
 
 def test_the_year_before_has_as_many_days_as_the_four_quarters_to_come():

@@ -97,6 +97,15 @@ def test_the_matrix_holds_the_tier_of_the_day_and_what_else_is_known_of_each():
     assert found[["clv", "churn_risk"]].isna().all(axis=None)
 
 
+def test_no_more_order_than_are_expected_and_who_is_told_to_is_counted():
+    """Chances of .5, .9, .3 and one unknown beside .5, .6, .1 and 2 orders: by .3 and .2."""
+    ids = pd.Series(list("abcd"))
+    clv = pd.DataFrame({"customer_id": ids[::-1], "expected_orders": [2.0, 0.1, 0.6, 0.5]})
+    churn = pd.DataFrame({"customer_id": ids, "churn_risk": [0.5, 0.1, 0.7, np.nan]})
+    assert picture.at_odds(clv, churn) == pytest.approx({"customers": 2, "gap": 0.25})
+    assert picture.at_odds(clv, churn.head(1))["customers"] == 0
+
+
 def test_risks_leave_out_who_has_none_and_are_in_order():
     matrix = pd.DataFrame({"customer_id": list("abc"), "risk_band": ["low", "none", "high"]})
     found = picture.risks(matrix)

@@ -17,7 +17,7 @@ from analysis.models import checks, clv, origins
 from analysis.models.calendar import DECISIVE, Calendar
 from analysis.models.forecast_errors import METRICS as METRICS
 from analysis.models.forecast_errors import leaderboard
-from analysis.models.intervals import Outcomes, ValueDoubt, refitted, tenths
+from analysis.models.intervals import Outcomes, ValueDoubt, reach_of, refitted, tenths
 from analysis.models.orders import DEFAULT, LEAST, BuyTillYouDie, OrderModel, Probabilistic
 from analysis.models.trees import Lessons, Past
 from analysis.report.text import N_
@@ -51,10 +51,8 @@ class Origin:
         return self.held.holdout_revenue.to_numpy()
 
     def base(self, name: str) -> Probabilistic:
-        """The probabilistic model that a candidate is, or is held to; of others the default."""
-        model = self.models.get(name)
-        base = getattr(model, "base_", model)
-        return base if isinstance(base, BuyTillYouDie) else self.lessons.base_of(self.held)
+        """Lessons.base_of a candidate."""
+        return self.lessons.base_of(self.held, self.models.get(name))
 
     def spent(self, champion: str) -> dict[str, np.ndarray]:
         """Forecasts of money: the champion's orders times each spend model there can be."""
@@ -153,12 +151,19 @@ class Backtest:
         longest = max([self.horizon_days, *self.long_errors.index])
         return {"astray": astray, "longest": longest, "errors": len(errors)}
 
-    def level_spread(self, days: float) -> float:
-        """How far a total over so many days may go astray, in logs: as `followed`, and beyond the
-        longest of its spans by the root of time, as what wanders does.
+    def wander(self, days: float) -> float:
+        """By how much further totals over so many days go astray than those `followed`: as far, and
+        beyond the longest span of these by the root of time, as what wanders does.
+        """
+        return float(np.sqrt(max(days / self.followed["longest"], 1)))
+
+    def level_reach(self, days: float) -> float:
+        """How far (80 %) a total over so many days may go astray, in logs: as `followed`, and no
+        less than one over the horizon may.
         """
         known = self.followed
-        return float(known["astray"] * np.sqrt(max(days / known["longest"], 1)))
+        reach = reach_of(known["astray"], known["errors"]) * self.wander(days)
+        return float(np.maximum(reach, self.outcomes.level_reach))
 
     @cached_property
     def outcomes(self) -> Outcomes:
@@ -287,8 +292,8 @@ def value_doubt(
     ours = model.predict(customers, days).to_numpy().clip(LEAST)
     ratios = [other.predict(customers, days).to_numpy().clip(LEAST) / ours for other in others]
     table = np.array(ratios).reshape(len(others), len(customers))
-    level, errors = test.level_spread(days), int(test.followed["errors"])
-    return ValueDoubt(refits, where, table, level, errors)
+    apart = test.outcomes.apart * test.wander(days) ** 2
+    return ValueDoubt(refits, where, table, test.level_reach(days), apart)
 
 
 # Value

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 from scipy.stats import norm
-from scipy.stats import t as student
 from sklearn.base import ClassifierMixin
 
 from analysis.intake.dataset import Dataset
@@ -248,8 +247,8 @@ def level(found: Trial, risk: pd.Series) -> dict[str, float]:
     if len(errors):
         spread = np.sqrt(np.mean(errors**2))
         chance = np.sqrt((risk * (1 - risk)).sum()) / max(len(risk), 1)
-        tail = (1 + intervals.LEVEL) / 2
-        reach = max(student.ppf(tail, len(errors)) * spread, norm.ppf(tail) * chance)
+        by_chance = norm.ppf(intervals.TAILS[1]) * chance
+        reach = max(intervals.reach_of(spread, len(errors)), by_chance)
     low, high = np.clip([share - reach, share + reach], 0, 1).tolist()
     leavers = float(risk.sum(min_count=1))
     return {"leavers": leavers, "customers": len(risk), "share": share, "low": low, "high": high}
@@ -291,6 +290,29 @@ def measured(found: Trial, every: bool = False) -> dict[str, float]:
     """
     gone, risk = outcome(found, every)
     return metrics.measure(risk, gone)
+
+
+def calibrated(figures: dict[str, float]) -> str:
+    """Whether risks of these metrics.measure are too bold, too timid, off in level or right: a
+    sentence.
+    """
+    if figures["slope_high"] < 1:
+        return N_(
+            "By this evidence the risks are too bold: customers differ less than their risks do."
+        )
+    if figures["slope_low"] > 1:
+        return N_(
+            "By this evidence the risks are too timid: customers differ more than their risks do."
+        )
+    if figures["ece"] > figures["ece_limit"]:
+        return N_(
+            "By this evidence the risks are neither too bold nor too timid, but off by more than"
+            " chance: {mean_risk:percent} was said on average, {base:percent} left."
+        )
+    return N_(
+        "By this evidence the risks are well calibrated: a gap of {ece:percent} is no more than"
+        " chance makes."
+    )
 
 
 def leaderboard(found: Trial) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 from scipy.stats import t as student
 
 from analysis.models.orders import LEAST, BuyTillYouDie, OrderModel
@@ -17,6 +18,7 @@ LEVEL = 0.80
 TAILS = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
 GROUPS = 10  # tenths of customers by forecast
 BINS = 20  # of forecasts, in each of which outcomes are alike
+LEAST_SHARE = 0.003  # of all; smaller tenths than this there were hardly any to learn from
 
 
 def tenths(forecasts: np.ndarray) -> list[np.ndarray]:
@@ -34,7 +36,7 @@ class Outcomes:
     sorted_: list[np.ndarray]  # outcomes in each bin, sorted
     variance: np.ndarray  # of the outcome in each bin
     level_errors: np.ndarray  # log of actual over forecast total, by origin
-    group_spread: float = 0.0  # how far totals of tenths went astray beyond chance, in logs
+    apart: float = 0.0  # variance by which groups err beside all, as for `beside`
     # of the last bin, whose forecasts are not alike: outcome less forecast, in roots of the latter
     # as counts spread, sorted; of none the outcomes count as they are
     top: np.ndarray = field(default_factory=lambda: np.zeros(0))
@@ -56,24 +58,27 @@ class Outcomes:
         edges = np.append(cuts, np.inf)[filled]
         edges[-1] = np.inf
         learned = cls(edges, groups, np.array([g.var() for g in groups]), level_errors)
-        learned.group_spread = learned._beyond_chance(pairs)
+        learned.apart = learned._apart(pairs)
         learned.level_chance = float(np.mean([learned._chance(values) for values, _ in pairs]))
         last = place == filled[-1]
         off = actual[last] - forecasts[last]
         learned.top = np.sort(off / np.sqrt(forecasts[last].clip(LEAST)))
         return learned
 
-    def _beyond_chance(self, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-        """Root mean square of the log errors of tenths of customers, the part that chance explains
-        deducted.
+    def _apart(self, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+        """The variance of `beside` that tenths of customers show: the mean of the squared log
+        errors of their shares of the total, the part that chance explains deducted.
         """
         squares = []
         for values, actual in pairs:
             for group in tenths(values):
-                expected, came = values[group].sum(), actual[group].sum()
-                if expected > 0 and came > 0:
-                    squares.append(np.log(came / expected) ** 2 - self._chance(values[group]))
-        return float(np.sqrt(max(np.mean(squares), 0))) if squares else 0.0
+                expected, came = (
+                    side[group].sum() / max(side.sum(), LEAST) for side in (values, actual)
+                )
+                if 0 < expected < 1 and came > 0:
+                    square = np.log(came / expected) ** 2 - self._chance(values[group])
+                    squares.append(square / beside(1, expected))
+        return float(max(np.mean(squares), 0)) if squares else 0.0
 
     def _chance(self, forecasts: np.ndarray) -> float:
         """Variance that chance gives the log of a total."""
@@ -123,22 +128,38 @@ class Outcomes:
         known = len(self.level_errors) > 0
         return float(np.sqrt(np.mean(self.level_errors**2))) if known else float("nan")
 
+    @property
+    def level_reach(self) -> float:
+        """How far (80 %) the level may go astray beyond chance, in logs."""
+        level = np.maximum(self.level_spread() ** 2 - self.level_chance, 0)
+        return reach_of(np.sqrt(level), self.windows or len(self.level_errors))
+
     def total(self, forecasts: np.ndarray, share: float = 1.0) -> dict[str, float]:
         """80 % prediction interval of the total of everybody, or of a group that holds a share of
-        it: chance, and the error of the level beyond what chance gives it, whose few origins give
-        Student's t (with the degrees of freedom of Satterthwaite 1946), and of a new level; groups
-        err apart from one
-        another too, the less the nearer one is to the whole. Keys: expected, low, high.
+        it: the reach of the level, and of chance, of a new level, and of what the group errs
+        `beside` all. Keys: expected, low, high.
         """
-        expected, level = float(forecasts.sum()), self.level_spread() ** 2 - self.level_chance
-        level = np.maximum(level, 0)
-        apart = np.maximum(self.group_spread**2 - level, 0) * (1 - share)
-        variance = level + apart + self.new_level**2 + self._chance(forecasts)
-        told = self.windows or len(self.level_errors)
-        known = told * (variance / level) ** 2 if level else np.inf
-        reach = student.ppf(TAILS[1], known) * np.sqrt(variance)
+        expected = float(forecasts.sum())
+        variance = beside(self.apart, share) + self.new_level**2 + self._chance(forecasts)
+        reach = np.hypot(self.level_reach, norm.ppf(TAILS[1]) * np.sqrt(variance))
         low, high = (expected * np.exp([-reach, reach])).tolist()
         return {"expected": expected, "low": low, "high": high}
+
+
+def reach_of(astray: float, told: float) -> float:
+    """How far (80 %) one more goes astray where so many did, in the root of their mean square:
+    Student's t.
+    """
+    return float(student.ppf(TAILS[1], told) * astray)
+
+
+def beside(apart: float, share: float) -> float:
+    """The variance of the log by which a group that holds a share errs beside all of them: what one
+    has more the others have less, as with shares of a Dirichlet distribution. `apart` is that of
+    one half.
+    """
+    share = max(share, LEAST_SHARE)
+    return apart * (1 - share) / share
 
 
 def _ends(group: np.ndarray) -> tuple[float, float]:
@@ -201,31 +222,34 @@ class ValueDoubt:
     refits: np.ndarray  # over the forecast, refits x distinct histories
     where: np.ndarray  # the history of each customer
     others: np.ndarray  # the other models' forecasts over the forecast, models x customers
-    level: float  # deviation of the log of the total
-    errors: int  # of totals at earlier dates, from which it is known
+    level: float  # how far (80 %) the log of the total may go astray
+    apart: float = 0.0  # of groups, as for `beside`
 
     def of_each(self, values: np.ndarray) -> pd.DataFrame:
         """80 % intervals of the customers' expected values. Columns: low, high."""
-        own = self._spread(self.refits[:, self.where], self.others)
+        own = self._variance(self.refits[:, self.where], self.others)
         return pd.DataFrame(dict(zip(("low", "high"), values * self._reach(own), strict=True)))
 
-    def of_total(self, values: np.ndarray) -> dict[str, float]:
-        """80 % interval of their sum; `values` are nan of customers who do not count."""
+    def of_total(self, values: np.ndarray, share: float = 1.0) -> dict[str, float]:
+        """80 % interval of their sum, or of that of a group that holds a share; `values` are nan of
+        customers who do not count.
+        """
         total = pd.Series(values).sum(min_count=1)
         weights = np.nan_to_num(values) / (total or 1.0)
         histories = np.bincount(self.where, weights, self.refits.shape[1])
-        spread = self._spread(self.refits @ histories, self.others @ weights)
-        low, high = (total * self._reach(spread)).tolist()
+        variance = self._variance(self.refits @ histories, self.others @ weights)
+        low, high = (total * self._reach(variance + beside(self.apart, share))).tolist()
         return {"low": low, "high": high}
 
-    def _spread(self, refits: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """Deviation of the log. The models count as draws of equal chance, ours among them."""
+    def _variance(self, refits: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Of the log, by parameters and models. The models count as draws of equal chance, ours
+        among them.
+        """
         logs = [np.log(ratios.clip(LEAST)) for ratios in (refits, others)]
-        disagreed = (logs[1] ** 2).sum(axis=0) / (len(others) + 1)
-        return np.asarray(np.sqrt(logs[0].var(axis=0) + disagreed + self.level**2))
+        return np.asarray(logs[0].var(axis=0) + (logs[1] ** 2).sum(axis=0) / (len(others) + 1))
 
-    def _reach(self, spread: np.ndarray) -> np.ndarray:
-        reach = student.ppf(TAILS[1], max(self.errors, 1)) * spread
+    def _reach(self, variance: np.ndarray) -> np.ndarray:
+        reach = np.hypot(self.level, norm.ppf(TAILS[1]) * np.sqrt(variance))
         return np.exp(np.array([-reach, reach]))
 
 
@@ -244,18 +268,24 @@ def by_group(
     value: pd.DataFrame, groups: pd.Series, outcomes: Outcomes, doubt: ValueDoubt
 ) -> pd.DataFrame:
     """Expected orders of each group with the 80 % prediction interval of its total, and its value
-    with that of the expectation, the highest first.
+    with that of the expectation, the highest first. At neither end does a group come to more
+    than all.
 
     Columns: group (index), customers, expected, low, high, clv, clv_low, clv_high.
     """
     rows, group = {}, groups.reindex(value.customer_id).to_numpy()
+    orders, clv = value.expected_orders.to_numpy(), value.clv.to_numpy()
     for name, members in value.groupby(group):
         expected = members.expected_orders.to_numpy()
-        total = outcomes.total(expected, expected.sum() / max(value.expected_orders.sum(), LEAST))
-        worth = doubt.of_total(value.clv.where(group == name).to_numpy())
+        total = outcomes.total(expected, expected.sum() / max(orders.sum(), LEAST))
+        share = members.clv.sum() / max(np.nansum(clv), LEAST)
+        worth = doubt.of_total(value.clv.where(group == name).to_numpy(), share)
         ends = {f"clv_{end}": found for end, found in worth.items()}
         known = {"customers": len(members), **total, "clv": members.clv.sum(min_count=1)}
         rows[name] = known | ends
     columns = ["customers", "expected", "low", "high", "clv", "clv_low", "clv_high"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    whole = outcomes.total(orders) | {f"clv_{end}": v for end, v in doubt.of_total(clv).items()}
+    for end in ("low", "high", "clv_low", "clv_high"):
+        table[end] = table[end].clip(upper=whole[end])
     return table.rename_axis("group").sort_values("clv", ascending=False)

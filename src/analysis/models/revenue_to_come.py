@@ -2,19 +2,21 @@
 
 How many come is told from the newcomers of each week, by season, growth and breaks as in calendar;
 what they order, by the probabilistic model of new customers. How sure the sum is, is measured at
-the backtest's origins, where both parts were forecast from what was known then.
+the backtest's origins: of today's customers as their lifetime value is, of newcomers by what was
+forecast of them there.
 """
+
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from analysis.errors import NotEstimable
 from analysis.models import calendar, origins
 from analysis.models.backtest import Backtest
 from analysis.models.calendar import WEEK, YEAR, Calendar
-from analysis.models.intervals import TAILS
-from analysis.models.orders import BuyTillYouDie, OrderModel, Probabilistic
+from analysis.models.intervals import reach_of
+from analysis.models.orders import OrderModel, Probabilistic
 
 QUARTERS, QUARTER_DAYS = 4, 91
 COLUMNS = ["quarter", "orders_today", "orders_new", "revenue_today", "revenue_new"]
@@ -49,26 +51,17 @@ class Newcomers:
         return float(new @ (1 + self.model.repeats_of_newcomers(come, days)))
 
 
-def _of_new_customers(champion: OrderModel, known: pd.DataFrame, test: Backtest) -> Probabilistic:
-    """The model of new customers that belongs to a champion."""
-    base = getattr(champion, "base_", champion)
-    return base if isinstance(base, BuyTillYouDie) else test.lessons.base_of(known)
-
-
-def level_errors(test: Backtest) -> pd.Series:
-    """Log of all orders over their forecast, by origin that teaches; none where newcomers cannot be
-    told.
+def newcomers_errors(test: Backtest) -> pd.Series:
+    """Log of the orders of newcomers over their forecast, by origin that teaches; none where they
+    cannot be told.
     """
     errors = {}
     for origin in test.teaching:
-        try:
-            newcomers = Newcomers(origin.lessons.weekly(), origin.base(test.champion))
-        except NotEstimable:
-            continue
-        forecast = origin.forecasts[test.champion].sum() + newcomers.orders(test.horizon_days)
-        came = origin.actual.sum() + origin.new_orders
-        if came > 0:
-            errors[origin.day] = np.log(came / forecast)
+        with suppress(NotEstimable):
+            model = origin.base(test.champion)
+            expected = Newcomers(origin.lessons.weekly(), model).orders(test.horizon_days)
+            if origin.new_orders and expected:
+                errors[origin.day] = np.log(origin.new_orders / expected)
     return pd.Series(errors, dtype=float)
 
 
@@ -81,7 +74,7 @@ def by_quarter(
     where newcomers cannot be told.
     """
     try:
-        newcomers = Newcomers(test.lessons.weekly(), _of_new_customers(model, known, test))
+        newcomers = Newcomers(test.lessons.weekly(), test.lessons.base_of(known, model))
     except NotEstimable as reason:
         return pd.DataFrame(columns=COLUMNS), str(reason)
     ends = QUARTER_DAYS * np.arange(1, QUARTERS + 1)
@@ -98,13 +91,15 @@ def by_quarter(
     )
     table["revenue_new"] = table.orders_new * value
     upto = table.revenue_today + table.revenue_new
-    errors = level_errors(test)
-    reach = float("nan")
-    if len(errors):
-        told = origins.windows(errors.index, test.horizon_days)
-        reach = student.ppf(TAILS[1], told) * np.sqrt(np.mean(errors**2))
-    # errors of the level last, and grow as a random walk does
-    spread = reach * np.sqrt(ends / test.horizon_days)
+    errors = newcomers_errors(test)
+    told = origins.windows(errors.index, test.horizon_days)
+    reach = reach_of(np.sqrt(np.mean(errors**2)), told)
+    # the two err apart; what is not sure of a while is no surer of a longer one
+    parts = [
+        table.revenue_today * [test.level_reach(days) for days in ends.tolist()],
+        table.revenue_new * [reach * test.wander(days) for days in ends.tolist()],
+    ]
+    spread = np.maximum.accumulate(np.hypot(*parts) / upto)
     steps = table.drop(columns="quarter").diff().fillna(table.drop(columns="quarter"))
     found = steps.assign(
         quarter=table.quarter,

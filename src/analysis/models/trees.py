@@ -96,10 +96,17 @@ class Lessons:
         weekly: Callable[[], pd.DataFrame] | None = None,
         pause_pairs: Callable[[], tuple[float, float]] = lambda: (0.0, 0.0),
     ) -> None:
-        self.past, self.base_of, self._read_weekly = past, (bases or Bases()).of, weekly
+        self.past, self._bases, self._read_weekly = past, bases or Bases(), weekly
         self.pause_pairs = pause_pairs
         self._calendar: Calendar | None = None
         self._histories: dict[bool, tuple[dict[str, np.ndarray], pd.DataFrame]] = {}
+
+    def base_of(self, customers: pd.DataFrame, model: object = None) -> Probabilistic:
+        """The buy-till-you-die model that a model is, or is held to; without one the default of
+        these customers.
+        """
+        base = getattr(model, "base_", model)
+        return base if isinstance(base, BuyTillYouDie) else self._bases.of(customers)
 
     def calendar(self, customers: pd.DataFrame) -> Calendar:
         """calendar.estimate of all customers of the day; NotEstimable where it cannot be told."""

@@ -60,6 +60,16 @@ def _columns_of(frame: pd.DataFrame | None, columns: list[str], ids: pd.Series) 
     return frame.reset_index(drop=True)[columns].reindex(rows.to_numpy()).set_axis(ids.index)
 
 
+def at_odds(clv: pd.DataFrame, churn: pd.DataFrame) -> dict[str, float]:
+    """Customers whose chance of an order (1 less the risk) is above the number of orders expected
+    of them, which no truth allows. Keys: customers (how many), gap (at the median).
+    """
+    chance = 1 - churn.set_index("customer_id").churn_risk
+    gap = chance - clv.set_index("customer_id").expected_orders
+    over = gap[gap > 0]
+    return {"customers": len(over), "gap": over.median()}
+
+
 def cells(matrix: pd.DataFrame) -> pd.DataFrame:
     """The cells that hold customers, tier by tier and stage by stage.
 
