@@ -115,6 +115,15 @@ def test_all_that_is_shown_is_escaped(text):
     assert [tag.name for tag in soup.find_all(True)] == ["dl", "div", "dt", "dd"]
     assert (soup.find("dt").get_text(), soup.find("dd").get_text()) == ("Card 7", say.word(text))
     assert page.cards_shown == {"x": ("Card 7", say.word(text))}
+    assert page.figures == {}
+
+    body = []
+    page = report.Page(body)
+    page.heading(text)
+    page.links([text])
+    soup = BeautifulSoup("".join(body), "html.parser")
+    assert [tag.name for tag in soup.find_all(True)] == ["h2", "ul", "li", "a"]
+    assert soup.h2.get_text() == soup.a.get_text() == soup.a["href"] == text
 
     caption = text.translate({ord("{"): "", ord("}"): ""})
     frame = pd.DataFrame({"a": [text]})
@@ -191,7 +200,7 @@ def test_a_page_keeps_what_the_index_needs(tmp_path):
     def show(page):
         page.finding("{text}!", text="客户 <b>")
         page.finding("{n:int} row", "{n:int} rows", n=2, part="decision")
-        page.cards(x=("Card", "int", 1234))
+        page.cards(x=("Card", "int", 1234), unknown=("Not known", "money", float("nan")))
         page.figure(charts.stage_sizes(pd.Series({"new": 1})), "not for the index")
         page.explain("Term", "meaning")
 
@@ -200,6 +209,7 @@ def test_a_page_keeps_what_the_index_needs(tmp_path):
     assert json.loads((tmp_path / "page.json").read_text("utf-8")) == {
         "findings": [{"part": "", "text": "客户 <b>!"}, {"part": "decision", "text": "2 rows"}],
         "cards": {"x": ["Card", "1,234"]},
+        "figures": {"x": {"label": "Card", "form": "int", "value": 1234.0}},
         "pictures": {},
         "terms": [["Term", "meaning"]],
     }

@@ -1,3 +1,5 @@
+import shutil
+
 import nbformat
 import pytest
 
@@ -5,6 +7,7 @@ from analysis.report import page
 from analysis.report.text import say
 from analysis.run.stage import NOTEBOOKS
 from tests.run.shop import AS_OF, command, shop_log, write_company
+from tests.run.shop import say as say_command
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +29,35 @@ def home(shop, tmp_path_factory):
 def inside(home, monkeypatch):
     monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(home))
     return home
+
+
+@pytest.fixture
+def copied(home, tmp_path, monkeypatch):
+    """A home of its own with the published run, whose tables may be changed."""
+    shutil.copytree(home, tmp_path / "home")
+    monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def tried(shop, home, tmp_path_factory):
+    """A home of its own with the published run and a trial: tiers by half a year."""
+    folder = tmp_path_factory.mktemp("tried") / "home"
+    shutil.copytree(home, folder)
+    given = ("--trial", "half", "-p", "05_strategy.value_window_days=182", "--jobs", "1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUSTOMER_MATRIX_HOME", str(folder))
+        code, printed = say_command("run", shop, *given)
+    assert code == 0, printed
+    assert printed.strip().endswith("reports/shop/trials/half/index.html")
+    assert printed.count("unchanged") == 4, "what the published run has made is taken from it"
+    return folder
+
+
+@pytest.fixture
+def with_trial(tried, monkeypatch):
+    monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(tried))
+    return tried
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -30,15 +29,6 @@ def test_the_first_run_freezes_the_plan_of_a_cycle(inside: Path) -> None:
     plan = table("plan", AS_OF)
     same = [name for name in plan if name in cycle]
     pd.testing.assert_frame_equal(cycle[same], plan[same], check_dtype=False)
-
-
-@pytest.fixture
-def copied(inside: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of its own with the published run, whose tables may be changed."""
-    home = tmp_path / "home"
-    shutil.copytree(inside, home)
-    monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(home))
-    return home
 
 
 def test_a_second_night_keeps_the_plan_of_the_first(copied: Path, tmp_path: Path) -> None:

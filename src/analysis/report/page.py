@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import mistune
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
-from pandas.api.types import is_numeric_dtype
+from pandas.api.types import is_number, is_numeric_dtype
 
 from analysis.report.text import say
 from analysis.schema import SHOWN
@@ -66,11 +66,15 @@ def _show(fragment: str, text: str) -> None:
 
 
 class Page:
-    """What one notebook shows. Keeps its cards, findings and chosen pictures for the index."""
+    """What one notebook shows. Keeps its cards, findings and chosen pictures for the index, and the
+    figures of its cards for who compares runs. What is shown is displayed, or added to `body`.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, body: list[str] | None = None) -> None:
+        self.body = body
         self.findings: list[dict[str, str]] = []
         self.cards_shown: dict[str, tuple[str, str]] = {}
+        self.figures: dict[str, dict[str, Any]] = {}
         self.pictures: dict[str, dict[str, str]] = {}
         self.terms: list[tuple[str, str]] = []
         self.said_last = ""
@@ -87,8 +91,12 @@ class Page:
         if not cards:
             return
         self.cards_shown |= cards
+        for name, (label, _) in cards.items():
+            _, form, value = figures[name]
+            if is_number(value):
+                self.figures[name] = {"label": label, "form": form, "value": float(value)}
         text = "; ".join(f"{label}: {value}" for label, value in cards.values())
-        _show(_fragment("cards", list(cards.values())), text)
+        self._show(_fragment("cards", list(cards.values())), text)
 
     def finding(
         self, text: str, many: str | None = None, /, *, part: str = "", **values: Any
@@ -103,13 +111,13 @@ class Page:
             return
         self.said_last = said = say(text, many, **values)
         self.findings.append({"part": part, "text": said})
-        _show(_fragment("finding", said), said)
+        self._show(_fragment("finding", said), said)
 
     def caveat(self, text: str, many: str | None = None, /, **values: Any) -> None:
         """What to bear in mind."""
         said = say(text, many, **values)
         if said != self.said_last:  # once in a row
-            _show(_fragment("caveat", said), said)
+            self._show(_fragment("caveat", said), said)
         self.said_last = said
 
     def explain(self, term: str, meaning: str) -> None:
@@ -126,7 +134,7 @@ class Page:
         picture, alt = svg(ax), say(alt)
         if part:
             self.pictures[part] = {"picture": picture, "alt": alt}
-        _show(_fragment("figure", picture, alt), alt)
+        self._show(_fragment("figure", picture, alt), alt)
 
     def table(
         self,
@@ -153,17 +161,32 @@ class Page:
         ]
         cells = [list(map(say.form, forms, row)) for row in shown.itertuples(index=False)]
         text = shown.to_string(index=False, na_rep="–")
-        _show(_fragment("table", say(caption), headings, numeric, cells), text)
+        self._show(_fragment("table", say(caption), headings, numeric, cells), text)
         if len(shown) < len(frame):
             self.caveat(
                 "The first {shown:int} of {all:int} rows.", shown=len(shown), all=len(frame)
             )
+
+    def heading(self, text: str, level: int = 2) -> None:
+        """The heading of a section, already in the report's language."""
+        self._show(_fragment("heading", text, level), text)
+
+    def links(self, names: Sequence[str]) -> None:
+        """Files beside the page."""
+        self._show(_fragment("links", names), "\n".join(names))
+
+    def _show(self, fragment: str, text: str) -> None:
+        if self.body is None:
+            _show(fragment, text)
+        else:
+            self.body.append(fragment)
 
     def save(self, path: Path) -> None:
         """Keep what the index needs, as JSON."""
         kept = {
             "findings": self.findings,
             "cards": self.cards_shown,
+            "figures": self.figures,
             "pictures": self.pictures,
             "terms": self.terms,
         }

@@ -71,6 +71,17 @@ of_run = click.option(
 )
 @click.option("--open", "opened", is_flag=True, help="Show the report in the browser when done.")
 @click.option(
+    "--trial",
+    metavar="NAME",
+    help="Keep this run by itself under a name: nothing is published, no plan frozen.",
+)
+@click.option(
+    "--notify",
+    default="",
+    metavar="COMMAND",
+    help="Called with the path of the list of alerts, if there are any; without a shell.",
+)
+@click.option(
     "--new-cycle",
     is_flag=True,
     help="Freeze a new plan today, though that of a cycle holds; says whose proof that costs.",
@@ -83,11 +94,13 @@ def run(
     jobs: int,
     opened: bool,
     new_cycle: bool,
+    trial: str | None,
+    notify: str,
 ) -> None:
     """Regenerate the reports of the dataset file DATASET."""
     from analysis.run import pipeline
 
-    index = pipeline.run(dataset, as_of, given, start, jobs, click.echo, new_cycle)
+    index = pipeline.run(dataset, as_of, given, start, jobs, click.echo, new_cycle, trial, notify)
     click.echo(index)
     if opened:
         import webbrowser
@@ -202,6 +215,21 @@ def contacts(dataset: str, file: Path, as_of: str) -> None:
     )
 
 
+@main.command()
+@click.argument("dataset")
+@click.argument("before")
+@click.argument("after")
+def compare(dataset: str, before: str, after: str) -> None:
+    """Print what changed between two runs of DATASET (its name), each a day or a trial; a page with
+    it is written to the reports.
+    """
+    from analysis.run import compare as comparing
+
+    page, lines = comparing.compare(dataset, before, after)
+    for line in [*lines, str(page)]:
+        click.echo(line)
+
+
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def lab(arguments: tuple[str, ...]) -> None:
@@ -224,7 +252,9 @@ def lab(arguments: tuple[str, ...]) -> None:
     "--cycles", is_flag=True, help="The frozen plans of cycles too: nobody measures them."
 )
 def clean(everything: bool, cycles: bool) -> None:
-    """Remove drafts and unfinished work; your raw data stay. Refuses while a run is in progress."""
+    """Remove drafts, trials and unfinished work; your raw data stay. Refuses while a run is in
+    progress.
+    """
     from contextlib import ExitStack
 
     from analysis import files
@@ -232,6 +262,10 @@ def clean(everything: bool, cycles: bool) -> None:
 
     work = files.home() / "data" / "processed"
     unfinished = [*work.glob("*/*/draft"), *work.glob("*/*/*.part"), *work.glob("*/*.part")]
+    unfinished += work.glob("*/trials")
+    unfinished += (
+        f for top in ("models", "reports") for f in (files.home() / top).glob("*/trials")
+    )
     if cycles:  # their folders stay, so that no run brings them back
         unfinished += work.glob("*/cycles/*/*")
     published = [

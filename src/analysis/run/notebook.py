@@ -24,6 +24,13 @@ def read(stage: str) -> "NotebookNode":
     return nbformat.read(NOTEBOOKS / f"{stage}.ipynb", as_version=4)
 
 
+def done(folder: Path, stage: str) -> "NotebookNode":
+    """A stage's notebook as it was executed into a folder."""
+    import nbformat
+
+    return nbformat.read(folder / f"{stage}.ipynb", as_version=4)
+
+
 def source(stage: str) -> str:
     """All that a notebook's result depends on: its cells without their outputs."""
     return json.dumps([[cell.cell_type, cell.id, cell.source] for cell in read(stage).cells])

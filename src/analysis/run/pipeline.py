@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import platform
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -25,13 +26,15 @@ from analysis.intake import dataset as dataset_file
 from analysis.intake.dataset import Dataset
 from analysis.report import page as report
 from analysis.report.text import say
-from analysis.run import notebook, parameters, publish, stopping
+from analysis.run import alerts, notebook, parameters, publish, stopping, trials
 from analysis.run import stage as runs
 from analysis.run.progress import Progress
 from analysis.run.stage import FACTS, STAGES
 from analysis.strategy import cycles
 
 if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
     from analysis.run.kernels import Kernels
 
 LONGEST = ("03_lifetime_value", "04_churn")  # begun first, so that the shorter ones run beside them
@@ -51,6 +54,7 @@ class Run:
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
     frozen: dict[str, Path] = field(default_factory=dict)  # cycles, by first day
     freezes: bool = False  # a cycle begins where none holds
+    trial: str = ""  # its name, of a run that is not to be published
 
     @property
     def cycle(self) -> str:
@@ -59,8 +63,12 @@ class Run:
         return holding[-1] if holding else str(self.as_of) if self.freezes else ""
 
     @property
+    def place(self) -> str:
+        return runs.place(self.as_of, self.trial)
+
+    @property
     def folder(self) -> Path:
-        return files.processed(self.dataset.name, self.as_of)
+        return files.processed(self.dataset.name, self.place)
 
     @property
     def read(self) -> dict[str, Any]:
@@ -81,14 +89,18 @@ def run(
     jobs: int = 2,
     echo: Callable[[str], None] = print,
     new_cycle: bool = False,
+    trial: str | None = None,
+    notify: str = "",
 ) -> Path:
     """Regenerate the reports of a dataset; returns the page to open. `new_cycle`: the plan is
-    frozen anew, though another one holds.
+    frozen anew, though another one holds. `trial`: a name under which the run stays by itself and
+    publishes nothing. `notify`: a command that is told where the alerts are.
 
     Raises InputError (nothing could be computed) and RunError (a stage failed). Either leaves the
     last published run as it was.
     """
-    began = time.monotonic()
+    began, told = time.monotonic(), alerts.command(notify)
+    name = trials.named(trial, new_cycle)
     found = dataset_file.load(dataset)
     begin = [stage for stage in STAGES if start and stage.startswith(start)]
     if start and len(begin) != 1:
@@ -100,14 +112,16 @@ def run(
     threads = max(1, (os.cpu_count() or 1) // jobs)  # more would only wait
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     with alone(found.name), Progress(echo) as progress, Kernels() as kernels:
-        this = _prepare(found, runs.parse_day(as_of), given, progress, new_cycle)
+        this = _prepare(found, runs.parse_day(as_of), given, progress, new_cycle, name)
         for leftover in this.folder.glob("*.part"):
             files.remove(leftover)
         _execute(this, redo, jobs, kernels)
         manifest = publish.publish(this, time.monotonic() - began)
         publish.bring_cycle(manifest, anew=True)
         publish.prune(this, manifest)
-    return publish.bring_pages(manifest)
+    page = publish.bring_pages(manifest)
+    alerts.tell(manifest, told, echo)
+    return page
 
 
 @contextmanager
@@ -133,6 +147,7 @@ def _prepare(
     given: Iterable[str],
     progress: Progress,
     new_cycle: bool = False,
+    trial: str = "",
 ) -> Run:
     written = [f"{name}={value}" for name, value in dataset.parameters.items()]
     chosen = parameters.parse([*written, *given])
@@ -144,7 +159,7 @@ def _prepare(
     newest = dataset.as_of or cleaning.last_complete_day(log, dataset)
     day = as_of or newest
     cleaning.check_as_of(log, dataset, day)
-    this = Run(dataset, day, folder, chosen, progress)
+    this = Run(dataset, day, folder, chosen, progress, trial=trial)
     _cycles(this, day >= newest and not [*given], new_cycle)
     _fingerprint(this)
     return this
@@ -153,6 +168,9 @@ def _prepare(
 def _cycles(this: Run, freezes: bool, anew: bool) -> None:
     """Find the frozen cycles, and whether this run freezes one; says what a new one costs."""
     name, day = this.dataset.name, this.as_of
+    if this.trial:  # its plan is a draft, drawn as if a cycle began
+        this.frozen = runs.frozen_cycles(name, day, anew=True)
+        return
     if before := runs.published(name):
         publish.bring_cycle(before)  # where a run was killed before it had
     later = [
@@ -233,13 +251,30 @@ def _execute(this: Run, redo: set[str], jobs: int, kernels: "Kernels") -> None:
 
 def _reused(this: Run, stage: str) -> bool:
     """Take the stage's result if it is there, whole and unchanged: by size and hash."""
-    folders = sorted(this.folder.glob(f"{stage}-{this.fingerprints[stage]}-*"))
+    folder = _whole(this, stage, this.folder)
+    if folder is None and this.trial:
+        made = _whole(this, stage, files.processed(this.dataset.name, this.as_of))
+        folder = made and _copied(this, stage, made)
+    if folder:
+        _keep(this, stage, folder, reused=True)
+        this.progress.done(stage, "unchanged")
+    return bool(folder)
+
+
+def _whole(this: Run, stage: str, where: Path) -> Path | None:
+    """The folder of the stage's result, unchanged and whole, among those of a run."""
+    folders = sorted(where.glob(f"{stage}-{this.fingerprints[stage]}-*"))
     made = {folder: runs.read_json(folder / FACTS).get("files") for folder in folders}
     there = [folder for folder in folders if made[folder] and made[folder] == _files(folder)]
-    if there:
-        _keep(this, stage, there[-1], reused=True)
-        this.progress.done(stage, "unchanged")
-    return bool(there)
+    return there[-1] if there else None
+
+
+def _copied(this: Run, stage: str, made: Path) -> Path:
+    """A copy for the trial of what the run of its day has made; only the page is another."""
+    folder, part = _new_folder(this, stage)
+    shutil.copytree(made, part)
+    _close(this, stage, notebook.done(part, stage), runs.read_json(part / FACTS), folder)
+    return folder
 
 
 def _keep(this: Run, stage: str, folder: Path, reused: bool) -> None:
@@ -255,9 +290,8 @@ def _files(folder: Path) -> dict[str, Any]:
 
 def _make(this: Run, stage: str, kernels: "Kernels") -> None:
     """Execute a notebook into a folder that gets its name only when everything in it is checked."""
-    began, name = time.monotonic(), f"{stage}-{this.fingerprints[stage]}"
-    folder = next(f for n in range(1, 10**6) if not (f := this.folder / f"{name}-{n}").exists())
-    part = folder.with_name(f"{folder.name}.part")
+    began = time.monotonic()
+    folder, part = _new_folder(this, stage)
     part.mkdir(parents=True)
     given = {"dataset": str(this.dataset.file), "as_of": str(this.as_of)}
     tables = {table: str(path) for table, path in this.tables(STAGES[stage][0]).items()}
@@ -268,10 +302,25 @@ def _make(this: Run, stage: str, kernels: "Kernels") -> None:
     given = this.chosen[stage] | given | {"run": str(part)}
     with kernels.one() as kernel:
         done = notebook.execute(stage, given, part, kernel, partial(this.progress.cell, stage))
-    page = report.notebook_page(done, publish.page_facts(this, stage))
-    (part / "pages" / f"{stage}.html").write_text(page, "utf-8")
     facts = runs.read_json(part / FACTS) | {"seconds": round(time.monotonic() - began, 1)}
-    (part / FACTS).write_text(json.dumps(facts | {"files": _files(part)}), "utf-8")
-    files.move(part, folder)
+    _close(this, stage, done, facts, folder)
     _keep(this, stage, folder, reused=False)
     this.progress.done(stage, f"{facts['seconds']:6.1f} s {facts['peak_mb']:6,} MB")
+
+
+def _new_folder(this: Run, stage: str) -> tuple[Path, Path]:
+    """A folder for the stage's result, and the one it is made in."""
+    name = f"{stage}-{this.fingerprints[stage]}"
+    folder = next(f for n in range(1, 10**6) if not (f := this.folder / f"{name}-{n}").exists())
+    return folder, folder.with_name(f"{folder.name}.part")
+
+
+def _close(
+    this: Run, stage: str, done: "NotebookNode", facts: dict[str, Any], folder: Path
+) -> None:
+    """Add page and facts to what a notebook has made, and give it its name."""
+    part = folder.with_name(f"{folder.name}.part")
+    page = report.notebook_page(done, publish.page_facts(this, stage))
+    (part / "pages" / f"{stage}.html").write_text(page, "utf-8")
+    (part / FACTS).write_text(json.dumps(facts | {"files": _files(part)}), "utf-8")
+    files.move(part, folder)

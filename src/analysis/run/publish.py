@@ -1,5 +1,6 @@
 """What a run has made becomes the published one: manifest, pages, models, and nothing left over."""
 
+import datetime as dt
 import importlib.metadata
 import json
 import platform
@@ -36,6 +37,16 @@ def versions() -> dict[str, str]:
     }
 
 
+def versions_in_words() -> str:
+    return "; ".join(f"{name} {version}" for name, version in versions().items())
+
+
+def day_in_words(as_of: dt.date, trial: str = "") -> str:
+    """What a run is called: by its day, and by its name where it is a trial."""
+    day = say.form("date", as_of)
+    return say("{day:text}, trial {name:text}", day=day, name=trial) if trial else day
+
+
 def page_facts(this: "Run", stage: str = "") -> dict[str, Any]:
     """The facts at the end of a page: data, day, parameters, versions."""
     own = this.chosen.get(stage, {})
@@ -50,12 +61,12 @@ def page_facts(this: "Run", stage: str = "") -> dict[str, Any]:
         (say("Day of the picture"), say.form("date", this.as_of)),
         (say("Currency and time zone"), f"{this.dataset.currency}, {this.dataset.time_zone}"),
         (say("Parameters"), "; ".join(f"{name} = {value}" for name, value in parameters.items())),
-        (say("Versions"), "; ".join(f"{name} {version}" for name, version in versions().items())),
+        (say("Versions"), versions_in_words()),
     ]
     return {
         "title": this.dataset.title or this.dataset.name,
         "as_of": str(this.as_of),
-        "day": say.form("date", this.as_of),
+        "day": day_in_words(this.as_of, this.trial),
         "as_of_date": this.as_of,
         "lines": lines,
     }
@@ -67,18 +78,20 @@ def publish(this: "Run", seconds: float) -> dict[str, Any]:
         kind: [p for stage in STAGES for p in sorted((this.folders[stage] / kind).iterdir())]
         for kind in ("pages", "models")
     }
-    pages = {f"{this.as_of}/{path.name}": path for path in made["pages"]}
+    pages = {f"{this.place}/{path.name}": path for path in made["pages"]}
     lists = [path.name for path in made["pages"] if path.suffix != ".html"]
     kept = {s: runs.read_json(this.folders[s] / "page.json") for s in STAGES}
     titles = {s: report.title(notebook.read(s)) for s in STAGES}
     index = this.folder / f"index-{files.sha256_text(str(sorted(this.folders.values())))[:12]}"
-    for where, prefix in ((f"{this.as_of}/index.html", ""), ("index.html", f"{this.as_of}/")):
+    fronts = {f"{this.place}/index.html": ""}
+    fronts |= {} if this.trial else {"index.html": f"{this.place}/"}
+    for where, prefix in fronts.items():
         content = report.index_page(kept, titles, lists, page_facts(this), prefix)
         pages[where] = index / where.replace("/", "-")
         files.replace(pages[where], content.encode())
     manifest: dict[str, Any] = {
         "schema": runs.SCHEMA,
-        "status": "published",
+        "status": "trial" if this.trial else "published",
         "dataset": this.dataset.name,
         "as_of": str(this.as_of),
         "data": this.read,
@@ -93,6 +106,7 @@ def publish(this: "Run", seconds: float) -> dict[str, Any]:
         "pages": {where: _below_home(path) for where, path in pages.items()},
         "models": {path.name: _below_home(path) for path in made["models"]},
     }
+    manifest |= {"trial": this.trial} if this.trial else {}
     if this.cycle == str(this.as_of):
         manifest["cycle"] = manifest["tables"]["cycle"]
     files.replace(this.folder / runs.MANIFEST, json.dumps(manifest, indent=1).encode())
@@ -104,13 +118,13 @@ def _below_home(path: Path) -> str:
 
 
 def bring_pages(manifest: dict[str, Any]) -> Path:
-    """Bring pages and models of a published run to where people look for them.
+    """Bring pages and models of a published run, or of a trial, to where people look for them.
 
     Returns the page to open: reports/<dataset>/index.html, which is always of the newest day.
     """
-    name, as_of = manifest["dataset"], manifest["as_of"]
-    reports, models = home() / "reports" / name, home() / "models" / name / as_of
-    newest = (runs.published(name) or manifest)["as_of"] == as_of
+    name, place = manifest["dataset"], runs.place(manifest["as_of"], manifest.get("trial", ""))
+    reports, models = home() / "reports" / name, home() / "models" / name / place
+    newest = place == (runs.published(name) or manifest)["as_of"]
     wanted = {reports / where: source for where, source in manifest["pages"].items()}
     wanted |= {models / model: source for model, source in manifest["models"].items()}
     if not newest:
@@ -119,7 +133,7 @@ def bring_pages(manifest: dict[str, Any]) -> Path:
         content = (home() / source).read_bytes()
         if not target.is_file() or target.read_bytes() != content:
             files.replace(target, content)
-    return reports / "index.html" if newest else reports / as_of / "index.html"
+    return reports / "index.html" if newest else reports / place / "index.html"
 
 
 def bring_cycle(manifest: dict[str, Any], anew: bool = False) -> None:
@@ -143,10 +157,12 @@ def bring_cycle(manifest: dict[str, Any], anew: bool = False) -> None:
 
 
 def prune(this: "Run", manifest: dict[str, Any]) -> None:
-    """Remove results of this day that the published run does not use; drafts stay."""
+    """Remove results of this day, or of this trial, that the run does not use; drafts stay, and so
+    do trials.
+    """
     paths = [path for group in ("tables", "pages") for path in manifest[group].values()]
-    used = {Path(path).parts[4] for path in paths} | {"draft"}
+    used = {(home() / path).relative_to(this.folder).parts[0] for path in paths} | {"draft"}
     unused = [f for f in this.folder.iterdir() if f.is_dir() and f.name not in used]
-    records = set(this.folder.parent.glob("records-*")) - {this.records}
+    records = set(this.records.parent.glob("records-*")) - {this.records}
     for folder in [*unused, *records]:
         files.remove(folder)

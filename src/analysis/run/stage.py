@@ -36,6 +36,7 @@ from analysis.segments import registry
 
 NOTEBOOKS = ROOT / "notebooks"
 MANIFEST, FACTS = "run.json", "stage.json"  # of a run, of a stage
+TRIALS = "trials"  # the folder beside the days
 SCHEMA = 1  # of manifests and models
 
 # Tables that a stage makes only where the company has such records.
@@ -58,6 +59,11 @@ STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 # Contracts that are put together from the entries of a registry; all others are in schema.TABLES.
 CONTRACTS = {"segments": registry.CONTRACT}
 MAKER = {table: stage for stage, (_, made) in STAGES.items() for table in made}
+
+
+def place(as_of: dt.date | str, trial: str = "") -> str:
+    """The folder of a run below its dataset's: that of its day, or of a trial."""
+    return f"{TRIALS}/{trial}" if trial else str(as_of)
 
 
 def gather(
@@ -86,8 +92,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def published(name: str, as_of: dt.date | str | None = None) -> dict[str, Any] | None:
-    """The manifest of the published run at a day (or the newest); None where there is none."""
-    found = sorted(processed(name, as_of or "*").parent.glob(f"{as_of or '*'}/{MANIFEST}"))
+    """The manifest of the published run at a day (or the newest), or of the trial in a folder
+    trials/NAME; None where there is none.
+    """
+    found = sorted(processed(name, "any").parent.glob(f"{as_of or '*'}/{MANIFEST}"))
     readable = (manifest for path in reversed(found) if (manifest := read_json(path)))
     return next(readable, None)
 
@@ -360,7 +368,7 @@ def parse_day(text: str) -> dt.date | None:
 def _draft_day(name: str, dataset: Dataset) -> dt.date:
     """Of what was last published or drafted, so that the stages before are found."""
     folder = processed(dataset.name, "any").parent
-    made = [*folder.glob(f"*/{MANIFEST}"), *folder.glob("*/draft")]
+    made = [*folder.glob(f"*/{MANIFEST}"), *folder.glob("[0-9]*/draft")]
     days = sorted(path.parent.name for path in made)
     if days and STAGES[name][0]:
         return dt.date.fromisoformat(days[-1])

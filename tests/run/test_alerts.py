@@ -1,0 +1,109 @@
+"""Alerts at the end of a run, and the command that passes them on."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.errors import InputError
+from analysis.run import alerts
+from tests.run.shop import say, tree
+
+TEXTS = ["Revenue fell by 20.0 %", "$(rm -rf /); `id`\n\x1b[31mred\x1b[0m \u202eback", "=1+1"]
+TOLD = "import json, sys; open(sys.argv[1], 'w').write(json.dumps(sys.argv[2:]))"
+
+
+def written(home: Path, texts: list[str], place: str) -> dict[str, object]:
+    """The manifest of a run with such alerts."""
+    path = home / "reports" / "shop" / place / alerts.FILE
+    path.parent.mkdir(parents=True)
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows([("alert", "text"), *(("revenue", text) for text in texts)])
+    pages = {f"{place}/{alerts.FILE}": "data/x.csv"}
+    return {"dataset": "shop", "as_of": "2024-06-30", "pages": pages}
+
+
+@pytest.mark.parametrize("trial", ["", "mine"])
+def test_alerts_are_said_and_passed_on_without_a_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trial: str
+) -> None:
+    monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(tmp_path))
+    place, said = "trials/mine" if trial else "2024-06-30", list[str]()
+    manifest = written(tmp_path, TEXTS, place) | {"trial": trial}
+    out = tmp_path / "told.json"
+    words = f"'{sys.executable}' -c \"{TOLD}\" '{out}' 'a; b' $HOME '*'"
+    alerts.tell(manifest, alerts.command(words), said.append)
+    assert said == ["Revenue fell by 20.0 %", "$(rm -rf /); `id` [31mred[0m back", "=1+1"]
+    path = tmp_path / "reports" / "shop" / place / "alerts.csv"
+    assert json.loads(out.read_text()) == ["a; b", "$HOME", "*", str(path)]
+
+
+@pytest.mark.parametrize(
+    ("command", "fault"),
+    [
+        ([sys.executable, "-c", "import sys; sys.exit(3)"], "ended with exit code 3"),
+        (["no-such-command"], "cannot be run (No such file or directory)"),
+        (["nul\0byte"], "cannot be run (embedded null byte)"),
+        ([sys.executable, "-c", "import time; time.sleep(60)"], "stopped after 0.2 seconds"),
+    ],
+)
+def test_a_command_that_fails_is_one_line(
+    command: list[str],
+    fault: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(tmp_path))
+    monkeypatch.setattr(alerts, "PATIENCE_SECONDS", 0.2 if "stopped" in fault else 60)
+    said = list[str]()
+    alerts.tell(written(tmp_path, ["One"], "2024-06-30"), command, said.append)
+    assert said == ["One", f"--notify {command[0]}: {fault}; the report is there all the same"]
+
+
+def test_without_alerts_nobody_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though a list of an earlier run still lies there."""
+    monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(tmp_path))
+    manifest, said = written(tmp_path, ["Old"], "2024-06-30") | {"pages": {}}, list[str]()
+    alerts.tell(manifest, ["no-such-command"], said.append)
+    assert said == []
+
+
+@pytest.mark.parametrize("command", ["mail 'boss", "  ", '"'])
+def test_what_is_no_command_is_refused_before_the_run(
+    command: str, shop: Path, inside: Path
+) -> None:
+    before = tree(inside)
+    code, printed = say("run", shop, "--notify", command)
+    assert code == 2 and printed.startswith("--notify") and len(printed.splitlines()) == 1
+    assert tree(inside) == before
+
+
+def test_a_run_ends_with_its_alerts_and_stays_well(
+    shop: Path, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts, "lines", lambda path: [f"from {path.name}"])
+    monkeypatch.setattr(alerts, "FILE", "plan.csv")  # a list that there is
+    code, printed = say("run", shop, "--notify", "no-such-command")
+    *_, alert, fault, page = printed.strip().splitlines()
+    assert code == 0 and alert == "from plan.csv" and "cannot be run" in fault
+    assert page.endswith("reports/shop/index.html")
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=3))
+def test_each_alert_is_one_line(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
+    home = tmp_path_factory.mktemp("home")
+    written(home, texts, "2024-06-30")
+    lines = alerts.lines(home / "reports" / "shop" / "2024-06-30" / alerts.FILE)
+    assert len(lines) == len(texts)
+    assert all(len(line.splitlines()) <= 1 and "\x1b" not in line for line in lines)
+
+
+def test_words_are_parted_as_a_shell_does() -> None:
+    assert alerts.command("") == []
+    assert alerts.command("mail -s 'Big news' me") == ["mail", "-s", "Big news", "me"]
+    with pytest.raises(InputError, match="close what is quoted"):
+        alerts.command("'")
