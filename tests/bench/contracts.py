@@ -132,7 +132,11 @@ def judged(company: Company, seed: int, count: int = 2000) -> dict[str, float | 
     the horizon"; mean risk and share that left of who was due and was not.
     """
     made = simulate(company, seed, count)
-    trial = churn.trial(records(made), DAY, settings(made))
+    return came_true(made, churn.trial(records(made), DAY, settings(made)))
+
+
+def came_true(made: Customers, trial: churn.Trial) -> dict[str, float | str]:
+    """The same of a trial of these customers."""
     risk = pd.Series(trial.risks, trial.known.customer_id)
     later = made.later.loc[risk.index]
     due = later.due.to_numpy()

@@ -11,7 +11,6 @@ from analysis.intake.dataset import Dataset
 from analysis.models import churn, horizons
 from analysis.models.churn_models import Due
 from analysis.models.history import Records
-from tests.bench import contracts as companies
 from tests.bench import worlds
 from tests.models.churn_cases import AS_OF, SHOP, lines, log
 
@@ -124,10 +123,9 @@ def test_what_the_log_is_too_short_for_is_not_told():
     assert table.empty and chances.columns.empty and horizons.missing(table) == "30, 91, 182, 365"
 
 
-def test_contracts_leave_at_their_ends():
+def test_contracts_leave_at_their_ends(with_contracts):
     """Who is due after 182 days has hardly left by then, who is due has with the chance of all."""
-    made = companies.simulate(companies.COMPANIES["annual"], 2)
-    trial = churn.trial(companies.records(made), companies.DAY, companies.settings(made))
+    _made, trial = with_contracts
     chances, table = horizons.ahead(trial)
     assert {30, 91, 182} <= {*table.within_days}
     ends = trial.known.renewal_days

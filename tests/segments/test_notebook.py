@@ -32,6 +32,7 @@ def run(tmp_path, monkeypatch):
         (tmp_path / "odd.yml").write_text(yaml.safe_dump({"tables": named}))
         monkeypatch.setattr(clusters, "DRAWS", 2)  # the rest of ten would only take time
         monkeypatch.setattr(clusters, "STARTS", 2)
+        monkeypatch.setattr(charts, "svg", lambda ax: "")  # as would pictures, drawn all the same
         monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(tmp_path / "home"))
         shown = []
         monkeypatch.setattr(page, "_show", lambda fragment, text: shown.append(text))
@@ -87,9 +88,8 @@ def test_it_says_what_it_cannot_tell_and_goes_on(run, log, known, said):
     assert set(log.id) <= set(saved.customer_id)
 
 
-def test_cells_can_be_run_again_and_tell_the_same(run, monkeypatch):
+def test_cells_can_be_run_again_and_tell_the_same(run):
     """No cell takes a parameter or a module away from the others."""
-    monkeypatch.setattr(charts, "svg", lambda ax: "")  # pictures would only take time
     known = profiles([f"{n:03}" for n in range(40)])
     found = run(orders(40), known, attribute="region", k=2)
     modules = {name: found.space[name] for name in ("rfm", "clusters", "interests", "attribute")}

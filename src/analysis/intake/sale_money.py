@@ -277,7 +277,8 @@ def paid_back(
     if "refund" not in meanings:
         return False
     orders = _by_order(look, meanings, whole)
-    status = pd.Series(values_of(look)[meanings["status"]], orders.attrs["order"])
+    order = _orders_of(look, meanings.get("order_id", ""))
+    status = pd.Series(values_of(look)[meanings["status"]], order)
     orders = orders[status.groupby(level=0).first().isin(statuses)]
     owed = (orders["our amount"] - orders["our discount"]).clip(lower=CENTS) - CENTS
     return len(orders) > 0 and (orders["our refund"] > owed).mean() >= MOST
@@ -313,7 +314,6 @@ def _by_order(
         name = meanings.get(meaning, meaning)
         told = once if meaning in whole else added
         orders[f"our {meaning}"] = told[name].fillna(0).abs() if name in rows else 0.0
-    orders.attrs["order"] = order
     return orders
 
 

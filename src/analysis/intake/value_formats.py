@@ -262,6 +262,7 @@ def number(text: str, decimal: str = ".") -> Decimal | None:
     return Decimal(text) if PLAIN.fullmatch(text) else None
 
 
+@lru_cache(1 << 16)
 def mark(text: str) -> str | None:
     """The decimal mark that a number shows: . or , or "" where none, ? where it may also group
     thousands; None: no number.
