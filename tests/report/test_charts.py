@@ -228,6 +228,15 @@ CHARTS = {
         {"full_from": ENDS[1]},
     ),
     "migration": (pd.DataFrame(np.eye(3, dtype=int), index=TIERS, columns=TIERS), {}),
+    "revenue_by_month": (pd.DataFrame({"month_end": ENDS, "value": [1.0, 2, 3]}), {}),
+    "revenue_courses": (
+        pd.DataFrame({"course": ["course_new", "course_stopped"], "change": [5.0, -3.0]}),
+        {},
+    ),
+    "cohorts": (
+        pd.DataFrame({"cohort": ENDS, "age": [1, 2, 1], "active_share": [0.2, 0.1, 0.4]}),
+        {},
+    ),
 }
 NASTY = [
     "A $5 & B $10",

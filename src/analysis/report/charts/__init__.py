@@ -7,6 +7,7 @@ from analysis.report.charts import (  # noqa: F401, their charts are in CHARTS t
     lifetime_value,
     movement,
     segments,
+    steering,
     strategy,
 )
 from analysis.report.charts.base import CHARTS, svg

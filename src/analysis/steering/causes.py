@@ -1,0 +1,278 @@
+"""Why revenue moved between two spans of months: by factor, by what customers did, and by group.
+Each adds up to the whole.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from ibis import _
+from scipy.stats import norm
+
+from analysis.report.privacy import shown_staff
+from analysis.report.text import N_, labelled
+from analysis.segments.small_cells import grouped
+from analysis.steering.facts import Facts, Span
+from analysis.steering.kpis import SURE
+
+FACTORS = ("customers", "orders_each", "order_value")
+MAINLY = labelled(
+    {
+        "customers_less": N_("fewer customers ordered"),
+        "customers_more": N_("more customers ordered"),
+        "orders_each_less": N_("customers ordered less often"),
+        "orders_each_more": N_("customers ordered more often"),
+        "order_value_less": N_("an order was worth less"),
+        "order_value_more": N_("an order was worth more"),
+    },
+    str,
+)
+COURSES = labelled(
+    {
+        "course_new": N_("ordered for the first time"),
+        "course_back": N_("came back"),
+        "course_more": N_("bring more"),
+        "course_less": N_("bring less"),
+        "course_stopped": N_("stopped"),
+    },
+    str,
+)
+OF_PROFILES = ("region", "industry", "owner")
+MOST_CAUSES = 3
+NEARLY_ALL = 0.9  # of the revenue of a dimension
+UNKNOWN = "unknown"
+
+
+def times(facts: Facts) -> dict[str, Span]:
+    """now (the last quarter), before (the one before it) and year (the same months a year before),
+    as far as the log goes back.
+    """
+    now = facts.spans(3, 1)
+    found = {"now": now[0], "before": now[0].before, "year": now[0].ago(12)} if now else {}
+    return {name: span for name, span in found.items() if facts.covers(span)}
+
+
+def factors(now: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
+    """Revenue is customers x orders each x value of an order. What each of these changed (money):
+    on average over the orders in which they could have moved one after another, so that they add up
+    (Shapley's; Shorrocks 2013). `now`, `before` as from Facts.during.
+
+    Columns: factor (of FACTORS), before, now, change. No rows where nobody ordered.
+    """
+    one, other = _factors(before), _factors(now)
+    if not one[0] and not other[0]:
+        return pd.DataFrame(columns=["factor", "before", "now", "change"])
+    # of nobody no orders are known: as many as at the other time
+    a, b = np.where(np.isnan(one), other, one), np.where(np.isnan(other), one, other)
+    moved = b - a
+    changes = []
+    for n in range(3):
+        x, y = (n + 1) % 3, (n + 2) % 3
+        even, mixed = a[x] * a[y] + b[x] * b[y], a[x] * b[y] + b[x] * a[y]
+        changes.append(moved[n] * (2 * even + mixed) / 6)
+    return pd.DataFrame({"factor": FACTORS, "before": one, "now": other, "change": changes})
+
+
+def _factors(months: pd.DataFrame) -> np.ndarray:
+    ordered, orders = (months.orders > 0).sum(), months.orders.sum()
+    each = orders / ordered if ordered else np.nan
+    return np.array([ordered, each, months.revenue.sum() / orders if orders else np.nan], float)
+
+
+def courses(facts: Facts, now: Span, before: Span) -> pd.DataFrame:
+    """What customers did: first ordered since (new), only ordered earlier than the time before
+    (back), bring more or less than then, or nothing any more (stopped).
+
+    Columns: course (of COURSES), customers, before, now (money), change.
+    """
+    both = _side_by_side(facts, now, before)
+    first = facts.life["first"].reindex(both.index)
+    course = np.select(
+        [both.orders > 0, both.orders_before > 0],
+        [
+            np.select(
+                [both.orders_before > 0, first > before.end],
+                [np.where(both.change >= 0, "course_more", "course_less"), "course_new"],
+                "course_back",
+            ),
+            "course_stopped",
+        ],
+        np.where(both.change >= 0, "course_more", "course_less"),  # returns alone
+    )
+    return _sums(
+        both, pd.Series(course, both.index).astype(pd.CategoricalDtype([*COURSES])), "course"
+    )
+
+
+def _side_by_side(facts: Facts, now: Span, before: Span) -> pd.DataFrame:
+    """By customer: orders, orders_before, revenue, revenue_before, change."""
+    columns = ["orders", "revenue"]
+    both = facts.during(now)[columns].join(
+        facts.during(before)[columns], how="outer", rsuffix="_before"
+    )
+    both = both.fillna(0.0)
+    return both.assign(change=both.revenue - both.revenue_before)
+
+
+def _sums(both: pd.DataFrame, groups: pd.Series, name: str) -> pd.DataFrame:
+    by = both.groupby(groups.rename(name), observed=True)
+    found = by.agg(
+        customers=("change", "size"),
+        before=("revenue_before", "sum"),
+        now=("revenue", "sum"),
+        change=("change", "sum"),
+        error=("change", lambda moved: np.sqrt((moved**2).sum())),
+    )
+    return found.reset_index()
+
+
+def groups(facts: Facts, now: Span, before: Span) -> pd.DataFrame:
+    """By groups, as far as the records know them: the tier at the end of the time before, region,
+    industry and owner of the profile, and the category of what was bought.
+
+    Columns: dimension, group, customers, before, now (money), change, error (standard, by how much
+    customers differ from one time to the next), low, high (95 %).
+    """
+    both, found = _side_by_side(facts, now, before), []
+    tiers = facts.tier(before.end)
+    if len(tiers):
+        named = tiers.astype("str").reindex(both.index).fillna("new")
+        found.append(_sums(both, named, "group").assign(dimension="tier"))
+    people = facts.records.profile_columns(*OF_PROFILES)
+    people = people.set_index(facts.ids.get_indexer(people.pop("customer_id")))
+    for name in people:
+        column = people[name].dropna().map(shown_staff if name == "owner" else str)
+        if len(column.unique()) > 1:
+            classes = grouped(column, both.index, facts.settings.of_persons)
+            of = _sums(both, classes.set_axis(both.index), "group")
+            found.append(of.assign(dimension=name))
+    if "category" in facts.records.transactions.columns:
+        found.append(_by_category(facts, now, before).assign(dimension="category"))
+    columns = ["dimension", "group", "customers", "before", "now", "change", "error"]
+    types = {"group": "str", **dict.fromkeys(columns[3:], float)}
+    every = pd.concat([pd.DataFrame(columns=columns), *found])[columns].astype(types)
+    reach = SURE * every.error
+    every = every.assign(low=every.change - reach, high=every.change + reach)
+    return every.reset_index(drop=True)
+
+
+def _by_category(facts: Facts, now: Span, before: Span) -> pd.DataFrame:
+    """The same by category, of each customer's lines of it."""
+    lines = facts.records.transactions.mutate(
+        late=_.day.between((now.start + pd.Timedelta(days=1)).date(), now.end.date()),
+        early=_.day.between((before.start + pd.Timedelta(days=1)).date(), before.end.date()),
+    ).filter(_.late | _.early)
+    each = lines.group_by("customer_id", group=_.category.fill_null(UNKNOWN)).agg(
+        revenue=_.amount.sum(where=_.late).cast("float64").fill_null(0),
+        revenue_before=_.amount.sum(where=_.early).cast("float64").fill_null(0),
+    )
+    both = each.order_by("customer_id", "group").to_pandas()
+    return _sums(both.assign(change=both.revenue - both.revenue_before), both.group, "group")
+
+
+def largest(by_group: pd.DataFrame, moved: float) -> pd.DataFrame:
+    """The group of each dimension that moved most the way the whole did, more than chance moves any
+    of them in one of 20 cases (Bonferroni), the largest first; of groups that hold nearly all,
+    none.
+    """
+    dimensions = by_group.groupby("dimension")
+    small = by_group.before < NEARLY_ALL * dimensions.before.transform("sum")
+    reach = norm.isf(0.025 / dimensions.change.transform("size")) * by_group.error
+    beyond = by_group.change * np.sign(moved) > reach
+    named = by_group[beyond & small & (by_group.before > 0) & (by_group.group != UNKNOWN)]
+    ordered = named.sort_values("change", key=abs, ascending=False, kind="stable")
+    return ordered.drop_duplicates("dimension").head(MOST_CAUSES)
+
+
+def standing(facts: Facts, spans: dict[str, Span]) -> Iterator[tuple[str, dict[str, object]]]:
+    """Better or worse: revenue of the last quarter against the earlier ones of `times`, as
+    sentences with their values.
+    """
+    for name in [name for name in ("before", "year") if name in spans]:
+        both = _side_by_side(facts, spans["now"], spans[name])
+        now, then, moved = both.revenue.sum(), both.revenue_before.sum(), both.change.sum()
+        reach = SURE * np.sqrt((both.change**2).sum())
+        values = {"end": spans["now"].end, "now": now, "then": then, "moved": moved}
+        values |= {"share": abs(moved) / then if then > 0 else np.nan}
+        values |= {"low": moved - reach, "high": moved + reach}
+        yield _against(name, abs(moved) <= reach, moved < 0), values
+
+
+def _against(name: str, by_chance: bool, less: bool) -> str:
+    if name == "before" and by_chance:
+        return N_(
+            "In the quarter to {end:date} {now:money} came in, {then:money} in the quarter before:"
+            " within what chance brings (95 % sure: {low:money} to {high:money} more)."
+        )
+    if name == "before" and less:
+        return N_(
+            "In the quarter to {end:date} {now:money} came in, {share:percent} less than in the"
+            " quarter before ({then:money}; 95 % sure: {low:money} to {high:money})."
+        )
+    if name == "before":
+        return N_(
+            "In the quarter to {end:date} {now:money} came in, {share:percent} more than in the"
+            " quarter before ({then:money}; 95 % sure: {low:money} to {high:money})."
+        )
+    if by_chance:
+        return N_(
+            "Against the same months a year before ({then:money}) the difference is {moved:money},"
+            " within what chance brings (95 % sure: {low:money} to {high:money})."
+        )
+    if less:
+        return N_(
+            "That is {share:percent} less than in the same months a year before ({then:money}; 95 %"
+            " sure: {low:money} to {high:money})."
+        )
+    return N_(
+        "That is {share:percent} more than in the same months a year before ({then:money}; 95 %"
+        " sure: {low:money} to {high:money})."
+    )
+
+
+def is_closed(facts: Facts) -> bool:
+    """Whether nobody has ordered for the first time in half a year, though others had before."""
+    first = facts.life["first"]
+    half_a_year = Span(facts.last, 6)
+    return facts.covers(half_a_year) and bool(len(first)) and first.max() <= half_a_year.start
+
+
+def reasons(
+    by_factor: pd.DataFrame, by_course: pd.DataFrame, by_group: pd.DataFrame
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """What the tables say of why, in sentences with their values."""
+    factor, moved = by_factor.set_index("factor").change, float(by_factor.change.sum())
+    main = (factor * np.sign(moved or 1)).idxmax()
+    chance = SURE * float(np.sqrt((by_course.error**2).sum()))
+    text = (
+        N_(
+            "Mainly because {main:word}: of the difference of {moved:money} the number of customers"
+            " makes {customers:money}, orders of each {orders_each:money}, the value of an order"
+            " {order_value:money}."
+        )
+        if abs(moved) > chance
+        else N_(
+            "Of the difference of {moved:money}, which chance may explain, the number of customers"
+            " makes {customers:money}, orders of each {orders_each:money}, the value of an order"
+            " {order_value:money}."
+        )
+    )
+    yield text, {"moved": moved, "main": f"{main}_{'less' if moved < 0 else 'more'}", **factor}
+    change = by_course.set_index("course").change.reindex(COURSES).fillna(0.0)
+    new, back, more, less, stopped = change.tolist()
+    yield (
+        N_(
+            "New customers brought {new:money} and those who came back {back:money}; those who"
+            " stopped had brought {stopped:money}. Of those who ordered both times some brought"
+            " {more:money} more, others {less:money} less."
+        ),
+        {"new": new, "back": back, "more": more, "less": -less, "stopped": -stopped},
+    )
+    for row in largest(by_group, moved).to_dict("records"):
+        yield (
+            N_(
+                "By {dimension:field}, {group:word}: {now:money} after {before:money}, a difference"
+                " of {change:money} (95 % sure: {low:money} to {high:money})."
+            ),
+            row,
+        )

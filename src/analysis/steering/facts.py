@@ -1,0 +1,209 @@
+"""What happened in each month of the calendar, customer by customer: what key figures, causes and
+cohorts are made of.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import cached_property
+
+import ibis
+import pandas as pd
+from ibis import _
+from ibis.expr.types import Table
+
+from analysis import customers
+from analysis.intake.dataset import Dataset
+from analysis.models import history
+from analysis.models.history import Records
+from analysis.strategy.feedback import last_answers
+
+CLOSED_DAYS = 6  # at the beginning of a month, on which a shop may have sold nothing
+
+
+@dataclass(frozen=True)
+class Span:
+    """Whole months of the calendar: the last day of the last of them, and how many."""
+
+    end: pd.Timestamp
+    months: int
+
+    @property
+    def start(self) -> pd.Timestamp:
+        """The day before the first one."""
+        return month_end(self.end, -self.months)
+
+    def ago(self, months: int) -> "Span":
+        """As many months, so much earlier."""
+        return Span(month_end(self.end, -months), self.months)
+
+    @property
+    def before(self) -> "Span":
+        """As many months just before."""
+        return self.ago(self.months)
+
+
+def month_end(day: pd.Timestamp, months: int) -> pd.Timestamp:
+    """The end of the month so many months after that of a day."""
+    return day + pd.offsets.MonthEnd(0) + pd.offsets.MonthEnd(months)
+
+
+class Facts:
+    """A company's months; those that are not over by `as_of` are left out. `tiers` is the table
+    tier_history. Customers are numbers, places in `ids`, which is faster than their names.
+    """
+
+    def __init__(
+        self, records: Records, tiers: pd.DataFrame, as_of: dt.date, settings: Dataset
+    ) -> None:
+        self.records, self.settings = records, settings
+        self._tiers = tiers[tiers.full_window]
+        this_month = pd.Timestamp(as_of) + pd.offsets.MonthEnd(0)
+        self.last = month_end(this_month, 0 if this_month.date() == as_of else -1)
+        self._during: dict[Span, pd.DataFrame] = {}
+
+    @cached_property
+    def oldest(self) -> pd.Timestamp:
+        """The first day of the log."""
+        return pd.Timestamp(self.records.transactions.day.min().execute())
+
+    def covers(self, span: Span) -> bool:
+        """Whether the log has all days of the months."""
+        begun = span.start + pd.Timedelta(days=1 + CLOSED_DAYS)
+        return span.end <= self.last and self.oldest <= begun
+
+    def spans(self, months: int, most: int) -> list[Span]:
+        """Spans of so many months at up to `most` ends of months, the latest first, as far as the
+        log goes back.
+        """
+        every = (Span(month_end(self.last, -n), months) for n in range(most))
+        return [span for span in every if self.covers(span)]
+
+    @cached_property
+    def ids(self) -> pd.Index:
+        """Everybody of whom there is a record."""
+        r = self.records
+        known = (
+            log
+            for log in (r.transactions, r.profiles, r.feedback, r.interactions)
+            if log is not None
+        )
+        every = ibis.union(*(log.select("customer_id").distinct() for log in known))
+        return pd.Index(every.distinct().order_by("customer_id").to_pandas().customer_id)
+
+    def _read(self, rows: Table, *days: str) -> pd.DataFrame:
+        """Rows with `customer`, the number, in place of customer_id, and these columns as days."""
+        frame = rows.to_pandas()
+        dated = {name: pd.to_datetime(frame[name]).astype("datetime64[s]") for name in days}
+        numbers = self.ids.get_indexer(frame.pop("customer_id"))
+        return frame.assign(customer=numbers, **dated).sort_values(["customer", *days])
+
+    @cached_property
+    def by_month(self) -> pd.DataFrame:
+        """Columns: customer, month_end, orders, revenue (net money, empty without amounts), and
+        profit where costs are known.
+        """
+        days = customers.order_days(self.records.transactions, self.last.date())
+        sums = {"orders": days.bought.count(), "revenue": days.net.sum().cast("float64")}
+        if "profit" in days.columns:
+            sums["profit"] = days.profit.sum().cast("float64")
+        months = days.group_by("customer_id", month_end=days.day.truncate("M")).agg(**sums)
+        found = self._read(months, "month_end")
+        return found.assign(month_end=found.month_end + pd.offsets.MonthEnd(0))
+
+    def during(self, span: Span) -> pd.DataFrame:
+        """The sums of `by_month` over a span, by customer, of who had a line in it."""
+        if span not in self._during:
+            ends = self.by_month.month_end
+            mine = self.by_month[(ends > span.start) & (ends <= span.end)]
+            sums = mine.drop(columns="month_end").groupby("customer")
+            self._during[span] = sums.sum(min_count=1)
+        return self._during[span]
+
+    @cached_property
+    def life(self) -> pd.DataFrame:
+        """By customer who has ordered: first (day of the first order), second_after (days until the
+        second one; empty without).
+        """
+        pauses = customers.pauses(self.records.transactions, self.last.date())
+        first = pauses.filter(_.number == 1).select(
+            "customer_id", first=_.start, second_after=ibis.ifelse(_.ended, _.days, None)
+        )
+        found = self._read(first, "first").set_index("customer")
+        return found.astype({"second_after": float})
+
+    def tier(self, end: pd.Timestamp) -> pd.Series:
+        """The tier of each customer at the end of a month; empty where the history does not reach
+        back so far, or the log over less than the value window.
+        """
+        then = self._tiers[self._tiers.month_end == end]
+        return then.set_index(self.ids.get_indexer(then.customer_id)).tier
+
+    @cached_property
+    def _answers(self) -> pd.DataFrame:
+        """The last answer in each month: customer, kind, period (0 the last month), score."""
+        months = (self.last.year - self.oldest.year) * 12 + self.last.month - self.oldest.month + 1
+        ends = [month_end(self.last, -n).date() for n in range(months + 1)]
+        said = last_answers(self.records.feedback, ends)
+        said["customer"] = self.ids.get_indexer(said.customer_id)
+        return said.sort_values(["customer", "kind", "period"])
+
+    def scores(self, kind: str, span: Span) -> pd.Series:
+        """The last answer of each customer in a span."""
+        if self.records.feedback is None:
+            return pd.Series(dtype=float)
+        said = self._answers[self._answers.kind == kind]
+        mine = said[(said.day > span.start) & (said.day <= span.end)]
+        return mine.drop_duplicates("customer").set_index("customer").score
+
+    @cached_property
+    def complaints(self) -> pd.DataFrame:
+        """Complaints and tickets: customer, day, closed (empty while open)."""
+        if self.records.feedback is None:
+            dated = dict.fromkeys(["day", "closed"], "datetime64[s]")
+            return pd.DataFrame(columns=["customer", *dated]).astype(dated)
+        found = history.complaints(self.records.feedback, self.last.date())
+        return self._read(found.select("customer_id", "day", "closed"), "day", "closed")
+
+    @cached_property
+    def contacts(self) -> pd.DataFrame:
+        """Days with a contact by staff: customer, day."""
+        if self.records.interactions is None:
+            return pd.DataFrame(columns=["customer", "day"]).astype({"day": "datetime64[s]"})
+        found = history.staff_contacts(self.records.interactions, self.last.date())
+        return self._read(found.select("customer_id", "day").distinct(), "day")
+
+    @cached_property
+    def prospects(self) -> pd.Series:
+        """The day of the first contact, by customer, of who had not ordered before."""
+        profiles = self.records.profiles
+        if profiles is None or "first_contact" not in profiles.columns:
+            return pd.Series(dtype="datetime64[s]")
+        told = self._read(profiles.select("customer_id", "first_contact"), "first_contact")
+        contact = told.set_index("customer").first_contact.dropna()
+        first = self.life["first"].reindex(contact.index)
+        return contact[~(first < contact)]
+
+    @cached_property
+    def lines(self) -> pd.DataFrame:
+        """Lines of the records by end of month (index), of each log and of each channel of the
+        orders (columns), 0 where there are none.
+        """
+        logs = {"transactions": self.records.transactions}
+        logs |= {"interactions": self.records.interactions, "feedback": self.records.feedback}
+        found = {}
+        for name, log in logs.items():
+            if log is None:
+                continue
+            by = {"month_end": log.day.truncate("M")}
+            by |= {"channel": log.channel} if "channel" in log.columns else {}
+            counts = log.group_by(**by).agg(lines=_.count()).to_pandas()
+            ends = pd.to_datetime(counts.month_end) + pd.offsets.MonthEnd(0)
+            found[name] = counts.lines.groupby(ends).sum()
+            if "channel" in counts:
+                by_channel = counts.lines.groupby([ends, counts.channel.fillna("unknown")]).sum()
+                found |= {
+                    f"{name}, {c}": by_channel.xs(c, level=1)
+                    for c in counts.channel.dropna().unique()
+                }
+        ends = pd.date_range(self.oldest + pd.offsets.MonthEnd(0), self.last, freq="ME")
+        return pd.DataFrame(found).reindex(ends).fillna(0)

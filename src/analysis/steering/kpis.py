@@ -1,0 +1,314 @@
+"""Key figures of whole months: against the months before, the same months a year before, and
+chance.
+
+Each is a sum over customers, or a sum over another, so that how far it moves by chance follows from
+how much customers differ from one time to the next (Taylor's rule for a ratio).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis import schema
+from analysis.report.text import N_, labelled, say
+from analysis.steering.facts import Facts, Span
+from analysis.strategy.feedback import LIMITS
+
+SPANS = {1: N_("month"), 3: N_("quarter"), 12: N_("year")}  # months
+ENDS = 24  # of months, that the series have
+SURE = 1.96  # standard errors: 95 %
+FEWEST = 30  # customers that a ratio is of; of fewer chance is not known
+VERDICT_COLUMNS = ["before_verdict", "year_verdict"]
+VERDICTS = labelled(
+    {
+        "better": N_("better"),
+        "worse": N_("worse"),
+        "more": N_("more"),
+        "less": N_("less"),
+        "chance": N_("within chance"),
+    },
+    str,
+)
+
+
+@dataclass(frozen=True)
+class Kpi:
+    """`better` is higher, lower, or empty where it depends. `of` gives, by customer, what the
+    figure sums: above, and below where it is divided by that sum; nothing where it is not known.
+    """
+
+    label: str
+    form: str
+    better: str
+    of: Callable[[Facts, Span], pd.DataFrame]
+
+
+KPIS: dict[str, Kpi] = {}
+
+
+def kpi(label: str, form: str, better: str = "") -> Callable[[Callable[..., pd.DataFrame]], None]:
+    """Enter a function into KPIS, by its name."""
+
+    def entered(of: Callable[[Facts, Span], pd.DataFrame]) -> None:
+        KPIS[of.__name__] = Kpi(label, form, better, of)
+
+    return entered
+
+
+def _sum(values: pd.Series) -> pd.DataFrame:
+    return values.astype(float).to_frame("above")
+
+
+def _ratio(above: pd.Series, below: pd.Series) -> pd.DataFrame:
+    return pd.DataFrame({"above": above.astype(float), "below": below.astype(float)})
+
+
+def _share(holds: pd.Series) -> pd.DataFrame:
+    return _ratio(holds, pd.Series(1.0, holds.index))
+
+
+def _within(days: pd.Series, span: Span) -> pd.Series:
+    return (days > span.start) & (days <= span.end)
+
+
+def _active(facts: Facts, span: Span) -> pd.DataFrame:
+    found = facts.during(span)
+    return found[found.orders > 0]
+
+
+@kpi(N_("Revenue"), "money", "higher")
+def revenue(facts: Facts, span: Span) -> pd.DataFrame:
+    """Net money: returns are taken off in their own month."""
+    return _sum(facts.during(span).revenue.dropna())
+
+
+@kpi(N_("Margin, where costs are known"), "money", "higher")
+def profit(facts: Facts, span: Span) -> pd.DataFrame:
+    found = facts.during(span)
+    return _sum(found.profit.dropna() if "profit" in found else pd.Series(dtype=float))
+
+
+@kpi(N_("Customers with an order"), "int", "higher")
+def active(facts: Facts, span: Span) -> pd.DataFrame:
+    return _sum(_active(facts, span).orders > 0)
+
+
+@kpi(N_("New customers"), "int", "higher")
+def new(facts: Facts, span: Span) -> pd.DataFrame:
+    """Whose first order lies in the months."""
+    return _sum(_within(facts.life["first"], span).loc[lambda holds: holds])
+
+
+@kpi(N_("Customers who came back"), "int", "higher")
+def back(facts: Facts, span: Span) -> pd.DataFrame:
+    """With an order, none in as many months before, and one before these."""
+    if not facts.covers(span.before):
+        return _sum(pd.Series(dtype=float))
+    known = _active(facts, span).index.difference(_active(facts, span.before).index)
+    return _sum((facts.life["first"].reindex(known) <= span.start).loc[lambda holds: holds])
+
+
+@kpi(N_("Customers who stopped"), "int", "lower")
+def stopped(facts: Facts, span: Span) -> pd.DataFrame:
+    """With an order in as many months before, and none in these."""
+    if not facts.covers(span.before):
+        return _sum(pd.Series(dtype=float))
+    gone = _active(facts, span.before).index.difference(_active(facts, span).index)
+    return _sum(pd.Series(1.0, gone))
+
+
+@kpi(N_("Orders per customer"), "number", "higher")
+def orders_each(facts: Facts, span: Span) -> pd.DataFrame:
+    """Of who ordered in the months."""
+    return _share(_active(facts, span).orders)
+
+
+@kpi(N_("Value of an order"), "money", "higher")
+def order_value(facts: Facts, span: Span) -> pd.DataFrame:
+    """Net money by orders."""
+    found = facts.during(span).dropna(subset="revenue")
+    return _ratio(found.revenue, found.orders)
+
+
+@kpi(N_("Customers with two orders or more"), "percent", "higher")
+def repeat_rate(facts: Facts, span: Span) -> pd.DataFrame:
+    """Of all who ever ordered by the end of the months."""
+    known = facts.life[facts.life["first"] <= span.end]
+    second = known["first"] + pd.to_timedelta(known.second_after, unit="D")
+    return _share(second <= span.end)
+
+
+@kpi(N_("New customers who ordered again within the horizon"), "percent", "higher")
+def second_order_rate(facts: Facts, span: Span) -> pd.DataFrame:
+    """Of those whose first order is a horizon old, those of as many months."""
+    horizon = pd.Timedelta(days=facts.settings.horizon_days)
+    due = facts.life[_within(facts.life["first"] + horizon, span)]
+    return _share(due.second_after <= facts.settings.horizon_days)
+
+
+@kpi(N_("Share of revenue with strategic customers"), "percent")
+def strategic_share(facts: Facts, span: Span) -> pd.DataFrame:
+    """By the tier at the end of the months."""
+    money, tiers = facts.during(span).revenue.dropna(), facts.tier(span.end)
+    if tiers.empty:
+        return _share(pd.Series(dtype=float))
+    return _ratio(money.where(money.index.map(tiers) == "strategic", 0.0), money)
+
+
+@kpi(N_("Satisfied customers"), "percent", "higher")
+def satisfied(facts: Facts, span: Span) -> pd.DataFrame:
+    """Of those who answered, by the last answer: 4 or 5 of 5."""
+    return _share(facts.scores("csat", span) >= LIMITS["csat"][0])
+
+
+@kpi(N_("Net promoter score"), "short", "higher")
+def nps(facts: Facts, span: Span) -> pd.DataFrame:
+    """Points of 100: those who would recommend less those who would not, by the last answer."""
+    said, (from_, up_to) = facts.scores("nps", span), LIMITS["nps"]
+    return _share(100.0 * ((said >= from_).astype(int) - (said <= up_to).astype(int)))
+
+
+@kpi(N_("Complaints opened"), "int", "lower")
+def complaints(facts: Facts, span: Span) -> pd.DataFrame:
+    opened = facts.complaints[_within(facts.complaints.day, span)]
+    return _sum(opened.groupby("customer").size())
+
+
+@kpi(N_("Days until a complaint is closed"), "number", "lower")
+def days_to_close(facts: Facts, span: Span) -> pd.DataFrame:
+    """Of those closed in the months."""
+    closed = facts.complaints[_within(facts.complaints.closed, span)]
+    by = (closed.closed - closed.day).dt.days.groupby(closed.customer)
+    return _ratio(by.sum(), by.size())
+
+
+@kpi(N_("Prospects who ordered within the horizon"), "percent", "higher")
+def conversion(facts: Facts, span: Span) -> pd.DataFrame:
+    """Of those whose first contact is a horizon old, those of as many months."""
+    horizon = pd.Timedelta(days=facts.settings.horizon_days)
+    due = facts.prospects[_within(facts.prospects + horizon, span)]
+    return _share(facts.life["first"].reindex(due.index) <= due + horizon)
+
+
+@kpi(N_("Contacts with a strategic customer"), "number", "higher")
+def strategic_contacts(facts: Facts, span: Span) -> pd.DataFrame:
+    """Days with a contact by staff, by strategic customer at the end of the months."""
+    tiers = facts.tier(span.end)
+    mine = tiers.index[tiers == "strategic"] if len(facts.contacts) else tiers.index[:0]
+    met = facts.contacts[_within(facts.contacts.day, span)].groupby("customer").size()
+    return _share(met.reindex(mine, fill_value=0))
+
+
+def estimate(parts: pd.DataFrame) -> float:
+    """The figure; nan where nothing is known of it."""
+    if parts.empty:
+        return float("nan")
+    if "below" not in parts:
+        return float(parts.above.sum())
+    below = parts.below.sum()
+    return float(parts.above.sum() / below) if below > 0 else float("nan")
+
+
+def change(now: pd.DataFrame, before: pd.DataFrame) -> tuple[float, float]:
+    """How much the figure moved, and the standard error of that were all customers alike to chance:
+    who is in both counts in both. nan where it is not known, or of too few.
+    """
+    nothing = float("nan"), float("nan")
+    if now.empty or before.empty:
+        return nothing
+    moved = estimate(now) - estimate(before)
+    if "below" in now:
+        if min(now.below.gt(0).sum(), before.below.gt(0).sum()) < FEWEST:
+            return moved, float("nan")
+        now, before = (
+            (each.above - estimate(each) * each.below) / each.below.sum() for each in (now, before)
+        )
+    else:
+        now, before = now.above, before.above
+    each = now.sub(before, fill_value=0.0)
+    return moved, float(np.sqrt((each**2).sum()))
+
+
+def verdict(name: str, low: float, high: float) -> str:
+    """One of VERDICTS, by the 95 % interval of the change; empty where that is not known."""
+    if np.isnan(low):
+        return ""
+    if low <= 0 <= high:
+        return "chance"
+    better = KPIS[name].better
+    if not better:
+        return "more" if low > 0 else "less"
+    return "better" if (low > 0) == (better == "higher") else "worse"
+
+
+def compared(facts: Facts, name: str, span: Span, tier: str = "") -> dict[str, object]:
+    """One figure: value; before (as many months before) and year (the same months a year before),
+    each with change, low, high (95 %) and verdict. `tier`: of customers who are in it at the end of
+    the months.
+    """
+
+    def parts(of: Span) -> pd.DataFrame:
+        found = KPIS[name].of(facts, of) if facts.covers(of) else pd.DataFrame()
+        return found[found.index.map(facts.tier(span.end)) == tier] if tier else found
+
+    now = parts(span)
+    row: dict[str, object] = {"kpi": name, "months": span.months, "month_end": span.end}
+    row["value"] = estimate(now)
+    for which, of in (("before", span.before), ("year", span.ago(12))):
+        then = parts(of)
+        moved, error = change(now, then)
+        low, high = moved - SURE * error, moved + SURE * error
+        row |= {which: estimate(then), f"{which}_change": moved, f"{which}_low": low}
+        row |= {f"{which}_high": high, f"{which}_verdict": verdict(name, low, high)}
+    return row
+
+
+def table(facts: Facts) -> pd.DataFrame:
+    """The table `kpis`: every figure that is known, of each of SPANS, at the last ENDS ends of
+    months; `compared` at the last one.
+    """
+    rows = [
+        compared(facts, name, span)
+        if span.end == facts.last
+        else {
+            "kpi": name,
+            "months": months,
+            "month_end": span.end,
+            "value": estimate(entry.of(facts, span)),
+        }
+        for months in SPANS
+        for span in facts.spans(months, ENDS)
+        for name, entry in KPIS.items()
+    ]
+    found = pd.DataFrame(rows, columns=[*schema.TABLES["kpis"].columns])
+    known = found[found.value.notna()].astype(dict.fromkeys(VERDICT_COLUMNS, "str"))
+    return known.sort_values(["kpi", "months", "month_end"], ignore_index=True)
+
+
+def in_words(figures: pd.DataFrame, months: int) -> pd.DataFrame:
+    """The last of so many months as a table for people, in the order of KPIS: kpi, now,
+    before_moved, before_verdict, year_moved, year_verdict; of shares in percentage points.
+    """
+    last = figures[(figures.months == months) & (figures.month_end == figures.month_end.max())]
+    rows = last.set_index("kpi").reindex([name for name in KPIS if name in {*last.kpi}])
+    forms = [KPIS[name].form for name in rows.index]
+    words = {
+        "kpi": [KPIS[name].label for name in rows.index],
+        "now": [say.form(form, round(x, 4)) for form, x in zip(forms, rows.value, strict=True)],
+    }
+    for which in ("before", "year"):
+        pairs = zip(forms, rows[which], rows[f"{which}_change"], strict=True)
+        words[f"{which}_moved"] = [_moved(*pair) for pair in pairs]
+        words[f"{which}_verdict"] = rows[f"{which}_verdict"].fillna("").tolist()
+    return pd.DataFrame(words)
+
+
+def _moved(form: str, before: float, moved: float) -> str:
+    """A change of a share or a score in points, of anything else as a share of what it was."""
+    if form == "percent" and not np.isnan(moved):
+        return say("{points:short} percentage points", points=round(100 * moved, 1))
+    if form == "short" and not np.isnan(moved):
+        return say("{points:short} points", points=round(moved, 1))
+    return say.form("percent", moved / before if before > 0 else np.nan)
