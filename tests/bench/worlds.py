@@ -3,6 +3,7 @@
     python tests/bench/worlds.py  # all of them, 20 seeds
     python tests/bench/worlds.py christmas shock --seeds 3
     python tests/bench/worlds.py --fast --seeds 100  # without trees: how often do intervals hold?
+    python tests/bench/worlds.py --year  # the revenue of a year, newcomers included, instead
 
 Customers come evenly over three years and reorder by BG/NBD or Pareto/NBD, in a rate that the
 calendar changes for all of them. What follows is simulated on for three years more.
@@ -20,7 +21,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from analysis import customers
-from analysis.models import backtest, clv, orders
+from analysis.models import backtest, clv, orders, revenue_to_come
 
 DAYS, AHEAD = 1095, 1095  # of the log, and of the truth after it
 HORIZON_DAYS = 91
@@ -163,14 +164,44 @@ def judged(world: World, seed: int) -> dict[str, float | str]:
     }
 
 
+def year(world: World, seed: int) -> dict[str, float]:
+    """How the revenue to come of the last year of the log came true, newcomers included: relative
+    error, half-width of its interval in logs, and whether that held.
+    """
+    every, *_later = simulate(world, seed)
+    day = world.day - dt.timedelta(days=364)
+    log, came = as_log(every[every.day <= day]), every.amount[every.day > day].sum()
+    test = backtest.run(log, day, HORIZON_DAYS)
+    known = customers.buyers(customers.at(log, day, 0, orders.trailing(HORIZON_DAYS)))
+    model, *_why = backtest.fit_champion(test, known)
+    value = clv.order_value(known, clv.DEFAULT_SPEND)
+    last = revenue_to_come.by_quarter(test, known, model, value)[0].iloc[-1]
+    half, held = np.log(last.high / last.upto), float(last.low <= came <= last.high)
+    return {"off": last.upto / came - 1, "half": half, "held": held}
+
+
+def print_years(names: list[str], seeds: int) -> None:
+    for name in names:
+        found = pd.DataFrame([year(WORLDS[name], seed) for seed in range(seeds)])
+        print(
+            f"{name:20} revenue of a year off by {found.off.abs().mean():.1%}, half-width"
+            f" {found.half.mean():.1%}, held {found.held.mean():.0%}",
+            flush=True,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("worlds", nargs="*", default=list(WORLDS))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--fast", action="store_true", help="without the models that learn trees")
+    parser.add_argument("--year", action="store_true", help="the revenue of a year instead")
     asked = parser.parse_args()
     for learned in ("boosted", "hybrid", "stacked") if asked.fast else ():
         del clv.ORDER_MODELS[learned]
+    if asked.year:
+        print_years(asked.worlds, asked.seeds)
+        return
     every = []
     for name in asked.worlds:
         begun = time.perf_counter()
