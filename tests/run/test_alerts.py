@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis import files
 from analysis.errors import InputError
 from analysis.run import alerts
-from tests.run.shop import say, tree
+from analysis.run import stage as runs
+from tests.run.shop import AS_OF, say, tree
 
 TEXTS = ["Revenue fell by 20.0 %", "$(rm -rf /); `id`\n\x1b[31mred\x1b[0m \u202eback", "=1+1"]
 TOLD = "import json, sys; open(sys.argv[1], 'w').write(json.dumps(sys.argv[2:]))"
@@ -91,6 +93,24 @@ def test_a_run_ends_with_its_alerts_and_stays_well(
     *_, alert, fault, page = printed.strip().splitlines()
     assert code == 0 and alert == "from plan.csv" and "cannot be run" in fault
     assert page.endswith("reports/shop/index.html")
+
+
+def test_alerts_that_a_day_has_no_more_do_not_stay_beside_its_pages(
+    shop: Path, copied: Path
+) -> None:
+    """What somebody else has put there does."""
+    path = files.processed("shop", AS_OF) / runs.MANIFEST
+    kept, pages = runs.read_json(path), copied / "reports" / "shop" / AS_OF
+    listed = kept["pages"] | {f"{AS_OF}/{alerts.FILE}": kept["pages"][f"{AS_OF}/plan.csv"]}
+    files.replace(path, json.dumps(kept | {"pages": listed}).encode())
+    before = {file.name for file in pages.iterdir()}
+    for name in (alerts.FILE, "notes.csv"):
+        (pages / name).write_text("x")
+    for _ in range(2):
+        code, printed = say("run", shop)
+        assert code == 0, printed
+        assert {file.name for file in pages.iterdir()} == before | {"notes.csv"}
+        assert f"{AS_OF}/{alerts.FILE}" not in runs.read_json(path)["pages"]
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=3))

@@ -83,6 +83,15 @@ def test_a_trial_is_whole_in_folders_of_its_own(with_trial: Path) -> None:
     }
     for page in pages.glob("*.html"):
         assert "Jun 30, 2024, trial half" in page.read_text("utf-8"), page
+    for stage in list(runs.STAGES)[:4]:  # copied: but for what the page is called all is the same
+        ours, theirs = (
+            (folder / f"{stage}.html")
+            .read_text("utf-8")
+            .partition("<main>")[2]
+            .partition("</main>")
+            for folder in (pages, with_trial / "reports" / "shop" / AS_OF)
+        )
+        assert len(ours[0]) > 1_000 and ours[0] == theirs[0], stage
     assert "05_strategy.html" in (pages / "index.html").read_text("utf-8")
     assert "This plan is a draft" in (pages / "05_strategy.html").read_text("utf-8")
     assert list((with_trial / "models" / "shop" / "trials" / "half").glob("*.json"))

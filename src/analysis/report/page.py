@@ -156,7 +156,7 @@ class Page:
         for form in (as_said[column][1] for column in shown):
             forms.append(forms[-1] if form == BESIDE else form)
         numeric = [
-            is_numeric_dtype(shown[column]) or form in ("money", "exact")
+            is_numeric_dtype(shown[column]) or form in ("money", "exact", "figure")
             for column, form in zip(shown, forms, strict=True)
         ]
         cells = [list(map(say.form, forms, row)) for row in shown.itertuples(index=False)]

@@ -67,8 +67,8 @@ class Language:
     """Says sentences and numbers in one language; reports use the one called `say`.
 
     The forms of a value: int, number, short, percent, whole_percent, money, compact (money as
-    $1.2M), exact (to the cent), date, long_date, text, customer (an id), word (a class such as a
-    tier) and field (a column of the records).
+    $1.2M), exact (to the cent), date, long_date, text, figure (written as it is, where a number
+    stands), customer (an id), word (a class such as a tier) and field (a column of the records).
 
     >>> say = Language("en", "USD")
     >>> say("{share:percent} of {money:money}", share=0.25, money=1200)
@@ -91,6 +91,7 @@ class Language:
             "date": lambda x: format_date(getattr(x, "date", lambda: x)(), "medium", self.locale),
             "long_date": lambda x: format_date(x, self.translated("d MMMM y"), self.locale),
             "text": str,
+            "figure": str,
             "customer": shown_id,
             "word": self.word,
             "field": self.field,

@@ -218,10 +218,10 @@ def contacts(dataset: str, file: Path, as_of: str) -> None:
 @main.command()
 @click.argument("dataset")
 @click.argument("before")
-@click.argument("after")
+@click.argument("after", default="")
 def compare(dataset: str, before: str, after: str) -> None:
-    """Print what changed between two runs of DATASET (its name), each a day or a trial; a page with
-    it is written to the reports.
+    """Print what changed from the run BEFORE to the run AFTER of DATASET (its name), each a day or
+    a trial, the latter by default the newest; a page with it is written to the reports.
     """
     from analysis.run import compare as comparing
 

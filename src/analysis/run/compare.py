@@ -21,19 +21,21 @@ HEADED = {
     "what": (N_("What"), "text"),
     "before": (N_("Before"), "word"),
     "after": (N_("After"), "word"),
-    "change": (N_("Change"), "text"),
+    "change": (N_("Change"), "figure"),
     "joined": (N_("Came"), "int"),
     "left": (N_("Went"), "int"),
     "changed": (N_("Another action"), "int"),
 }
 NUMBERS = ["before", "after", "change"]
+FIGURES = {name: (HEADED[name][0], "figure") for name in NUMBERS}
 
 
-def compare(name: str, before: str, after: str) -> tuple[Path, list[str]]:
-    """Compare two runs, each a day or a trial. Returns the page, and what changed as lines of text;
-    all measures and all customers who moved stand beside the page as CSV.
+def compare(dataset: str, before: str, after: str = "") -> tuple[Path, list[str]]:
+    """Compare two runs, each a day or a trial, by default with the newest. Returns the page, and
+    what changed as lines of text; all measures and all customers who moved stand beside the page
+    as CSV.
     """
-    then = OpenedRun(name, before)
+    then = OpenedRun(dataset, before)
     now = then.against(after)
     say.speak(now.manifest["settings"]["language"], now.manifest["settings"]["currency"])
     measures, moved = comparison.measures(then, now), comparison.moved(then, now)
@@ -45,7 +47,12 @@ def compare(name: str, before: str, after: str) -> tuple[Path, list[str]]:
     exports.write(_in_words(moved), folder / lists[1])
     files.replace(page, _page(then, now, measures, moved, lists).encode())
     told = [*comparison.findings(moved), *_doubts(then, now)]
-    return page, [*aligned(measures), "", *(say(text, **values) for text, values in told)]
+    return page, [
+        _title(then, now),
+        *aligned(measures),
+        "",
+        *(say(text, **values) for text, values in told),
+    ]
 
 
 def _in_words(moved: pd.DataFrame) -> pd.DataFrame:
@@ -123,16 +130,20 @@ def _differing(then: OpenedRun, now: OpenedRun) -> str:
 def _parameters(manifest: dict[str, Any]) -> dict[str, Any]:
     """What a run was made with, by name."""
     given = {n: value for chosen in manifest["parameters"].values() for n, value in chosen.items()}
-    return {name: manifest["settings"].get(name) for name in publish.KNOBS_SHOWN} | given
+    knobs = ("currency", *publish.KNOBS_SHOWN)
+    return {name: manifest["settings"].get(name) for name in knobs} | given
 
 
 # The page
+def _title(then: OpenedRun, now: OpenedRun) -> str:
+    names = [publish.day_in_words(run.as_of, run.trial) for run in (then, now)]
+    return say("What changed: {before:text} to {after:text}", before=names[0], after=names[1])
+
+
 def _page(
     then: OpenedRun, now: OpenedRun, measures: pd.DataFrame, moved: pd.DataFrame, lists: list[str]
 ) -> str:
-    names = [publish.day_in_words(run.as_of, run.trial) for run in (then, now)]
-    title = say("What changed: {before:text} to {after:text}", before=names[0], after=names[1])
-    page = report.Page([])
+    title, page = _title(then, now), report.Page([])
     page.heading(title, level=1)
     for text, values in comparison.findings(moved):
         page.finding(text, **values)
@@ -141,7 +152,8 @@ def _page(
     page.heading(say("Measures"))
     for part, some in measures.groupby("part", sort=False):
         shown = written(some).dropna(axis=1, how="all")
-        page.table(shown, PARTS[str(part)], ["label", *NUMBERS, *COUNTED], shown_as=HEADED)
+        headed = HEADED | FIGURES
+        page.table(shown, PARTS[str(part)], ["label", *NUMBERS, *COUNTED], shown_as=headed)
     page.heading(say("Who moved"))
     for what, some in moved.groupby("what", sort=False):
         columns = ["customer_id", "before", "after", "revenue"]
@@ -150,7 +162,8 @@ def _page(
     page.links(lists)
     data = "; ".join(run.manifest["data"]["sha256"][:12] for run in (then, now))
     title_of = now.manifest["settings"]["title"] or now.name
-    facts = {"title": title_of, "as_of": str(now.as_of), "day": names[1]}
+    facts = {"title": title_of, "as_of": str(now.as_of)}
+    facts["day"] = publish.day_in_words(now.as_of, now.trial)
     facts["lines"] = [(say("Data"), data), (say("Versions"), publish.versions_in_words())]
     home = "../index.html" if (files.home() / "reports" / now.name / "index.html").is_file() else ""
     return report.page(title, "\n".join(page.body or []), facts, home)

@@ -91,11 +91,13 @@ class OpenedRun:
         every = {name: facts for page in pages for name, facts in page.get("figures", {}).items()}
         return pd.DataFrame.from_dict(every, "index", columns=["label", "form", "value"])
 
-    def compare(self, other: "OpenedRun | str | dt.date") -> pd.DataFrame:
-        """What is different in another run of the dataset: see steering.comparison.measures."""
+    def compare(self, other: "OpenedRun | str | dt.date" = "") -> pd.DataFrame:
+        """What is different in another run of the dataset, by default the newest: see
+        steering.comparison.measures.
+        """
         return comparison.measures(self, self.against(other))
 
-    def moved(self, other: "OpenedRun | str | dt.date") -> pd.DataFrame:
+    def moved(self, other: "OpenedRun | str | dt.date" = "") -> pd.DataFrame:
         """Whose class or action is another there: see steering.comparison.moved."""
         return comparison.moved(self, self.against(other))
 

@@ -107,6 +107,9 @@ def publish(this: "Run", seconds: float) -> dict[str, Any]:
         "models": {path.name: _below_home(path) for path in made["models"]},
     }
     manifest |= {"trial": this.trial} if this.trial else {}
+    before = runs.published(this.dataset.name, this.place) or {}
+    gone = {*before.get("pages", ()), *before.get("gone", ())} - {*pages}
+    manifest |= {"gone": sorted(gone)} if gone else {}
     if this.cycle == str(this.as_of):
         manifest["cycle"] = manifest["tables"]["cycle"]
     files.replace(this.folder / runs.MANIFEST, json.dumps(manifest, indent=1).encode())
@@ -129,6 +132,8 @@ def bring_pages(manifest: dict[str, Any]) -> Path:
     wanted |= {models / model: source for model, source in manifest["models"].items()}
     if not newest:
         wanted.pop(reports / "index.html", None)
+    for where in manifest.get("gone", ()):  # a list that has no rows any more
+        files.remove(reports / where)
     for target, source in wanted.items():
         content = (home() / source).read_bytes()
         if not target.is_file() or target.read_bytes() != content:
