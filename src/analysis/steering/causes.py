@@ -201,32 +201,33 @@ def standing(facts: Facts, spans: dict[str, Span]) -> Iterator[tuple[str, dict[s
 def _against(name: str, by_chance: bool, less: bool) -> str:
     if name == "before" and by_chance:
         return N_(
-            "In the quarter to {end:date} {now:money} came in, {then:money} in the quarter before:"
-            " within what chance brings (95 % sure: {low:money} to {high:money} more)."
+            "In the quarter to {end:date} {now:compact} came in, {then:compact} in the quarter"
+            " before: within what chance brings (95 % sure: {low:compact} to {high:compact} more)."
         )
     if name == "before" and less:
         return N_(
-            "In the quarter to {end:date} {now:money} came in, {share:percent} less than in the"
-            " quarter before ({then:money}; 95 % sure: {low:money} to {high:money})."
+            "In the quarter to {end:date} {now:compact} came in, {share:percent} less than in the"
+            " quarter before ({then:compact}; 95 % sure: {low:compact} to {high:compact})."
         )
     if name == "before":
         return N_(
-            "In the quarter to {end:date} {now:money} came in, {share:percent} more than in the"
-            " quarter before ({then:money}; 95 % sure: {low:money} to {high:money})."
+            "In the quarter to {end:date} {now:compact} came in, {share:percent} more than in the"
+            " quarter before ({then:compact}; 95 % sure: {low:compact} to {high:compact})."
         )
     if by_chance:
         return N_(
-            "Against the same months a year before ({then:money}) the difference is {moved:money},"
-            " within what chance brings (95 % sure: {low:money} to {high:money})."
+            "Against the same months a year before ({then:compact}) the difference is"
+            " {moved:compact}, within what chance brings (95 % sure: {low:compact} to"
+            " {high:compact})."
         )
     if less:
         return N_(
-            "That is {share:percent} less than in the same months a year before ({then:money}; 95 %"
-            " sure: {low:money} to {high:money})."
+            "That is {share:percent} less than in the same months a year before ({then:compact}; 95"
+            " % sure: {low:compact} to {high:compact})."
         )
     return N_(
-        "That is {share:percent} more than in the same months a year before ({then:money}; 95 %"
-        " sure: {low:money} to {high:money})."
+        "That is {share:percent} more than in the same months a year before ({then:compact}; 95 %"
+        " sure: {low:compact} to {high:compact})."
     )
 
 
@@ -246,15 +247,15 @@ def reasons(
     chance = SURE * float(np.sqrt((by_course.error**2).sum()))
     text = (
         N_(
-            "Mainly because {main:word}: of the difference of {moved:money} the number of customers"
-            " makes {customers:money}, orders of each {orders_each:money}, the value of an order"
-            " {order_value:money}."
+            "Mainly because {main:word}: of the difference of {moved:compact} the number of"
+            " customers makes {customers:compact}, orders of each {orders_each:compact}, the value"
+            " of an order {order_value:compact}."
         )
         if abs(moved) > chance
         else N_(
-            "Of the difference of {moved:money}, which chance may explain, the number of customers"
-            " makes {customers:money}, orders of each {orders_each:money}, the value of an order"
-            " {order_value:money}."
+            "Of the difference of {moved:compact}, which chance may explain, the number of"
+            " customers makes {customers:compact}, orders of each {orders_each:compact}, the value"
+            " of an order {order_value:compact}."
         )
     )
     yield text, {"moved": moved, "main": f"{main}_{'less' if moved < 0 else 'more'}", **factor}
@@ -262,17 +263,17 @@ def reasons(
     new, back, more, less, stopped = change.tolist()
     yield (
         N_(
-            "New customers brought {new:money} and those who came back {back:money}; those who"
-            " stopped had brought {stopped:money}. Of those who ordered both times some brought"
-            " {more:money} more, others {less:money} less."
+            "New customers brought {new:compact} and those who came back {back:compact}; those who"
+            " stopped had brought {stopped:compact}. Of those who ordered both times some brought"
+            " {more:compact} more, others {less:compact} less."
         ),
         {"new": new, "back": back, "more": more, "less": -less, "stopped": -stopped},
     )
     for row in largest(by_group, moved).to_dict("records"):
         yield (
             N_(
-                "By {dimension:field}, {group:word}: {now:money} after {before:money}, a difference"
-                " of {change:money} (95 % sure: {low:money} to {high:money})."
+                "By {dimension:field}, {group:word}: {now:compact} after {before:compact}, a"
+                " difference of {change:compact} (95 % sure: {low:compact} to {high:compact})."
             ),
             row,
         )

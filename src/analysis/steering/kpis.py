@@ -288,8 +288,8 @@ def table(facts: Facts) -> pd.DataFrame:
 
 
 def in_words(figures: pd.DataFrame, months: int) -> pd.DataFrame:
-    """The last of so many months as a table for people, in the order of KPIS: kpi, now,
-    before_moved, before_verdict, year_moved, year_verdict; of shares in percentage points.
+    """The last of so many months as a table for people, in the order of KPIS: kpi, now, and
+    before_moved and year_moved, each the change and its verdict.
     """
     last = figures[(figures.months == months) & (figures.month_end == figures.month_end.max())]
     rows = last.set_index("kpi").reindex([name for name in KPIS if name in {*last.kpi}])
@@ -299,16 +299,23 @@ def in_words(figures: pd.DataFrame, months: int) -> pd.DataFrame:
         "now": [say.form(form, round(x, 4)) for form, x in zip(forms, rows.value, strict=True)],
     }
     for which in ("before", "year"):
-        pairs = zip(forms, rows[which], rows[f"{which}_change"], strict=True)
-        words[f"{which}_moved"] = [_moved(*pair) for pair in pairs]
-        words[f"{which}_verdict"] = rows[f"{which}_verdict"].fillna("").tolist()
+        columns = [which, f"{which}_change", f"{which}_verdict"]
+        of = rows[columns].itertuples(index=False, name=None)
+        words[f"{which}_moved"] = [_moved(form, *row) for form, row in zip(forms, of, strict=True)]
     return pd.DataFrame(words)
 
 
-def _moved(form: str, before: float, moved: float) -> str:
-    """A change of a share or a score in points, of anything else as a share of what it was."""
-    if form == "percent" and not np.isnan(moved):
-        return say("{points:short} percentage points", points=round(100 * moved, 1))
-    if form == "short" and not np.isnan(moved):
-        return say("{points:short} points", points=round(moved, 1))
-    return say.form("percent", moved / before if before > 0 else np.nan)
+def _moved(form: str, before: float, moved: float, verdict: str) -> str:
+    """A change with its sign and verdict: of a share or a score in points, of anything else as a
+    share of what it was.
+    """
+    points = {"percent": 100 * moved, "short": moved}.get(form)
+    share = moved / before if before > 0 else np.nan
+    if np.isnan(share if points is None else points):
+        return "–"
+    if points is None:
+        said = say.form("percent", share)
+    else:
+        said = say("{points:short} points", points=round(points, 1))
+    said = said if said.startswith("-") else f"+{said}"
+    return say("{moved:text}, {verdict:word}", moved=said, verdict=verdict) if verdict else said
