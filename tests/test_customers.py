@@ -117,12 +117,25 @@ def test_one_customer_by_hand(ledger):
         ("a", dt.date(2024, 1, 21), "-30"),
         ("a", dt.date(2024, 3, 1), "50"),
     ]
-    a = customers.at(ledger(log), AS_OF, window_days=31, trailing=[30]).iloc[0]
+    a = customers.at(ledger(log), AS_OF, window_days=31, trailing=[30, 60, 90, 91]).iloc[0]
     assert (a.orders, a.frequency, a.repeat_valued, a.window_orders) == (3, 2, 1, 1)
     assert (a.recency_days, a.age_days) == (30, 90)
     assert (a.orders_30, a.revenue_30) == (0, 0)  # the window holds as many days as it says
+    assert (a.recency_30, a.recency_60, a.recency_90) == (0, 20, 0)  # on those days
+    assert np.isnan(a.recency_91)
     assert (a.revenue, a.window_revenue, a.repeat_value) == (50, 50, 50)
     assert a.order_value == pytest.approx(80 / 3)
+
+
+@given(PAST, st.sampled_from([1, 7, 45]))
+@settings(max_examples=6)
+def test_trailing_days_tell_the_orders_and_the_pause_of_the_day_before_them(ledger, log, days):
+    now = customers.at(ledger(log), AS_OF, 30, [days]).set_index("customer_id")
+    then = customers.at(ledger(log), AS_OF - dt.timedelta(days=days), 30).set_index("customer_id")
+    bought = then[then.orders > 0]
+    orders = (now.orders - now[f"orders_{days}"]).loc[lambda orders: orders > 0]
+    assert orders.to_dict() == bought.orders.to_dict()
+    assert now[f"recency_{days}"].dropna().to_dict() == bought.recency_days.to_dict()
 
 
 @given(PAST, lines(AS_OF + dt.timedelta(days=1), dt.date(2024, 6, 30)), st.sampled_from([0, 30]))

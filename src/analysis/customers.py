@@ -179,7 +179,8 @@ def customers(
     alone.
 
     `window_orders` and `window_revenue` count the last `window_days` days (0: all history). For
-    each number of days in `trailing` there are also orders_<days> and revenue_<days>.
+    each number of days in `trailing` there are also orders_<days>, revenue_<days> and
+    recency_<days> (recency_days as they were so many days before; empty without an order by then).
     """
     window = _ago(as_of, window_days) if window_days else dt.date.min
     windows = {"window": window} | {str(n): _ago(as_of, n) for n in trailing}
@@ -196,6 +197,7 @@ def customers(
         valued=_.sales.count(where=_.sales > 0),
         **{f"orders_{name}": _.bought.count(where=_.day > ago) for name, ago in windows.items()},
         **{f"revenue_{name}": _.net.sum(where=_.day > ago) for name, ago in windows.items()},
+        **{f"before_{n}": _.bought.max(where=_.bought <= _ago(as_of, n)) for n in trailing},
     )
     facts = facts.mutate(repeat_valued=_.valued - (_.first_sales > 0).cast("int64"))
     profit = {}
@@ -221,6 +223,10 @@ def customers(
         **{f"orders_{n}": _[f"orders_{n}"] for n in trailing},
         **{
             f"revenue_{n}": _known(_[f"revenue_{n}"].fill_null(0), _.net).cast("float64")
+            for n in trailing
+        },
+        **{
+            f"recency_{n}": (today.delta(facts[f"before_{n}"], unit="day") - n).cast("float64")
             for n in trailing
         },
     ).order_by("customer_id")

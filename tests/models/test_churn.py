@@ -20,6 +20,7 @@ from analysis.models.churn_models import CHURN_MODELS
 from analysis.models.history import Records
 from analysis.models.leaving import Past
 from analysis.report.text import say
+from analysis.segments.lifecycle import lifecycle
 from tests.models.churn_cases import (
     AS_OF,
     DAYS,
@@ -409,9 +410,8 @@ def test_everybody_is_scored_though_some_were_drawn(at_most_80):
     every = found.known
     assert every.customer_id.tolist() == names
     said = every[every.customer_id.isin(found.today.held.customer_id)].reset_index(drop=True)
-    same = [
-        c for c in said if c not in ("stage", "silent_after_days", "lost_after_days", "expected")
-    ]  # rest on the others too
+    on_others_too = {*lifecycle.makes, "expected"}
+    same = [c for c in said if c not in on_others_too]
     pd.testing.assert_frame_equal(said[same], found.today.held[same])
     assert [c for c in same if c.startswith("is_")] == ["is_region_0", "is_region_1", "is_region_2"]
     risk = found.risk.predict(features(every))

@@ -39,10 +39,14 @@ def test_without_an_order_within_the_horizon_a_customer_has_left():
 
 
 def test_by_rhythm_the_own_pause_counts_but_no_more_than_the_horizon():
+    """Nor more where no pause makes a customer silent."""
     held = pd.DataFrame(
-        {"next_order_days": [30, 31, 91, 92, NOTHING], "silent_after_days": [30, 30, 200, 200, 30]}
+        {
+            "next_order_days": [30, 31, 91, 92, NOTHING, 91, 92],
+            "silent_after_days": [30, 30, 200, 200, 30, NOTHING, NOTHING],
+        }
     )
-    assert leaving.left(held, "rhythm", 91).tolist() == [False, True, False, True, True]
+    assert leaving.left(held, "rhythm", 91).tolist() == [*[False, True] * 2, True, False, True]
 
 
 def test_the_days_of_the_horizon_are_those_after_the_origin():

@@ -62,6 +62,18 @@ def orders(count):
     return pd.DataFrame({"id": ids, "date": days.date, "amount": range(1, 2 * count + 1)})
 
 
+def back_after(*last):
+    """Of 40 customers each who ordered weekly until a day, all come back on the last
+    day.
+    """
+    days = [[*pd.date_range(end=day, periods=9, freq="7D"), LAST_DAY] for day in last]
+    rows = [
+        (f"{day}{n:02}", date, 5) for day, of in enumerate(days) for date in of for n in range(40)
+    ]
+    log = pd.DataFrame(rows, columns=["id", "date", "amount"])
+    return log.assign(date=pd.to_datetime(log.date).dt.date)
+
+
 def profiles(ids):
     regions = ["north" if n % 2 else "south" for n in range(len(ids))]
     return pd.DataFrame({"id": ids, "region": regions})
@@ -77,8 +89,9 @@ UNCOMPARED = "tell of fewer than 20 customers"
         (orders(40), profiles([f"x{n:03}" for n in range(40)]), UNCOMPARED),
         (orders(1).tail(1).assign(amount=-5), profiles(["000"]), UNCOMPARED),
         (orders(30).drop(columns="amount"), None, "have no amounts"),
+        (back_after("2023-12-03", "2024-01-28"), None, "So only longer ones count, if any."),
     ],
-    ids=["18 customers", "profiles match nobody", "one return", "no amounts"],
+    ids=["18 customers", "profiles match nobody", "one return", "no amounts", "all come back"],
 )
 def test_it_says_what_it_cannot_tell_and_goes_on(run, log, known, said):
     found = run(log, known)

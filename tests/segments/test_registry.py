@@ -152,7 +152,7 @@ def test_neither_the_currencys_unit_nor_whole_weeks_change_a_segment(ledger):
 def test_asked_for_by_name_rfm_abc_and_stages_come_along():
     columns = {"transactions.amount", "transactions.channel"}
     made, lacking = registry.chosen(columns, ["buys_through", "prices"])
-    assert [entry.name for entry in made] == ["rfm", "abc", "lifecycle", "buys_through"]
+    assert [entry.name for entry in made] == ["abc", "lifecycle", "rfm", "buys_through"]
     assert lacking.to_numpy().tolist() == [["prices", "transactions", "discount"]]
     made, lacking = registry.chosen(columns)
     assert {"clusters", "basket", "regularity"} < {entry.name for entry in made}

@@ -189,7 +189,7 @@ def log(tmp_path):
 
 def history(transactions, as_of, window=0, rules=USUAL):
     """Stages by given pauses: with the usual ones they are learned anew at each last month end."""
-    asked = SimpleNamespace(value_window_days=window, silent_days=40, lost_days=80)
+    asked = SimpleNamespace(value_window_days=window, silent_days=40, lost_days=80, horizon_days=30)
     return tiers.history(transactions, dt.date.fromisoformat(as_of), asked, rules)
 
 

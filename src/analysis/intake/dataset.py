@@ -110,8 +110,8 @@ class Dataset(Strict):
     rfm_weights: dict[Measure, Rate] = {}
     """of recency, frequency and money; 1 unless given"""
     rfm_cuts: dict[Measure, list[float]] = {}
-    """ascending cut points instead of ranks, one less than rfm_scores: days of recency, orders,
-    money"""
+    """ascending cut points, one less than rfm_scores, instead of the customer's own limits
+    (recency, in days) and of ranks (orders, money)"""
     rfm_segments: list[list[str]] = []
     """names: a row for each recency score, the best first, with one for each of the other two,
     worst first"""
@@ -120,9 +120,9 @@ class Dataset(Strict):
     abc_b: float = Field(0.95, gt=0, lt=1)
     """share of the total that A and B bring together"""
     silent_days: Days = 0
-    """without an order, after which a customer is silent; 0: by own rhythm"""
+    """without an order, after which a customer is silent; 0: by own rhythm and by who came back"""
     lost_days: Days = 0
-    """without an order, after which a customer is lost; 0: by own rhythm"""
+    """without an order, after which a customer is lost; 0: by own rhythm and by who came back"""
     churn: Literal["horizon", "rhythm", "contract"] = "horizon"
     """what leaving is: no order within horizon_days; none within the own usual pause; the
     contract's end, or the flag churned, in the profiles"""

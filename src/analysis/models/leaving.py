@@ -21,7 +21,7 @@ from analysis.models.calendar import Calendar, estimate
 from analysis.models.contracts import Contracts, contracts
 from analysis.models.history import Records
 from analysis.report.text import N_
-from analysis.segments.lifecycle import lifecycle
+from analysis.segments.lifecycle import lifecycle, limits
 from analysis.statistics import lots
 
 MIN_CASES = 30  # customers who left, and who stayed, that a model needs to be learned
@@ -55,7 +55,7 @@ def left(held: pd.DataFrame, definition: str, horizon_days: int) -> pd.Series:
     if definition == "contract":
         return held.contract_left
     if definition == "rhythm":
-        pause = held.silent_after_days.astype(float).clip(upper=horizon_days)
+        pause = held.silent_after_days.astype(float).fillna(horizon_days).clip(upper=horizon_days)
         return ~(held.next_order_days <= pause)
     return ~(held.next_order_days <= horizon_days)
 
@@ -137,6 +137,7 @@ class Past(origins.Past):
         horizon, else 0) and `terms` that will have passed then.
         """
         settings, found = self.settings, customers.buyers(found)
+        learned = limits(found, self.horizon_days)
         if settings.churn == "contract":
             found = with_contracts(found, self.records, day)
         if self.contracts is not None and self.contracts.months:
@@ -145,7 +146,8 @@ class Past(origins.Past):
             if settings.churn == "contract":
                 found["due"] = (days <= self.horizon_days).astype(float)
                 found["terms"] = self.contracts.terms(found.age_days + days)
-        stages = lifecycle(found, silent_days=settings.silent_days, lost_days=settings.lost_days)
+        given = {"silent_days": settings.silent_days, "lost_days": settings.lost_days}
+        stages = lifecycle(found, learned=learned, **given)
         earlier = max((then for then in self._models if then < day), default=None)
         near = self._models[earlier] if earlier else None
         model = self._models[day] = order_model(found, settings.seed, near=near)

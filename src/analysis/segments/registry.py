@@ -15,9 +15,9 @@ from analysis.segments.segmentation import Segmentation
 SEGMENTATIONS: dict[str, Segmentation] = {
     entry.name: entry
     for entry in (
-        rfm.rfm,
         abc.abc,
         lifecycle.lifecycle,
+        rfm.rfm,
         abc.abc_profit,
         *habits.HABITS,
         attributes.attributes,
@@ -71,13 +71,17 @@ def segment(
     settings: Dataset | None = None,
     **options: dict[str, Any],
 ) -> pd.DataFrame:
-    """Segmentations side by side, as the dataset wants them: the table `segments`.
+    """Segmentations side by side, as the dataset wants them, each resting on those before: the
+    table `segments`.
 
     Further options by name, as clusters={"k": 5}.
     """
-    wanted = {e.name: e.options(settings) if settings else {} for e in made}
-    columns = [entry(people, **wanted[entry.name] | options.get(entry.name, {})) for entry in made]
-    return pd.concat(columns, axis=1).reset_index(names="customer_id")
+    found = people
+    for entry in made:
+        wanted = (entry.options(settings) if settings else {}) | options.get(entry.name, {})
+        found = found.assign(**entry(found, **wanted).set_axis(people.index))
+    columns = [name for entry in made for name in entry.makes]
+    return found[["customer_id", *columns]].reset_index(drop=True)
 
 
 def labels() -> dict[str, str]:

@@ -1,4 +1,6 @@
-"""RFM: recency, frequency and money, scored by rank, and the named segment of the scores."""
+"""RFM: recency by the customer's own limits, frequency and money by rank, and the named segment of
+the scores.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,30 +12,52 @@ from analysis.customers import has_ordered
 from analysis.intake.dataset import Dataset
 from analysis.report.text import N_
 from analysis.schema import INTEGER, NUMBER, TEXT, Column
+from analysis.segments.lifecycle import SILENT_CHANCE
 from analysis.segments.segmentation import segmentation
 
 SCORES = 5  # quintiles, as RFM is usually done
 
-# Named segments by recency score (rows, 5 first) and the mean of frequency and money scores
-# (columns 1 to 5).
+# Where recency stands between 0 and 1, so that of five rows the lowest are the lost, the second
+# lowest the silent, and the others the active.
+LOST, SILENT, ACTIVE_FROM = 0.1, 0.3, 0.4
+
+# Named segments by recency (rows, the latest first) and the mean of frequency and money scores
+# (columns, 1 first).
 RFM_SEGMENTS = (
     ("new_customers", "potential_loyalists", "potential_loyalists", "champions", "champions"),
-    ("promising", "potential_loyalists", "loyal", "loyal", "champions"),
+    ("promising", "potential_loyalists", "potential_loyalists", "loyal", "champions"),
     ("about_to_sleep", "about_to_sleep", "need_attention", "loyal", "loyal"),
     ("hibernating", "hibernating", "at_risk", "at_risk", "cannot_lose"),
     ("lost", "hibernating", "at_risk", "cannot_lose", "cannot_lose"),
 )
 
 
-def score(values: pd.Series, scores: int = SCORES, cuts: Sequence[float] = ()) -> pd.Series:
-    """Scores 1 to `scores`, the highest values best: by rank, ties taking the lowest, or by
-    ascending cut points, each the least value of the next score. Empty stays empty.
+def score(
+    values: pd.Series,
+    scores: int = SCORES,
+    cuts: Sequence[float] = (),
+    ranked: pd.Series | None = None,
+) -> pd.Series:
+    """Scores 1 to `scores`, the highest values best: by rank, ties taking the lowest (all others
+    than those `ranked` score 1), or by ascending cut points, each the least value of the next
+    score. Empty stays empty.
     """
     if cuts:
         found = pd.Series(np.searchsorted(cuts, values, side="right") + 1, values.index)
-        return found.where(values.notna()).astype("Int64")
-    rank = values.rank(method="min") - 1
-    return (rank * scores // max(values.count(), 1) + 1).astype("Int64")
+    else:
+        among = values if ranked is None else values.where(ranked)
+        rank = among.rank(method="min") - 1
+        found = (rank * scores // max(rank.count(), 1) + 1).fillna(1)
+    return found.where(values.notna()).astype("Int64")
+
+
+def standing(people: pd.DataFrame) -> pd.Series:
+    """Where the recency of customers (with lifecycle's columns) stands: LOST, SILENT, and beyond
+    ACTIVE_FROM up to 1 the active, in equal parts of the chance of so long a pause.
+    """
+    free = ((people.pause_chance - SILENT_CHANCE) / (1 - SILENT_CHANCE)).clip(lower=1e-9)
+    active = ACTIVE_FROM + (1 - ACTIVE_FROM) * free
+    return people.stage.map({"lost": LOST, "silent": SILENT}).fillna(active)
 
 
 def _options(settings: Dataset) -> dict[str, Any]:
@@ -48,8 +72,9 @@ def _options(settings: Dataset) -> dict[str, Any]:
 @segmentation(
     N_("RFM"),
     N_(
-        "Recency, frequency (order days), money (net): scores by rank among all customers, the"
-        " highest best; the three together name a segment."
+        "Recency scored by what the last pause means for this customer, frequency (order days) and"
+        " money (net) by rank among those who ordered in the value window, the highest best, unless"
+        " the limits are set; the three together name a segment."
     ),
     "rfm_segment",
     {
@@ -67,7 +92,9 @@ def _options(settings: Dataset) -> dict[str, Any]:
         "prospect": N_("Prospect"),
     },
     {
-        "r_score": Column(INTEGER, "recency, the highest score bought last", empty=True),
+        "r_score": Column(
+            INTEGER, "recency: lost lowest, then silent, the highest just bought", empty=True
+        ),
         "f_score": Column(
             INTEGER, "order days in the value window, the highest score most", empty=True
         ),
@@ -85,30 +112,35 @@ def rfm(
     cuts: Mapping[str, Sequence[float]] | None = None,
     names: Sequence[Sequence[str]] = RFM_SEGMENTS,
 ) -> pd.DataFrame:
-    """Recency, frequency (order days) and money (net) scores over the value window, and the named
-    segment.
+    """Scores of recency, and of frequency (order days) and money (net) in the value window, and the
+    named segment; `people` with the columns of lifecycle.
 
     `weights` and `cuts` (ascending, one less than `scores`) go by recency (days), frequency (order
     days), money. Scores are empty without an order; without money frequency stands for it. Who has
-    no order in the value window is named as one of the two lowest recency rows, however long all
-    others stayed away.
+    no order in the value window is named as one of the two lowest recency rows, and new customers
+    are those of one order.
     """
     cut = {"recency": (), "frequency": (), "money": ()} | dict(cuts or {})
     weigh = {"recency": 1.0, "frequency": 1.0, "money": 1.0} | dict(weights or {})
     bought = people[has_ordered(people)]
-    r = score(-bought.recency_days, scores, [-days for days in reversed(cut["recency"])])
-    f = score(bought.window_orders, scores, cut["frequency"])
-    m = score(bought.window_revenue, scores, cut["money"])
+    in_window = bought.window_orders > 0
+    f = score(bought.window_orders, scores, cut["frequency"], in_window)
+    m = score(bought.window_revenue, scores, cut["money"], in_window)
+    recency = standing(bought)
+    r = np.ceil(recency * scores).astype("Int64")
+    if cut["recency"]:
+        r = score(-bought.recency_days, scores, [-days for days in reversed(cut["recency"])])
+        recency = (r - 0.5) / scores
     of_two = weigh["frequency"] * f + weigh["money"] * m.fillna(f)
     worth = np.floor(of_two / (weigh["frequency"] + weigh["money"]) + 0.5)
     total = (weigh["recency"] * r + of_two) / sum(weigh.values())
     grid = np.array(names, dtype=object)
     # The grid may have fewer or more rows than there are scores: the middle of the score decides.
-    row, column = (
-        ((np.asarray(s, float) - 0.5) / scores * len(grid)).astype(int) for s in (r, worth)
-    )
-    row = np.where(bought.window_orders > 0, row, np.minimum(row, 1))
+    row = np.ceil(np.asarray(recency, float) * len(grid)).astype(int) - 1
+    column = ((np.asarray(worth, float) - 0.5) / scores * len(grid)).astype(int)
+    row = np.where(in_window, row, np.minimum(row, 1))
     named = pd.Series(grid[len(grid) - 1 - row, column], bought.index, dtype="str")
+    named = named.mask(named.eq("new_customers") & (bought.orders > 1), "promising")
     made = {"r_score": r, "f_score": f, "m_score": m, "rfm_score": total.astype(float)}
     found = pd.DataFrame(made | {"rfm_segment": named}).reindex(people.index)
     return found.fillna({"rfm_segment": "prospect"}).set_index(people.customer_id)

@@ -18,7 +18,7 @@ from analysis.intake.dataset import Dataset
 from analysis.intake.settings import Days, Share, Strict
 from analysis.report.text import N_, say
 from analysis.segments.abc import TIE, held_above
-from analysis.segments.lifecycle import lifecycle, rhythm
+from analysis.segments.lifecycle import lifecycle, limits
 from analysis.strategy.written import Text, in_language
 
 Tier = Literal["strategic", "important", "ordinary", "potential"]
@@ -120,15 +120,15 @@ def history(
 ) -> pd.DataFrame:
     """The table `tier_history`: each customer's tier at the last MONTH_ENDS month ends.
 
-    The tiers are those of `rules`, the records those known then, and how long a pause is usual is
-    learned at the last month end. A month end before one full value window since the log began has
-    full_window False.
+    The tiers are those of `rules`, the records those known then, and which pauses make silent and
+    lost is learned at the last month end. A month end before one full value window since the log
+    began has full_window False.
     """
     oldest = pd.Timestamp(transactions.day.min().execute()).date()
     window, ends = settings.value_window_days, month_ends(oldest, as_of)
-    people = customers.on_days(transactions, ends, window)
+    people = customers.on_days(transactions, ends, window, [settings.horizon_days])
     over = (as_of + dt.timedelta(days=1)).day == 1
-    learned = rhythm(people[ends[-1 if over or len(ends) == 1 else -2]])
+    learned = limits(people[ends[-1 if over or len(ends) == 1 else -2]], settings.horizon_days)
     options = {"silent_days": settings.silent_days, "lost_days": settings.lost_days}
     parts = []
     for end, then in people.items():
