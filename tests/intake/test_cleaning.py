@@ -385,9 +385,9 @@ LOG = st.lists(
             st.sampled_from(["void", "done", None]),
         ),
     ),
-    min_size=20,
-    max_size=80,
-)
+    min_size=15,
+    max_size=50,
+).map(lambda log: [*log, *log[::3], *(("b.csv", row) for _, row in log[::4])])  # twice
 
 
 def read_log(log):
