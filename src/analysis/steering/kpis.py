@@ -7,6 +7,7 @@ how much customers differ from one time to the next (Taylor's rule for a ratio).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -243,7 +244,7 @@ def verdict(name: str, low: float, high: float) -> str:
     return "better" if (low > 0) == (better == "higher") else "worse"
 
 
-def compared(facts: Facts, name: str, span: Span, tier: str = "") -> dict[str, object]:
+def compared(facts: Facts, name: str, span: Span, tier: str = "") -> dict[str, Any]:
     """One figure: value; before (as many months before) and year (the same months a year before),
     each with change, low, high (95 %) and verdict. `tier`: of customers who are in it at the end of
     the months.
@@ -254,7 +255,7 @@ def compared(facts: Facts, name: str, span: Span, tier: str = "") -> dict[str, o
         return found[found.index.map(facts.tier(span.end)) == tier] if tier else found
 
     now = parts(span)
-    row: dict[str, object] = {"kpi": name, "months": span.months, "month_end": span.end}
+    row: dict[str, Any] = {"kpi": name, "months": span.months, "month_end": span.end}
     row["value"] = estimate(now)
     for which, of in (("before", span.before), ("year", span.ago(12))):
         then = parts(of)

@@ -8,7 +8,9 @@ from analysis.errors import InputError
 from analysis.intake.dataset import Dataset
 from analysis.report.text import say
 from analysis.schema import LABELS
-from analysis.strategy import goals
+from analysis.steering import goals
+from analysis.steering.facts import Facts
+from tests.steering.test_kpis import NOBODY, log_of
 
 AS_OF = dt.date(2026, 1, 31)
 
@@ -31,7 +33,7 @@ def shop(file, **plan):
     return Dataset(name="shop", tables=tables, plan=plan).model_copy(update={"file": file})
 
 
-def goal(measure="revenue", target=100.0, **more):
+def goal(measure="customers", target=100.0, **more):
     return {
         "id": "g",
         "measure": measure,
@@ -57,32 +59,33 @@ MATRIX = pd.DataFrame(
 CUSTOMERS = pd.DataFrame({"customer_id": list("abcd"), "orders": [3, 1, 1, 0]})
 
 
+# 100 in each month of 2025, and 200 in January 2026
+LOG = log_of(*(("a", f"2025-{m:02}-01", 100) for m in range(1, 13)), ("b", "2026-01-09", 200))
+
+
 def standing(wanted, matrix=MATRIX, window_days=365):
     settings = shop("shop.yml").model_copy(update={"value_window_days": window_days})
-    return goals.held_against(wanted, matrix, CUSTOMERS, AS_OF, settings)
+    facts = Facts(LOG, NOBODY, AS_OF, settings)
+    return goals.held_against(wanted, matrix, CUSTOMERS, facts, AS_OF)
 
 
 @pytest.mark.parametrize(
     ("measure", "tier", "now"),
     [
         ("customers", None, 3),
-        ("revenue", None, 90),
-        ("revenue", "strategic", 80),
         ("active_share", None, 2 / 3),
         ("silent_share", "strategic", 0.5),
-        ("repeat_share", None, 1 / 3),
-        ("repeat_share", "strategic", 1 / 2),
         ("mean_risk", None, 0.4),
         ("value_to_come", "strategic", 6),
     ],
 )
 def test_measures_by_hand(load, measure, tier, now):
-    found = standing(load(goal(measure, tier=tier)))
+    found = standing(load(goal(measure, 0.5, tier=tier)))
     assert found.now.iloc[0] == pytest.approx(now)
 
 
 def test_every_measure_can_be_held_against_nobody(load):
-    found = standing(load(*(goal(measure) for measure in goals.MEASURES)), MATRIX.head(0))
+    found = standing(load(*(goal(measure, 0.5) for measure in goals.MEASURES)), MATRIX.head(0))
     assert set(found.standing) == {
         "unknown",
         "open",
@@ -95,9 +98,9 @@ DAY = dt.timedelta(days=1)
 @pytest.mark.parametrize(
     ("measure", "target", "by", "stands", "gap"),
     [
-        ("revenue", 90, AS_OF, "reached", 0),
-        ("revenue", 91, AS_OF, "open", 1),
-        ("revenue", 91, AS_OF - DAY, "missed", 1),
+        ("value_to_come", 8, AS_OF, "reached", 0),
+        ("value_to_come", 9, AS_OF, "open", 1),
+        ("value_to_come", 9, AS_OF - DAY, "missed", 1),
         ("mean_risk", 0.4, AS_OF, "reached", 0),
         ("mean_risk", 0.3, AS_OF, "open", 0.1),
         ("silent_share", 0.5, AS_OF - DAY, "reached", 0),
@@ -112,23 +115,53 @@ def test_where_a_goal_stands(load, measure, target, by, stands, gap):
 
 
 @pytest.mark.parametrize(
-    ("ahead", "window_days", "stands"),
+    ("target", "by", "now", "stands"),
     [
-        (365, 365, "not_begun"),
-        (364, 365, "under_way"),
-        (1, 365, "under_way"),
-        (0, 365, "reached"),
-        (365, 0, "reached"),
+        # twelve months to January brought 1,300, those to December 1,200
+        (1300, (2026, 1, 31), 1300, "reached"),
+        (1301, (2026, 1, 31), 1300, "open"),
+        (1201, (2025, 12, 31), 1200, "missed"),
+        # one month of the year has passed and brought 200, a twelfth of 2,400
+        (2400, (2026, 12, 31), 200, "on_pace"),
+        (2401, (2026, 12, 31), 200, "behind"),
+        (200, (2026, 12, 31), 200, "reached"),
+        (1000, (2027, 1, 31), 1300, "not_begun"),
     ],
 )
-def test_a_year_that_is_not_over_is_not_reached_by_the_year_before(
-    load, ahead, window_days, stands
-):
-    """Revenue of the last 365 days is 90 today; the goal is about the 365 days to its own day."""
-    wanted = load(goal("revenue", 90, by=AS_OF + ahead * DAY))
-    found = standing(wanted, window_days=window_days)
-    assert found.standing.tolist() == [stands]
+def test_a_sum_is_judged_by_the_months_that_are_over(load, target, by, now, stands):
+    found = standing(load(goal("revenue", target, by=dt.date(*by))))
+    assert (found.standing.tolist(), found.now.tolist()) == ([stands], [now])
     assert goals.counts(found)[stands] == goals.counts(found)["goals"] == 1
+
+
+def test_of_a_sum_that_shall_be_small_nothing_is_reached_before_the_end(load):
+    """Customers who stopped: none in January, a third of the quarter, of at most 3."""
+    found = standing(load(goal("stopped", 3, by=dt.date(2026, 3, 31), months=3)))
+    assert found.standing.tolist() == ["on_pace"]
+
+
+@pytest.mark.parametrize(
+    ("target", "since", "by", "stands"),
+    [
+        # the value of an order went from 100 in December to 200 in January
+        (200, (2026, 1, 1), (2026, 6, 30), "reached"),
+        (300, (2026, 1, 1), (2026, 3, 2), "on_pace"),  # half of the way in half of the days
+        (300, (2026, 1, 1), (2026, 2, 28), "behind"),
+        (300, (2026, 2, 1), (2026, 6, 30), "not_begun"),
+        (300, (2025, 12, 1), (2026, 1, 30), "missed"),
+        (300, None, (2026, 6, 30), "open"),
+        (300, (2025, 1, 1), (2026, 6, 30), "open"),  # the log does not know what it was
+    ],
+)
+def test_any_other_figure_is_judged_by_how_far_it_has_come(load, target, since, by, stands):
+    more = {"from": dt.date(*since)} if since else {}
+    wanted = load(goal("order_value", target, by=dt.date(*by), months=1) | more)
+    assert standing(wanted).standing.tolist() == [stands]
+
+
+def test_a_goal_by_a_day_before_the_log_is_refused(load):
+    with pytest.raises(InputError, match="before the first order"):
+        standing(load(goal(by=dt.date(2024, 1, 1))))
 
 
 def test_every_measure_has_words_and_a_form_and_is_said(load):
@@ -138,18 +171,18 @@ def test_every_measure_has_words_and_a_form_and_is_said(load):
     assert said.measure.tolist() == [measure.words for measure in goals.MEASURES.values()]
     forms = {"int": "0", "money": "$0.25", "percent": "25.0\xa0%"}
     assert said.target.tolist() == [forms[measure.form] for measure in goals.MEASURES.values()]
-    assert said.now.tolist()[:3] == ["3", "$90", "66.7\xa0%"]
+    assert said.now.tolist()[:2] == ["3", "66.7\xa0%"]
 
 
 def test_what_is_missing_of_a_share_is_percentage_points(load):
     """A third of the customers is silent or lost; at most a fifth may be: 13.3 points too many."""
-    found = goals.in_words(standing(load(goal("silent_share", 0.2), goal("revenue", 91))))
+    found = goals.in_words(standing(load(goal("silent_share", 0.2), goal("value_to_come", 9))))
     assert found.gap.tolist() == ["13.3 percentage points", "$1"]
 
 
 def test_only_standings_that_there_are_are_named(load):
-    revenue = (goal("revenue", money, by=AS_OF) for money in (90, 91))
-    found = standing(load(*revenue, goal("customers", 99)))
+    value = (goal("value_to_come", money, by=AS_OF) for money in (8, 9))
+    found = standing(load(*value, goal("customers", 99)))
     text, values = goals.summary(found)
     assert say(text, **values) == "Goals: 3, 1 reached, 2 open."
     assert "No goals are set" in goals.summary(found.head(0))[0]
@@ -193,6 +226,12 @@ def test_no_file_means_no_goals(tmp_path):
         ({"target": float("nan")}, "goals.0.target"),
         ({"tier": "vip"}, "goals.0.tier"),
         ({"colour": "red"}, "goals.0.colour"),
+        ({"measure": "silent_share", "target": 10}, "between 0 and 1"),
+        ({"measure": "repeat_rate", "target": 60}, "between 0 and 1"),
+        ({"measure": "revenue", "target": "ten"}, "goals.0.target"),
+        ({"measure": "nsp"}, "nps"),
+        ({"measure": "nps", "months": 2}, "goals.0.months"),
+        ({"from": dt.date(2026, 6, 30)}, "not before the day"),
     ],
 )
 def test_what_cannot_be_a_goal_is_refused_with_its_place(load, written, said):
