@@ -50,10 +50,11 @@ def test_a_trial_begins_no_cycle(shop: Path, inside: Path) -> None:
 
 
 def published(home: Path) -> dict[str, bytes]:
-    """All files but those of trials, by path below the home."""
+    """All files but those of trials and comparisons, by path below the home."""
     found = tree(home / "data", home / "reports", home / "models")
     below = {str(Path(path).relative_to(home)): content for path, content in found.items()}
-    return {path: content for path, content in below.items() if "/trials/" not in path}
+    by_themselves = ("/trials/", "/comparisons/")
+    return {p: content for p, content in below.items() if not any(n in p for n in by_themselves)}
 
 
 def test_a_trial_leaves_all_that_is_published(home: Path, with_trial: Path) -> None:

@@ -12,7 +12,7 @@ from analysis.steering.comparison import CLASSES, COUNTED, LISTS
 class Run(dict):
     """Tables of a run: of each customer tier, stage, risk, revenue, status and action."""
 
-    def __init__(self, figures=None, warned=(), away=(), **customers):
+    def __init__(self, figures=None, warned=(), away=(), kpis=None, **customers):
         rows = [(name, *facts) for name, facts in customers.items()]
         columns = ["customer_id", "tier", "stage", "risk_band", "revenue", "status", "action"]
         facts = pd.DataFrame(rows, columns=columns).astype({"revenue": "float64"})
@@ -21,6 +21,9 @@ class Run(dict):
         churn = facts[["customer_id"]].assign(warned=facts.customer_id.isin(warned))
         winback = pd.DataFrame({"customer_id": list(away)}, dtype="str")
         super().__init__(matrix=facts[columns[:5]], plan=made, churn=churn, winback=winback)
+        if kpis is not None:
+            kept = pd.DataFrame(kpis, columns=["kpi", "months", "month_end", "value"])
+            self["kpis"] = kept.astype({"month_end": "datetime64[s]"})
         index = ["label", "form", "value"]
         self.figures = pd.DataFrame.from_dict(figures or {}, "index", columns=index)
 
@@ -31,8 +34,11 @@ BEFORE = Run(
     warned=["a", "b"],
     a=("strategic", "loyal", "low", 500, *PLANNED),
     b=("ordinary", "repeat", "high", 90, *PLANNED),
+    d=("ordinary", "loyal", "low", 40, *PLANNED),
+    e=("ordinary", "loyal", "low", 30, *PLANNED),
     c=("ordinary", "silent", "high", 10, *NOT),
     gone=("potential", "prospect", "none", np.nan, *NOT),
+    kpis=[("revenue", 3, "2026-06-30", 50.0), ("revenue", 1, "2026-06-30", 20.0)],
 )
 AFTER = Run(
     {"revenue": ("Revenue", "money", 1100.0), "leavers": ("Leave in 60 days", "int", 9.0)},
@@ -41,7 +47,16 @@ AFTER = Run(
     a=("important", "loyal", "low", 300, "planned", "visit"),
     b=("strategic", "repeat", "medium", 700, *NOT),
     c=("ordinary", "lost", "high", 10, *PLANNED),
+    d=("ordinary", "silent", "low", 40, "planned", "visit"),
+    e=("important", "silent", "low", 30, *PLANNED),
     new=("ordinary", "new", "low", 20, *PLANNED),
+    more=("potential", "prospect", "none", np.nan, *PLANNED),
+    kpis=[
+        ("repeat_rate", 3, "2026-09-30", 0.5),
+        ("revenue", 3, "2026-06-30", 50.0),
+        ("revenue", 3, "2026-09-30", 60.0),
+        ("revenue", 12, "2026-09-30", 200.0),
+    ],
 )
 
 
@@ -53,25 +68,30 @@ def counted(measures, part, measure):
 def test_measures_by_hand():
     found = comparison.measures(BEFORE, AFTER)
     assert counted(found, "tier", "strategic") == [1, 1, 0, 1, 1]
-    assert counted(found, "tier", "important") == [0, 1, 1, 1, 0]
-    assert counted(found, "tier", "ordinary") == [2, 2, 0, 1, 1]
-    assert counted(found, "tier", "potential") == [1, 0, -1, 0, 1]
-    assert counted(found, "stage", "loyal") == [1, 1, 0, 0, 0]
+    assert counted(found, "tier", "important") == [0, 2, 2, 2, 0]
+    assert counted(found, "tier", "ordinary") == [4, 3, -1, 1, 2]
+    assert counted(found, "tier", "potential") == [1, 1, 0, 1, 1]
+    assert counted(found, "stage", "loyal") == [3, 1, -2, 0, 2]
     assert counted(found, "risk_band", "high") == [2, 1, -1, 0, 1]
-    assert counted(found, "status", "planned") == [2, 3, 1, 2, 1]
-    assert counted(found, "lists", "everybody") == [4, 4, 0, 1, 1]
-    assert counted(found, "lists", "plan") == [2, 3, 1, 2, 1]
+    assert counted(found, "status", "planned") == [4, 6, 2, 3, 1]
+    assert counted(found, "lists", "everybody") == [6, 7, 1, 2, 1]
+    assert counted(found, "lists", "plan") == [4, 6, 2, 3, 1]
     assert counted(found, "lists", "warnings") == [2, 2, 0, 1, 1]
     assert counted(found, "lists", "winback") == [0, 1, 1, 1, 0]
     lists = found[found.part == "lists"].set_index("measure")
-    # a is to be visited, not called; of b, warned of before and after, nobody calls any more
-    assert lists.changed.dropna().to_dict() == {"plan": 1, "warnings": 1, "winback": 0}
+    # a and d are to be visited, not called; of b, warned of before and after, nobody calls any more
+    assert lists.changed.dropna().to_dict() == {"plan": 2, "warnings": 1, "winback": 0}
     figures = found[found.part == "figures"].set_index("measure")
     assert figures.change.to_dict() == {"revenue": 100.0, "leavers": -3.0}
     assert figures.label.to_dict() == {
         "revenue": "Revenue",
         "leavers": "Leave in 91 days → Leave in 60 days",
     }
+    quarter = found[found.part == "quarter"]
+    assert quarter.measure.tolist() == ["revenue", "repeat_rate"]
+    assert quarter.label.tolist() == ["Revenue", "Customers with two orders or more"]
+    assert quarter[["before", "after", "change"]].iloc[0].tolist() == [50.0, 60.0, 10.0]
+    assert quarter.before.isna().tolist() == [False, True] and quarter.form.iloc[1] == "percent"
     tiers = found[found.part == "tier"].measure.tolist()
     assert tiers == ["strategic", "important", "ordinary", "potential"]
 
@@ -83,20 +103,25 @@ def test_who_moved_by_hand():
     assert rows == [
         ["b", "tier", "ordinary", "strategic", 700.0],
         ["a", "tier", "strategic", "important", 300.0],
+        ["e", "tier", "ordinary", "important", 30.0],
+        ["d", "stage", "loyal", "silent", 40.0],
+        ["e", "stage", "loyal", "silent", 30.0],
         ["c", "stage", "silent", "lost", 10.0],
         ["b", "risk_band", "high", "medium", 700.0],
         ["b", "plan", "call", None, 700.0],
         ["a", "plan", "call", "visit", 300.0],
+        ["d", "plan", "call", "visit", 40.0],
         ["new", "plan", None, "call", 20.0],
         ["c", "plan", None, "call", 10.0],
+        ["more", "plan", None, "call", None],
         ["b", "warnings", "call", not_worth, 700.0],
         ["a", "warnings", "call", None, 300.0],
         ["c", "warnings", None, "call", 10.0],
         ["c", "winback", None, "call", 10.0],
     ]
     [(_, tiers), (_, plan)] = comparison.findings(comparison.moved(BEFORE, AFTER))
-    assert tiers == {"up": 1, "down": 1, "stage": 1}
-    assert plan == {"came": 2, "went": 1, "changed": 1}
+    assert tiers == {"up": 2, "down": 1, "stage": 3}
+    assert plan == {"came": 3, "went": 1, "changed": 2}
 
 
 def test_a_figure_that_only_one_run_has_is_not_compared():

@@ -26,7 +26,8 @@ from analysis.intake import dataset as dataset_file
 from analysis.intake.dataset import Dataset
 from analysis.report import page as report
 from analysis.report.text import say
-from analysis.run import alerts, notebook, parameters, publish, stopping, trials
+from analysis.run import notebook, parameters, publish, stopping, trials
+from analysis.run import notify as notifying
 from analysis.run import stage as runs
 from analysis.run.progress import Progress
 from analysis.run.stage import FACTS, STAGES
@@ -99,7 +100,7 @@ def run(
     Raises InputError (nothing could be computed) and RunError (a stage failed). Either leaves the
     last published run as it was.
     """
-    began, told = time.monotonic(), alerts.command(notify)
+    began, told = time.monotonic(), notifying.command(notify)
     name = trials.named(trial, new_cycle)
     found = dataset_file.load(dataset)
     begin = [stage for stage in STAGES if start and stage.startswith(start)]
@@ -120,7 +121,7 @@ def run(
         publish.bring_cycle(manifest, anew=True)
         publish.prune(this, manifest)
     page = publish.bring_pages(manifest)
-    alerts.tell(manifest, told, echo)
+    notifying.tell(manifest, told, echo)
     return page
 
 

@@ -8,13 +8,15 @@ import pandas as pd
 
 from analysis.report.text import N_, say
 from analysis.schema import STAGES
+from analysis.steering.kpis import KPIS
 from analysis.strategy.call_lists import as_planned
 from analysis.strategy.picture import RISKS
 from analysis.strategy.tiers import TIERS
 
-FIGURES, STATUS = "figures", "status"
+FIGURES, QUARTER, STATUS = "figures", "quarter", "status"
 PARTS = {
     FIGURES: N_("Key figures"),
+    QUARTER: N_("The last three whole months"),
     "tier": N_("Tiers"),
     "stage": N_("Stages of life"),
     "risk_band": N_("Risk"),
@@ -39,17 +41,21 @@ class Run(Protocol):
     @property
     def figures(self) -> pd.DataFrame: ...
 
+    def __contains__(self, table: object, /) -> bool: ...
+
     def __getitem__(self, table: str, /) -> pd.DataFrame: ...
 
 
 def measures(before: Run, after: Run) -> pd.DataFrame:
-    """One row a measure: key figures as on the pages, and counts of customers.
+    """One row a measure: key figures as on the pages, those of the last three whole months, and
+    counts of customers.
 
     Columns: part (of PARTS), measure, label, form (as in report.text), before, after, change, and
     of counts joined and left (customers who came and went), of lists changed (who is on it before
     and after, with another action).
     """
-    rows = _figures(before.figures, after.figures)
+    rows = _figures(FIGURES, before.figures, after.figures)
+    rows += _figures(QUARTER, _quarter(before), _quarter(after))
     for part, pair in _pairs(before, after).items():
         if part in LISTS:
             rows.append(_counts("lists", part, pair.before.notna(), pair.after.notna(), pair))
@@ -71,7 +77,7 @@ def moved(before: Run, after: Run) -> pd.DataFrame:
     class or the action; empty: not on the list), revenue (of the value window, as last known).
     """
     frames = [_of_whom(what, pair) for what, pair in _pairs(before, after).items()]
-    table = pd.concat(frames, ignore_index=True)
+    table = pd.concat(frames)
     then, now = (run["matrix"].set_index("customer_id").revenue for run in (before, after))
     table["revenue"] = table.customer_id.map(now.combine_first(then))
     order = {what: place for place, what in enumerate([*CLASSES, *LISTS])}
@@ -136,13 +142,27 @@ def _told(run: Run) -> dict[str, pd.Series]:
     return classes | {name: action.reindex(ids).fillna("") for name, ids in listed.items()}
 
 
-def _figures(before: pd.DataFrame, after: pd.DataFrame) -> list[dict[str, Any]]:
+def _quarter(run: Run) -> pd.DataFrame:
+    """The table kpis of a run's last three whole months as key figures."""
+    if "kpis" not in run:  # which an older version made
+        return pd.DataFrame(columns=["label", "form", "value"])
+    kept = run["kpis"]
+    last = kept[(kept.months == 3) & (kept.month_end == kept.month_end.max())].set_index("kpi")
+    rows = {
+        name: (say(entry.label), entry.form, last.value[name])
+        for name, entry in KPIS.items()
+        if name in last.index
+    }
+    return pd.DataFrame.from_dict(rows, "index", columns=["label", "form", "value"])
+
+
+def _figures(part: str, before: pd.DataFrame, after: pd.DataFrame) -> list[dict[str, Any]]:
     """A figure whose label has changed, as its horizon, has both."""
     rows = []
     for name in dict.fromkeys([*after.index, *before.index]):
         then, now = ({} if name not in t.index else dict(t.loc[name]) for t in (before, after))
         labels = dict.fromkeys(facts["label"] for facts in (then, now) if facts)
-        row = {"part": FIGURES, "measure": name, "label": " → ".join(labels)}
+        row = {"part": part, "measure": name, "label": " → ".join(labels)}
         row |= {
             "form": (now or then)["form"],
             "before": then.get("value"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from analysis import files
 from analysis.errors import InputError
-from analysis.run import alerts
+from analysis.run import notify
 from analysis.run import stage as runs
 from tests.run.shop import AS_OF, say, tree
 
@@ -21,11 +21,11 @@ TOLD = "import json, sys; open(sys.argv[1], 'w').write(json.dumps(sys.argv[2:]))
 
 def written(home: Path, texts: list[str], place: str) -> dict[str, object]:
     """The manifest of a run with such alerts."""
-    path = home / "reports" / "shop" / place / alerts.FILE
+    path = home / "reports" / "shop" / place / notify.FILE
     path.parent.mkdir(parents=True)
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         csv.writer(file).writerows([("alert", "text"), *(("revenue", text) for text in texts)])
-    pages = {f"{place}/{alerts.FILE}": "data/x.csv"}
+    pages = {f"{place}/{notify.FILE}": "data/x.csv"}
     return {"dataset": "shop", "as_of": "2024-06-30", "pages": pages}
 
 
@@ -38,7 +38,7 @@ def test_alerts_are_said_and_passed_on_without_a_shell(
     manifest = written(tmp_path, TEXTS, place) | {"trial": trial}
     out = tmp_path / "told.json"
     words = f"'{sys.executable}' -c \"{TOLD}\" '{out}' 'a; b' $HOME '*'"
-    alerts.tell(manifest, alerts.command(words), said.append)
+    notify.tell(manifest, notify.command(words), said.append)
     assert said == ["Revenue fell by 20.0 %", "$(rm -rf /); `id` [31mred[0m back", "=1+1"]
     path = tmp_path / "reports" / "shop" / place / "alerts.csv"
     assert json.loads(out.read_text()) == ["a; b", "$HOME", "*", str(path)]
@@ -60,9 +60,9 @@ def test_a_command_that_fails_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(tmp_path))
-    monkeypatch.setattr(alerts, "PATIENCE_SECONDS", 0.2 if "stopped" in fault else 60)
+    monkeypatch.setattr(notify, "PATIENCE_SECONDS", 0.2 if "stopped" in fault else 60)
     said = list[str]()
-    alerts.tell(written(tmp_path, ["One"], "2024-06-30"), command, said.append)
+    notify.tell(written(tmp_path, ["One"], "2024-06-30"), command, said.append)
     assert said == ["One", f"--notify {command[0]}: {fault}; the report is there all the same"]
 
 
@@ -70,7 +70,7 @@ def test_without_alerts_nobody_is_called(tmp_path: Path, monkeypatch: pytest.Mon
     """Though a list of an earlier run still lies there."""
     monkeypatch.setenv("CUSTOMER_MATRIX_HOME", str(tmp_path))
     manifest, said = written(tmp_path, ["Old"], "2024-06-30") | {"pages": {}}, list[str]()
-    alerts.tell(manifest, ["no-such-command"], said.append)
+    notify.tell(manifest, ["no-such-command"], said.append)
     assert said == []
 
 
@@ -87,8 +87,8 @@ def test_what_is_no_command_is_refused_before_the_run(
 def test_a_run_ends_with_its_alerts_and_stays_well(
     shop: Path, copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alerts, "lines", lambda path: [f"from {path.name}"])
-    monkeypatch.setattr(alerts, "FILE", "plan.csv")  # a list that there is
+    monkeypatch.setattr(notify, "lines", lambda path: [f"from {path.name}"])
+    monkeypatch.setattr(notify, "FILE", "plan.csv")  # a list that there is
     code, printed = say("run", shop, "--notify", "no-such-command")
     *_, alert, fault, page = printed.strip().splitlines()
     assert code == 0 and alert == "from plan.csv" and "cannot be run" in fault
@@ -101,29 +101,29 @@ def test_alerts_that_a_day_has_no_more_do_not_stay_beside_its_pages(
     """What somebody else has put there does."""
     path = files.processed("shop", AS_OF) / runs.MANIFEST
     kept, pages = runs.read_json(path), copied / "reports" / "shop" / AS_OF
-    listed = kept["pages"] | {f"{AS_OF}/{alerts.FILE}": kept["pages"][f"{AS_OF}/plan.csv"]}
+    listed = kept["pages"] | {f"{AS_OF}/{notify.FILE}": kept["pages"][f"{AS_OF}/plan.csv"]}
     files.replace(path, json.dumps(kept | {"pages": listed}).encode())
     before = {file.name for file in pages.iterdir()}
-    for name in (alerts.FILE, "notes.csv"):
+    for name in (notify.FILE, "notes.csv"):
         (pages / name).write_text("x")
     for _ in range(2):
         code, printed = say("run", shop)
         assert code == 0, printed
         assert {file.name for file in pages.iterdir()} == before | {"notes.csv"}
-        assert f"{AS_OF}/{alerts.FILE}" not in runs.read_json(path)["pages"]
+        assert f"{AS_OF}/{notify.FILE}" not in runs.read_json(path)["pages"]
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=3))
 def test_each_alert_is_one_line(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     home = tmp_path_factory.mktemp("home")
     written(home, texts, "2024-06-30")
-    lines = alerts.lines(home / "reports" / "shop" / "2024-06-30" / alerts.FILE)
+    lines = notify.lines(home / "reports" / "shop" / "2024-06-30" / notify.FILE)
     assert len(lines) == len(texts)
     assert all(len(line.splitlines()) <= 1 and "\x1b" not in line for line in lines)
 
 
 def test_words_are_parted_as_a_shell_does() -> None:
-    assert alerts.command("") == []
-    assert alerts.command("mail -s 'Big news' me") == ["mail", "-s", "Big news", "me"]
+    assert notify.command("") == []
+    assert notify.command("mail -s 'Big news' me") == ["mail", "-s", "Big news", "me"]
     with pytest.raises(InputError, match="close what is quoted"):
-        alerts.command("'")
+        notify.command("'")
