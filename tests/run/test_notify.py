@@ -1,16 +1,17 @@
 """Alerts at the end of a run, and the command that passes them on."""
 
-import csv
 import json
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import files
 from analysis.errors import InputError
+from analysis.report import exports
 from analysis.run import notify
 from analysis.run import stage as runs
 from tests.run.shop import AS_OF, say, tree
@@ -23,8 +24,7 @@ def written(home: Path, texts: list[str], place: str) -> dict[str, object]:
     """The manifest of a run with such alerts."""
     path = home / "reports" / "shop" / place / notify.FILE
     path.parent.mkdir(parents=True)
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        csv.writer(file).writerows([("alert", "text"), *(("revenue", text) for text in texts)])
+    exports.write(pd.DataFrame({"alert": "revenue", "text": texts, "p": 0.001}), path)
     pages = {f"{place}/{notify.FILE}": "data/x.csv"}
     return {"dataset": "shop", "as_of": "2024-06-30", "pages": pages}
 
@@ -39,7 +39,7 @@ def test_alerts_are_said_and_passed_on_without_a_shell(
     out = tmp_path / "told.json"
     words = f"'{sys.executable}' -c \"{TOLD}\" '{out}' 'a; b' $HOME '*'"
     notify.tell(manifest, notify.command(words), said.append)
-    assert said == ["Revenue fell by 20.0 %", "$(rm -rf /); `id` [31mred[0m back", "=1+1"]
+    assert said == ["Revenue fell by 20.0 %", "$(rm -rf /); `id` [31mred[0m back", "'=1+1"]
     path = tmp_path / "reports" / "shop" / place / "alerts.csv"
     assert json.loads(out.read_text()) == ["a; b", "$HOME", "*", str(path)]
 

@@ -84,7 +84,7 @@ def _signed(form: str, change: float) -> str:
     """A rise with its sign; of shares points, which nobody takes for a share of what was before."""
     text = say.form(form, change)
     if form in exports.SHARES and change == change:
-        text = say("{points:number} points", points=100 * change)
+        text = say("{points:short} points", points=round(100 * change, 1))
     return f"+{text}" if change > 0 else text
 
 

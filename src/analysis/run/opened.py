@@ -86,7 +86,8 @@ class OpenedRun:
     @cached_property
     def figures(self) -> pd.DataFrame:
         """The key figures of the pages, in their order: label, form, value, by name."""
-        folders = [files.home() / facts["folder"] for facts in self.manifest["stages"].values()]
+        stages = sorted(self.manifest["stages"].items())  # there they are as they were done
+        folders = [files.home() / facts["folder"] for _, facts in stages]
         pages = [runs.read_json(self._whole(folder / "page.json")) for folder in folders]
         every = {name: facts for page in pages for name, facts in page.get("figures", {}).items()}
         return pd.DataFrame.from_dict(every, "index", columns=["label", "form", "value"])
