@@ -157,7 +157,7 @@ def test_columns_that_differ_have_their_tables_name() -> None:
     profiles = pd.DataFrame({"customer_id": ["a"], "owner": ["Ann"], "phone": ["0"], "line": [1]})
     whole = joined(
         {
-            "customers": customers,
+            "customers": customers.set_axis([7, 8, 9]),
             "matrix": matrix,
             "churn": churn,
             "plan": plan,

@@ -134,7 +134,7 @@ def joined(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     A column that several have with the same values stands once; one that differs has its table's
     name before its own, unless it is there already under another.
     """
-    whole = tables["customers"]
+    whole = tables["customers"].reset_index(drop=True)
     for name, table in tables.items():
         if name != "customers":
             whole = _beside(
