@@ -275,7 +275,8 @@ def tested(figures: pd.DataFrame, bad: str, least: float) -> pd.DataFrame:
 def raised(figures: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """The alerts of the last month, the surest first; `figures` of each rule, by its name.
 
-    Columns: alert (of RULES), group (empty: of all), now, usual, p.
+    Columns: alert (of RULES), group (empty: of all), now, usual, p. `attrs`: rules, how many could
+    be tested.
     """
     parts = [
         tested(of, RULES[name].bad, RULES[name].least).assign(alert=name)
@@ -285,7 +286,9 @@ def raised(figures: dict[str, pd.DataFrame]) -> pd.DataFrame:
     columns = ["alert", "group", "now", "usual", "p"]
     every = pd.concat([pd.DataFrame(columns=columns), *parts])[columns]
     found = every[every.p < FALSE / max(len(every), 1)]
-    return found.sort_values(["p", "alert", "group"], ignore_index=True)
+    found = found.sort_values(["p", "alert", "group"], ignore_index=True)
+    found.attrs["rules"] = len(every.alert.unique())
+    return found
 
 
 def figures(facts: Facts) -> dict[str, pd.DataFrame]:
@@ -303,7 +306,9 @@ def listed(facts: Facts) -> pd.DataFrame:
         dict(zip(("text", "measure", "customers"), _words(facts, r), strict=True)) for r in rows
     ]
     told = pd.DataFrame(words, columns=["text", "measure", "customers"], dtype="str")
-    return found.assign(month_end=facts.last).join(told)
+    listed = found.assign(month_end=facts.last).join(told)
+    listed.attrs = found.attrs
+    return listed
 
 
 def _words(facts: Facts, row: dict[str, Any]) -> tuple[str, str, str]:

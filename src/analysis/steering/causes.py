@@ -10,10 +10,10 @@ from ibis import _
 from scipy.stats import norm
 
 from analysis.report.privacy import shown_staff
-from analysis.report.text import N_, labelled
+from analysis.report.text import N_, labelled, say
 from analysis.segments.small_cells import grouped
 from analysis.steering.facts import Facts, Span
-from analysis.steering.kpis import SURE
+from analysis.steering.kpis import SURE, signed
 
 FACTORS = ("customers", "orders_each", "order_value")
 MAINLY = labelled(
@@ -29,11 +29,11 @@ MAINLY = labelled(
 )
 COURSES = labelled(
     {
-        "course_new": N_("ordered for the first time"),
-        "course_back": N_("came back"),
-        "course_more": N_("bring more"),
-        "course_less": N_("bring less"),
-        "course_stopped": N_("stopped"),
+        "course_new": N_("first ordered since then"),
+        "course_back": N_("ordered now and earlier, not then"),
+        "course_more": N_("ordered both times, bring more"),
+        "course_less": N_("ordered both times, bring less"),
+        "course_stopped": N_("ordered then, not now"),
     },
     str,
 )
@@ -131,13 +131,14 @@ def groups(facts: Facts, now: Span, before: Span) -> pd.DataFrame:
     industry and owner of the profile, and the category of what was bought.
 
     Columns: dimension, group, customers, before, now (money), change, error (standard, by how much
-    customers differ from one time to the next), low, high (95 %).
+    customers differ from one time to the next), low, high (95 %), verdict (more, less or chance:
+    beyond what chance moves any of a dimension by in one of 20 cases, Bonferroni's).
     """
     both, found = _side_by_side(facts, now, before), []
     tiers = facts.tier(before.end)
     if len(tiers):
         named = tiers.astype("str").reindex(both.index).fillna("new")
-        found.append(_sums(both, named, "group").assign(dimension="tier"))
+        found.append(_sums(both, named, "group").assign(dimension="tier_then"))
     people = facts.records.profile_columns(*OF_PROFILES)
     people = people.set_index(facts.ids.get_indexer(people.pop("customer_id")))
     for name in people:
@@ -153,7 +154,10 @@ def groups(facts: Facts, now: Span, before: Span) -> pd.DataFrame:
     every = pd.concat([pd.DataFrame(columns=columns), *found])[columns].astype(types)
     reach = SURE * every.error
     every = every.assign(low=every.change - reach, high=every.change + reach)
-    return every.reset_index(drop=True)
+    tests = every.groupby("dimension").change.transform("size")
+    far = every.change.abs() > norm.isf(0.025 / tests) * every.error
+    verdict = np.where(far, np.where(every.change > 0, "more", "less"), "chance")
+    return every.assign(verdict=verdict).reset_index(drop=True)
 
 
 def _by_category(facts: Facts, now: Span, before: Span) -> pd.DataFrame:
@@ -171,15 +175,13 @@ def _by_category(facts: Facts, now: Span, before: Span) -> pd.DataFrame:
 
 
 def largest(by_group: pd.DataFrame, moved: float) -> pd.DataFrame:
-    """The group of each dimension that moved most the way the whole did, more than chance moves any
-    of them in one of 20 cases (Bonferroni), the largest first; of groups that hold nearly all,
-    none.
+    """The group of each dimension that moved most the way the whole did, beyond chance, the largest
+    first; of groups that hold nearly all, none.
     """
-    dimensions = by_group.groupby("dimension")
-    small = by_group.before < NEARLY_ALL * dimensions.before.transform("sum")
-    reach = norm.isf(0.025 / dimensions.change.transform("size")) * by_group.error
-    beyond = by_group.change * np.sign(moved) > reach
-    named = by_group[beyond & small & (by_group.before > 0) & (by_group.group != UNKNOWN)]
+    whole = by_group.groupby("dimension").before.transform("sum")
+    beyond = by_group.verdict == ("more" if moved > 0 else "less")
+    named = by_group[beyond & by_group.before.between(0, NEARLY_ALL * whole, inclusive="neither")]
+    named = named[named.group != UNKNOWN]
     ordered = named.sort_values("change", key=abs, ascending=False, kind="stable")
     return ordered.drop_duplicates("dimension").head(MOST_CAUSES)
 
@@ -201,17 +203,17 @@ def standing(facts: Facts, spans: dict[str, Span]) -> Iterator[tuple[str, dict[s
 def _against(name: str, by_chance: bool, less: bool) -> str:
     if name == "before" and by_chance:
         return N_(
-            "In the quarter to {end:date} {now:compact} came in, {then:compact} in the quarter"
-            " before: within what chance brings (95 % sure: {low:compact} to {high:compact} more)."
+            "In the quarter to {end:date} {now:money} came in, {then:money} in the quarter"
+            " before: within what chance brings (95 % sure: {low:compact} to {high:compact})."
         )
     if name == "before" and less:
         return N_(
-            "In the quarter to {end:date} {now:compact} came in, {share:percent} less than in the"
+            "In the quarter to {end:date} {now:money} came in, {share:percent} less than in the"
             " quarter before ({then:compact}; 95 % sure: {low:compact} to {high:compact})."
         )
     if name == "before":
         return N_(
-            "In the quarter to {end:date} {now:compact} came in, {share:percent} more than in the"
+            "In the quarter to {end:date} {now:money} came in, {share:percent} more than in the"
             " quarter before ({then:compact}; 95 % sure: {low:compact} to {high:compact})."
         )
     if by_chance:
@@ -242,30 +244,36 @@ def reasons(
     by_factor: pd.DataFrame, by_course: pd.DataFrame, by_group: pd.DataFrame
 ) -> Iterator[tuple[str, dict[str, object]]]:
     """What the tables say of why, in sentences with their values."""
-    factor, moved = by_factor.set_index("factor").change, float(by_factor.change.sum())
-    main = (factor * np.sign(moved or 1)).idxmax()
+    factor, moved = by_factor.set_index("factor"), float(by_factor.change.sum())
+    main = (factor.change * np.sign(moved or 1)).idxmax()
     chance = SURE * float(np.sqrt((by_course.error**2).sum()))
     text = (
         N_(
             "Mainly because {main:word}: of the difference of {moved:compact} the number of"
-            " customers makes {customers:compact}, orders of each {orders_each:compact}, the value"
-            " of an order {order_value:compact}."
+            " customers ({customers_share:text}) makes {customers:compact}, orders of each"
+            " ({orders_each_share:text}) {orders_each:compact}, the value of an order"
+            " ({order_value_share:text}) {order_value:compact}."
         )
         if abs(moved) > chance
         else N_(
-            "Of the difference of {moved:compact}, which chance may explain, the number of"
-            " customers makes {customers:compact}, orders of each {orders_each:compact}, the value"
-            " of an order {order_value:compact}."
+            "Behind the difference of {moved:compact}, which chance may explain, stand the number"
+            " of customers ({customers_share:text}) with {customers:compact}, orders of each"
+            " ({orders_each_share:text}) with {orders_each:compact}, and the value of an order"
+            " ({order_value_share:text}) with {order_value:compact}."
         )
     )
-    yield text, {"moved": moved, "main": f"{main}_{'less' if moved < 0 else 'more'}", **factor}
+    shares = factor.now / factor.before.where(factor.before > 0) - 1
+    told = {f"{name}_share": signed(say.form("percent", share)) for name, share in shares.items()}
+    main = f"{main}_{'less' if moved < 0 else 'more'}"
+    yield text, {"moved": moved, "main": main, **factor.change, **told}
     change = by_course.set_index("course").change.reindex(COURSES).fillna(0.0)
     new, back, more, less, stopped = change.tolist()
     yield (
         N_(
-            "New customers brought {new:compact} and those who came back {back:compact}; those who"
-            " stopped had brought {stopped:compact}. Of those who ordered both times some brought"
-            " {more:compact} more, others {less:compact} less."
+            "Who first ordered since then brought {new:compact}, who ordered now and earlier but"
+            " not then {back:compact}; who ordered then and not now had brought {stopped:compact}."
+            " Of those who ordered both times some brought {more:compact} more, others"
+            " {less:compact} less."
         ),
         {"new": new, "back": back, "more": more, "less": -less, "stopped": -stopped},
     )

@@ -4,13 +4,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.report.text import N_
-from analysis.steering.facts import Facts, Span, month_end
+from analysis.steering.facts import UNSEEN, Facts, Span, month_end
 from analysis.steering.kpis import FEWEST, SURE
 
 AGAIN = 3  # months after the first one, in which a new customer orders again or does not
 NEWEST, EARLIER = 3, 12  # cohorts that are held against those before them
 SHOWN = 18  # the newest cohorts, and months of age
-UNSEEN = 6  # months of a log, before which customers may have ordered
 
 
 def table(facts: Facts) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from analysis.models import history
 from analysis.models.history import Records
 from analysis.strategy.feedback import last_answers
 
+UNSEEN = 6  # months of a log, before which its first customers may have ordered
 CLOSED_DAYS = 6  # at the beginning of a month, on which a shop may have sold nothing
 
 

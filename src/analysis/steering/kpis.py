@@ -14,7 +14,7 @@ import pandas as pd
 
 from analysis import schema
 from analysis.report.text import N_, labelled, say
-from analysis.steering.facts import Facts, Span
+from analysis.steering.facts import UNSEEN, Facts, Span
 from analysis.strategy.feedback import LIMITS
 
 SPANS = {1: N_("month"), 3: N_("quarter"), 12: N_("year")}  # months
@@ -98,14 +98,16 @@ def active(facts: Facts, span: Span) -> pd.DataFrame:
 
 @kpi(N_("New customers"), "int", "higher")
 def new(facts: Facts, span: Span) -> pd.DataFrame:
-    """Whose first order lies in the months."""
+    """Whose first order lies in the months; in the log's first half year they may be older."""
+    if not facts.covers(Span(span.end, span.months + UNSEEN)):
+        return _sum(pd.Series(dtype=float))
     return _sum(_within(facts.life["first"], span).loc[lambda holds: holds])
 
 
 @kpi(N_("Customers who came back"), "int", "higher")
 def back(facts: Facts, span: Span) -> pd.DataFrame:
     """With an order, none in as many months before, and one before these."""
-    if not facts.covers(span.before):
+    if not facts.covers(Span(span.end, span.months + max(span.months, UNSEEN))):
         return _sum(pd.Series(dtype=float))
     known = _active(facts, span).index.difference(_active(facts, span.before).index)
     return _sum((facts.life["first"].reindex(known) <= span.start).loc[lambda holds: holds])
@@ -114,7 +116,7 @@ def back(facts: Facts, span: Span) -> pd.DataFrame:
 @kpi(N_("Customers who stopped"), "int", "lower")
 def stopped(facts: Facts, span: Span) -> pd.DataFrame:
     """With an order in as many months before, and none in these."""
-    if not facts.covers(span.before):
+    if not facts.covers(Span(span.end, span.months + max(span.months, UNSEEN))):
         return _sum(pd.Series(dtype=float))
     gone = _active(facts, span.before).index.difference(_active(facts, span).index)
     return _sum(pd.Series(1.0, gone))
@@ -185,7 +187,7 @@ def days_to_close(facts: Facts, span: Span) -> pd.DataFrame:
     return _ratio(by.sum(), by.size())
 
 
-@kpi(N_("Prospects who ordered within the horizon"), "percent", "higher")
+@kpi(N_("New prospects who ordered within the horizon"), "percent", "higher")
 def conversion(facts: Facts, span: Span) -> pd.DataFrame:
     """Of those whose first contact is a horizon old, those of as many months."""
     horizon = pd.Timedelta(days=facts.settings.horizon_days)
@@ -318,5 +320,10 @@ def _moved(form: str, before: float, moved: float, verdict: str) -> str:
         said = say.form("percent", share)
     else:
         said = say("{points:short} points", points=round(points, 1))
-    said = said if said.startswith("-") else f"+{said}"
+    said = signed(said)
     return say("{moved:text}, {verdict:word}", moved=said, verdict=verdict) if verdict else said
+
+
+def signed(number: str) -> str:
+    """A number in words with its sign also where it is above zero."""
+    return number if number.startswith(("-", "–")) else f"+{number}"
