@@ -41,9 +41,12 @@ def copied(home, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def tried(shop, home, tmp_path_factory):
-    """A home of its own with the published run and a trial: tiers by half a year."""
+    """A home of its own with the published run and a trial: tiers by half a year. Beside it, as it
+    was before the trial.
+    """
     folder = tmp_path_factory.mktemp("tried") / "home"
-    shutil.copytree(home, folder)
+    for copy in (folder, folder.with_name("before")):
+        shutil.copytree(home, copy)
     given = ("--trial", "half", "-p", "05_strategy.value_window_days=182", "--jobs", "1")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CUSTOMER_MATRIX_HOME", str(folder))
