@@ -66,9 +66,10 @@ def newest(facts: Facts) -> tuple[str, dict[str, object]] | None:
     values |= {"share": share, "then": then, "months": AGAIN}
     ends = {"points": 0.0, "low": -SURE * error, "high": SURE * error}
     values |= {name: round(100 * (share - then + end), 1) for name, end in ends.items()}
+    values |= {"earlier": len(those), "span": before.months}
     return N_(
         "Of {customers:int} customers who first ordered from {first:date} to {end:date},"
-        " {share:percent} ordered again within {months:int} months of the calendar; of those of the"
-        " year before {then:percent} (a difference of {points:short} points, 95 % sure: {low:short}"
-        " to {high:short})."
+        " {share:percent} ordered again within {months:int} months of the calendar; of"
+        " {earlier:int} of the {span:int} months before {then:percent} (a difference of"
+        " {points:short} points, 95 % sure: {low:short} to {high:short})."
     ), values
