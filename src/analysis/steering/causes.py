@@ -209,26 +209,26 @@ def _against(name: str, by_chance: bool, less: bool) -> str:
     if name == "before" and less:
         return N_(
             "In the quarter to {end:date} {now:money} came in, {share:percent} less than in the"
-            " quarter before ({then:compact}; 95 % sure: {low:compact} to {high:compact})."
+            " quarter before ({then:money}; 95 % sure: {low:compact} to {high:compact})."
         )
     if name == "before":
         return N_(
             "In the quarter to {end:date} {now:money} came in, {share:percent} more than in the"
-            " quarter before ({then:compact}; 95 % sure: {low:compact} to {high:compact})."
+            " quarter before ({then:money}; 95 % sure: {low:compact} to {high:compact})."
         )
     if by_chance:
         return N_(
-            "Against the same months a year before ({then:compact}) the difference is"
+            "Against the same months a year before ({then:money}) the difference is"
             " {moved:compact}, within what chance brings (95 % sure: {low:compact} to"
             " {high:compact})."
         )
     if less:
         return N_(
-            "That is {share:percent} less than in the same months a year before ({then:compact}; 95"
+            "That is {share:percent} less than in the same months a year before ({then:money}; 95"
             " % sure: {low:compact} to {high:compact})."
         )
     return N_(
-        "That is {share:percent} more than in the same months a year before ({then:compact}; 95 %"
+        "That is {share:percent} more than in the same months a year before ({then:money}; 95 %"
         " sure: {low:compact} to {high:compact})."
     )
 
