@@ -81,6 +81,13 @@ def test_from_an_earlier_day_the_rate_is_the_same(back):
     assert earlier.days == 1000 - back
 
 
+def test_what_is_ahead_is_held_against_the_mean_of_the_last_year():
+    """Twice the rate since 73 days: of the last 365 days the mean is 1.2 times that before."""
+    doubled = Calendar("2024-12-31", 1000, step=np.log(2), broke=73)
+    assert doubled.ahead(91) == pytest.approx(2 / 1.2 - 1)
+    assert Calendar("2024-12-31", 1000).ahead(91) == pytest.approx(0)
+
+
 def test_what_was_planted_is_found_and_nothing_where_nothing_was():
     known, lessons, *_ = company("bg_nbd")
     flat = lessons.calendar(known)
