@@ -99,9 +99,10 @@ def engine():
     return found
 
 
-def test_every_figure_is_that_of_the_records(engine):
+@pytest.mark.parametrize("ago", [0, 3])
+def test_every_figure_is_that_of_the_records(engine, ago):
     assert SQL.keys() == kpis.KPIS.keys()
-    last = shop().last
+    last = Span(shop().last, 3).ago(ago).end
     quarter = Span(last, 3)
     days = {"last": last, "start": quarter.start, "earlier": quarter.before.start}
     for name, text in SQL.items():
@@ -112,6 +113,15 @@ def test_every_figure_is_that_of_the_records(engine):
         found = kpis.estimate(kpis.KPIS[name].of(shop(), quarter))
         assert found == pytest.approx(float(expected), rel=1e-9), name
         assert expected, name  # not nothing against nothing
+
+
+def test_the_figure_of_a_tier_is_of_who_is_in_it_at_the_end(engine):
+    last = shop().last
+    start, end = (f"date '{day.date()}'" for day in (Span(last, 3).start, last))
+    query = f"select sum(net) from {DAYS} where {NOW} and customer_id in {TIER}"
+    expected = engine.execute(query.replace(":start", start).replace(":last", end)).fetchone()[0]
+    found = kpis.compared(shop(), "revenue", Span(last, 3), "strategic")
+    assert found["value"] == pytest.approx(float(expected)) and expected > 0
 
 
 def test_an_entry_says_all_that_a_page_needs():
