@@ -80,11 +80,10 @@ def test_what_customers_did_by_hand():
         ("back", "2023-10-01", 9), ("more", "2024-02-01", 10), ("less", "2024-02-01", 10),
         ("stop", "2024-03-01", 7), ("new", "2024-04-01", 5), ("back", "2024-05-01", 3),
         ("more", "2024-05-01", 12), ("less", "2024-05-01", 4), ("less", "2024-05-02", -1),
-        ("stop", "2024-05-09", -2),
+        ("stop", "2024-05-09", -2), ("returned", "2024-06-01", -3),
     )  # fmt: skip
     found = causes.courses(months_of(log, "2024-06-30"), NOW, NOW.before).set_index("course")
-    names = ["course_new", "course_back", "course_more", "course_less", "course_stopped"]
-    assert found.change[names].tolist() == [5, 3, 2, -7, -9]  # a return is no order
+    assert found.change[[*causes.COURSES]].tolist() == [5, 3, 2, -7, -9, -3]  # a return is no order
     assert (found.customers == 1).all()
 
 
@@ -129,6 +128,14 @@ def test_a_group_of_customers_to_whom_nobody_comes_is_closed():
     assert causes.is_closed(months_of(log_of(*closed), "2024-06-30"))
     assert not causes.is_closed(months_of(log_of(*growing), "2024-06-30"))
     assert not causes.is_closed(months_of(log_of(*closed[2:]), "2024-06-30"))  # one month
+
+
+def test_of_a_log_without_money_nothing_is_said_of_revenue():
+    rows = [(c, day, np.nan) for c in "ab" for day in ("2024-01-01", "2024-05-01")]
+    found = months_of(log_of(*rows), "2024-06-30")
+    assert causes.times(found) == {}
+    money = months_of(log_of(("a", "2024-01-01", 1)), "2024-06-30")
+    assert causes.times(money).keys() == {"now", "before"}
 
 
 def test_a_log_of_one_month_compares_nothing():

@@ -200,7 +200,7 @@ def test_the_table_holds_its_contract_and_compares_the_last_months_alone():
     in_words = kpis.in_words(found, 3)
     assert len(in_words) == len(kpis.KPIS) and not in_words.before_moved.str.contains("nan").any()
     assert in_words.before_moved.str.fullmatch(
-        r"–|[+-].+?(, (better|worse|more|less|within chance))?"
+        r"–|([+-]|0\b).+?(, (better|worse|more|less|within chance))?"
     ).all()
 
 

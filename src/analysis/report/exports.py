@@ -14,7 +14,7 @@ from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_
 
 from analysis import schema
 from analysis.errors import InputError
-from analysis.report.text import printable, say
+from analysis.report.text import SHARES, printable, say
 
 IDS = ("customer_id", "same_as", "phone")  # a spreadsheet must not take them for numbers
 TEXT = "@"  # as a spreadsheet calls a cell of text
@@ -84,7 +84,6 @@ def write_xlsx(
 
 # Lists for people
 MONEY = ("money", "exact", "compact")
-SHARES = {"percent": 1, "whole_percent": 0}  # form: digits of the percentage
 
 
 def write_list(frame: pd.DataFrame, path: Path) -> None:

@@ -27,6 +27,7 @@ from analysis.report.privacy import shown_id
 
 LOCALE = Path(__file__).with_name("locale")
 Entry = TypeVar("Entry")
+SHARES = {"percent": 1, "whole_percent": 0}  # form: digits of the percentage
 WHOLE_MONEY = 1_000  # from here on cents only distract
 NOT_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
 
@@ -133,6 +134,20 @@ class Language:
         if _is_nan(value):
             return "–"
         return self._forms[name](value)
+
+    def signed(self, form: str, number: float) -> str:
+        """One value in a named form, with its sign also where it is above zero."""
+        text = self.form(form, number)
+        return f"+{text}" if number > 0 else text
+
+    def moved(self, form: str, change: float) -> str:
+        """A change with its sign; of a share in points, which nobody takes for a share of what was
+        before.
+        """
+        if form not in SHARES or _is_nan(change):
+            return self.signed(form, change)
+        points = round(100 * change, 1)
+        return self("{points:text} points", points=self.signed("short", points))
 
     def money(self, amount: float) -> str:
         """An amount with its currency; whole units where cents are none or only distract."""

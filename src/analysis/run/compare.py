@@ -74,18 +74,10 @@ def written(measures: pd.DataFrame) -> pd.DataFrame:
     """The measures with their numbers as people write them."""
     rows = measures[["form", *NUMBERS]].itertuples(index=False)
     texts = [
-        [say.form(form, before), say.form(form, after), _signed(form, change)]
+        [say.form(form, before), say.form(form, after), say.moved(form, change)]
         for form, before, after, change in rows
     ]
     return measures.assign(**pd.DataFrame(texts, measures.index, NUMBERS))
-
-
-def _signed(form: str, change: float) -> str:
-    """A rise with its sign; of shares points, which nobody takes for a share of what was before."""
-    text = say.form(form, change)
-    if form in exports.SHARES and change == change:
-        text = say("{points:short} points", points=round(100 * change, 1))
-    return f"+{text}" if change > 0 else text
 
 
 def aligned(measures: pd.DataFrame) -> list[str]:

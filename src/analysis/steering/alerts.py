@@ -27,11 +27,19 @@ WHOLE = ""  # the group of all
 SMALLEST = 0.001  # of the usual figure: what a month differs by at least, where it never did
 
 
+Who = Callable[[Facts, str], pd.Index]
+
+
+def nobody(facts: Facts, group: str) -> pd.Index:
+    """Of a rule that is of no customers."""
+    return pd.Index([], dtype="int64")
+
+
 @dataclass(frozen=True)
 class Rule:
     """`bad`: lower, higher, or either. `least`: the change, as a share of the usual figure, that is
-    worth an alert. `measure`: the change of strategy it asks for. `tier`: whose figure it is. `of`
-    gives the figure by end of month (index) and group (columns).
+    worth an alert. `measure`: the change of strategy it asks for. `of` gives the figure by end of
+    month (index) and group (columns), `who` the customers that it is of.
     """
 
     label: str
@@ -39,20 +47,20 @@ class Rule:
     bad: str
     least: float
     measure: str
-    tier: str
     of: Callable[[Facts], pd.DataFrame]
+    who: Who
 
 
 RULES: dict[str, Rule] = {}
 
 
 def rule(
-    label: str, form: str, bad: str, least: float, measure: str, tier: str = ""
+    label: str, form: str, bad: str, least: float, measure: str, who: Who = nobody
 ) -> Callable[[Callable[[Facts], pd.DataFrame]], None]:
     """Enter a function into RULES, by its name."""
 
     def entered(of: Callable[[Facts], pd.DataFrame]) -> None:
-        RULES[of.__name__] = Rule(label, form, bad, least, measure, tier, of)
+        RULES[of.__name__] = Rule(label, form, bad, least, measure, of, who)
 
     return entered
 
@@ -74,6 +82,22 @@ def _of_tier(facts: Facts, tier: str, column: str) -> pd.DataFrame:
         return pd.Series({WHOLE: facts.during(span)[column].reindex(mine).sum() / len(mine)})
 
     return _months(facts, each)
+
+
+def in_tier(tier: str) -> Who:
+    """Those of a tier before the last AGO months."""
+
+    def found(facts: Facts, group: str) -> pd.Index:
+        tiers = facts.tier(month_end(facts.last, -AGO))
+        return tiers.index[tiers == tier]
+
+    return found
+
+
+def in_group(facts: Facts, group: str) -> pd.Index:
+    """Those whose profile names the group."""
+    people = _people(facts)
+    return people.index[people.eq(group).any(axis=1)]
 
 
 def _people(facts: Facts) -> pd.DataFrame:
@@ -102,7 +126,7 @@ def _kpi(facts: Facts, name: str, tier: str = "") -> pd.DataFrame:
     "lower",
     0.1,
     N_("adjust the service: talk to those who answered badly, and let their owners visit sooner"),
-    "strategic",
+    in_tier("strategic"),
 )
 def strategic_satisfaction(facts: Facts) -> pd.DataFrame:
     return _kpi(facts, "satisfied", "strategic")
@@ -114,7 +138,7 @@ def strategic_satisfaction(facts: Facts) -> pd.DataFrame:
     "lower",
     0.1,
     N_("have their owners ask why, beginning with those who have gone silent"),
-    "strategic",
+    in_tier("strategic"),
 )
 def strategic_orders(facts: Facts) -> pd.DataFrame:
     return _of_tier(facts, "strategic", "orders")
@@ -126,7 +150,7 @@ def strategic_orders(facts: Facts) -> pd.DataFrame:
     "lower",
     0.1,
     N_("adjust the offer: products and terms for those who order less often"),
-    "important",
+    in_tier("important"),
 )
 def important_orders(facts: Facts) -> pd.DataFrame:
     return _of_tier(facts, "important", "orders")
@@ -138,7 +162,7 @@ def important_orders(facts: Facts) -> pd.DataFrame:
     "lower",
     0.1,
     N_("adjust the offer: larger orders by bundles or terms"),
-    "important",
+    in_tier("important"),
 )
 def important_money(facts: Facts) -> pd.DataFrame:
     return _of_tier(facts, "important", "revenue")
@@ -150,7 +174,7 @@ def important_money(facts: Facts) -> pd.DataFrame:
     "lower",
     0.1,
     N_("adjust campaigns: other occasions, other channels, other offers"),
-    "ordinary",
+    in_tier("ordinary"),
 )
 def ordinary_orders(facts: Facts) -> pd.DataFrame:
     return _of_tier(facts, "ordinary", "orders")
@@ -194,6 +218,7 @@ def order_value(facts: Facts) -> pd.DataFrame:
     "lower",
     0.2,
     N_("ask who serves them what happened there"),
+    in_group,
 )
 def share_of_group(facts: Facts) -> pd.DataFrame:
     """By region, industry and owner: what moves all moves none of them. Classes of FEWEST customers
@@ -327,14 +352,7 @@ def whom(facts: Facts, name: str, group: str) -> list[str]:
     """Ids of the customers of a tier or group whose revenue of the last AGO months fell most
     against as many months of the year before; none where an alert is of no customers.
     """
-    if tier := RULES[name].tier:
-        tiers = facts.tier(month_end(facts.last, -AGO))
-        mine = tiers.index[tiers == tier]
-    elif name == "share_of_group":
-        people = _people(facts)
-        mine = people.index[people.eq(group).any(axis=1)]
-    else:
-        return []
+    mine = RULES[name].who(facts, group)
     now, year = Span(facts.last, AGO), Span(month_end(facts.last, -AGO), 12)
     bought = (facts.during(s).revenue.reindex(mine).fillna(0) for s in (now, year))
     fall = next(bought) - next(bought) * AGO / 12

@@ -11,9 +11,10 @@ from scipy.stats import norm
 
 from analysis.report.privacy import shown_staff
 from analysis.report.text import N_, labelled, say
+from analysis.segments.segmentation import first_that_holds
 from analysis.segments.small_cells import grouped
 from analysis.steering.facts import Facts, Span
-from analysis.steering.kpis import SURE, signed
+from analysis.steering.kpis import SURE
 
 FACTORS = ("customers", "orders_each", "order_value")
 MAINLY = labelled(
@@ -34,6 +35,7 @@ COURSES = labelled(
         "course_more": N_("ordered both times, bring more"),
         "course_less": N_("ordered both times, bring less"),
         "course_stopped": N_("ordered then, not now"),
+        "course_returned": N_("only sent something back"),
     },
     str,
 )
@@ -45,9 +47,9 @@ UNKNOWN = "unknown"
 
 def times(facts: Facts) -> dict[str, Span]:
     """now (the last quarter), before (the one before it) and year (the same months a year before),
-    as far as the log goes back.
+    as far as the log goes back; none where it has no money.
     """
-    now = facts.spans(3, 1)
+    now = [] if facts.by_month.revenue.isna().all() else facts.spans(3, 1)
     found = {"now": now[0], "before": now[0].before, "year": now[0].ago(12)} if now else {}
     return {name: span for name, span in found.items() if facts.covers(span)}
 
@@ -80,28 +82,23 @@ def _factors(months: pd.DataFrame) -> np.ndarray:
 
 
 def courses(facts: Facts, now: Span, before: Span) -> pd.DataFrame:
-    """What customers did: first ordered since (new), only ordered earlier than the time before
-    (back), bring more or less than then, or nothing any more (stopped).
+    """What customers did: first ordered since (new), ordered earlier than then (back), bring more
+    or less than then, ordered nothing any more (stopped), or neither then nor now (returned).
 
     Columns: course (of COURSES), customers, before, now (money), change.
     """
     both = _side_by_side(facts, now, before)
     first = facts.life["first"].reindex(both.index)
-    course = np.select(
-        [both.orders > 0, both.orders_before > 0],
-        [
-            np.select(
-                [both.orders_before > 0, first > before.end],
-                [np.where(both.change >= 0, "course_more", "course_less"), "course_new"],
-                "course_back",
-            ),
-            "course_stopped",
-        ],
-        np.where(both.change >= 0, "course_more", "course_less"),  # returns alone
-    )
-    return _sums(
-        both, pd.Series(course, both.index).astype(pd.CategoricalDtype([*COURSES])), "course"
-    )
+    ordered, then = both.orders > 0, both.orders_before > 0
+    tests = {
+        "course_new": ordered & (first > before.end),
+        "course_back": ordered & ~then,
+        "course_more": ordered & (both.change >= 0),
+        "course_less": ordered,
+        "course_stopped": then,
+    }
+    course = first_that_holds(tests, "course_returned")
+    return _sums(both, course.astype(pd.CategoricalDtype([*COURSES])), "course")
 
 
 def _side_by_side(facts: Facts, now: Span, before: Span) -> pd.DataFrame:
@@ -263,11 +260,11 @@ def reasons(
         )
     )
     shares = factor.now / factor.before.where(factor.before > 0) - 1
-    told = {f"{name}_share": signed(say.form("percent", share)) for name, share in shares.items()}
+    told = {f"{name}_share": say.signed("percent", share) for name, share in shares.items()}
     main = f"{main}_{'less' if moved < 0 else 'more'}"
     yield text, {"moved": moved, "main": main, **factor.change, **told}
     change = by_course.set_index("course").change.reindex(COURSES).fillna(0.0)
-    new, back, more, less, stopped = change.tolist()
+    new, back, more, less, stopped, _returned = change.tolist()
     yield (
         N_(
             "Who first ordered since then brought {new:compact}, who ordered now and earlier but"

@@ -9,7 +9,6 @@ from analysis.steering.kpis import FEWEST, SURE
 
 AGAIN = 3  # months after the first one, in which a new customer orders again or does not
 NEWEST, EARLIER = 3, 12  # cohorts that are held against those before them
-SHOWN = 18  # the newest cohorts, and months of age
 
 
 def table(facts: Facts) -> pd.DataFrame:

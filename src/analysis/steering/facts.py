@@ -186,8 +186,8 @@ class Facts:
 
     @cached_property
     def lines(self) -> pd.DataFrame:
-        """Lines of the records by end of month (index), of each log and of each channel of the
-        orders (columns), 0 where there are none.
+        """Lines of the records by end of month (index), of each log and of each of its channels
+        (columns), 0 where there are none.
         """
         logs = {"transactions": self.records.transactions}
         logs |= {"interactions": self.records.interactions, "feedback": self.records.feedback}

@@ -17,7 +17,7 @@ from analysis.report.text import N_, labelled, say
 from analysis.steering.facts import UNSEEN, Facts, Span
 from analysis.strategy.feedback import LIMITS
 
-SPANS = {1: N_("month"), 3: N_("quarter"), 12: N_("year")}  # months
+SPANS = (1, 3, 12)  # months
 ENDS = 24  # of months, that the series have
 SURE = 1.96  # standard errors: 95 %
 FEWEST = 30  # customers that a ratio is of; of fewer chance is not known
@@ -312,18 +312,6 @@ def _moved(form: str, before: float, moved: float, verdict: str) -> str:
     """A change with its sign and verdict: of a share or a score in points, of anything else as a
     share of what it was.
     """
-    points = {"percent": 100 * moved, "short": moved}.get(form)
     share = moved / before if before > 0 else np.nan
-    if np.isnan(share if points is None else points):
-        return "–"
-    if points is None:
-        said = say.form("percent", share)
-    else:
-        said = say("{points:short} points", points=round(points, 1))
-    said = signed(said)
+    said = say.moved(form, moved) if form in ("percent", "short") else say.signed("percent", share)
     return say("{moved:text}, {verdict:word}", moved=said, verdict=verdict) if verdict else said
-
-
-def signed(number: str) -> str:
-    """A number in words with its sign also where it is above zero."""
-    return number if number.startswith(("-", "–")) else f"+{number}"
