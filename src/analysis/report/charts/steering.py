@@ -43,9 +43,7 @@ def revenue_courses(ax: Axes, courses: pd.DataFrame) -> None:
     numbers(ax, "money", "x")
 
 
-@chart(
-    "Of those who first ordered in a month, the share who order in a later one", x="months later"
-)
+@chart("Who order again, by month of the first order", x="months later")
 def cohorts(ax: Axes, table: pd.DataFrame) -> None:
     """Shades of active_share by cohort and age, the newest below. Columns: cohort, age,
     active_share.
