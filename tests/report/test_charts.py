@@ -237,6 +237,10 @@ CHARTS = {
         pd.DataFrame({"cohort": ENDS, "age": [1, 2, 1], "active_share": [0.2, 0.1, 0.4]}),
         {},
     ),
+    "cohort_revenue": (
+        pd.DataFrame({"cohort": ENDS, "age": [0, 1, 0], "revenue_each": [20.0, 30.0, 15.0]}),
+        {},
+    ),
 }
 NASTY = [
     "A $5 & B $10",

@@ -141,3 +141,17 @@ def test_of_a_log_without_money_nothing_is_said_of_revenue():
 def test_a_log_of_one_month_compares_nothing():
     found = Facts(log_of(("a", "2024-06-01", 1)), NOBODY, NOW.end.date(), None)
     assert causes.times(found) == {} and [*causes.standing(found, {})] == []
+
+
+def test_campaigns_of_the_months_that_are_proven_are_named():
+    """300 treated who ordered .2 (.1 to .3) more: 60 (30 to 90) orders."""
+    rows = [
+        ("autumn", "2024-05-01", "random", 0.1), ("chance", "2024-05-02", "random", -0.1),
+        ("alike", "2024-05-03", "observational", 0.1), ("spring", "2024-03-31", "random", 0.1),
+    ]  # fmt: skip
+    effects = pd.DataFrame(rows, columns=["campaign_id", "day", "proof", "orders_low"])
+    effects["day"] = pd.to_datetime(effects.day)
+    effects = effects.assign(treated=300, orders_effect=0.2, orders_high=0.3)
+    (_, values), *others = causes.campaigns(effects, NOW)
+    assert values["campaign"] == "autumn" and not others
+    assert [values[n] for n in ("effect", "low", "high")] == pytest.approx([60, 30, 90])

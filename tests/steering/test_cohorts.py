@@ -51,3 +51,19 @@ def test_cohorts_of_the_logs_first_half_year_may_be_older_and_compare_nothing():
         for n in range(40)
     ]
     assert cohorts.newest(months_of(log_of(*rows), "2024-09-30")) is None
+
+
+def test_what_is_forecast_of_those_who_first_ordered_in_a_quarter():
+    """150 of each quarter, 60 % of whom order again a month later, 10 each time: 16 of each."""
+    months = shop(0.6, 0.6)
+    ids = [f"{month}-{n}" for month in range(30) for n in range(50)]
+    ahead = [float(one.split("-")[0]) for one in ids]
+    worth = pd.DataFrame({"customer_id": ids, "expected_orders": ahead, "expected_spend": np.nan})
+    found = cohorts.quarters(months, worth).set_index("quarter")
+    assert found.index[0] == pd.Timestamp("2024-06-30") and {*found.customers} == {150}
+    first, second = found.iloc[0], found.iloc[1]
+    assert np.isnan(first.again_share) and second.again_share == pytest.approx(0.6)
+    # of the last month nobody has had time to come again
+    assert (first.revenue_each, second.revenue_each) == pytest.approx((14, 16))
+    assert (first.orders_ahead, second.orders_ahead) == pytest.approx((28, 25))
+    assert found.spend_ahead.isna().all()

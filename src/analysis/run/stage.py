@@ -54,7 +54,10 @@ STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("01_data_quality", "04_churn", "05_strategy"),
         ("winback", "care", "scorecard"),
     ),
-    "08_steering": (("01_data_quality", "04_churn", "05_strategy"), ("kpis",)),
+    "08_steering": (
+        ("01_data_quality", "03_lifetime_value", "04_churn", "05_strategy"),
+        ("kpis",),
+    ),
 }
 # Contracts that are put together from the entries of a registry; all others are in schema.TABLES.
 CONTRACTS = {"segments": registry.CONTRACT}

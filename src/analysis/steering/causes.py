@@ -282,3 +282,20 @@ def reasons(
             ),
             row,
         )
+
+
+def campaigns(effects: pd.DataFrame, span: Span) -> Iterator[tuple[str, dict[str, object]]]:
+    """The campaigns of a span that are proven to have brought orders, which the other time lacks.
+    `effects` is the table campaign_effects.
+    """
+    during = (effects.day > span.start) & (effects.day <= span.end)
+    worked = effects[during & (effects.proof == "random") & (effects.orders_low > 0)]
+    for row in worked.to_dict("records"):
+        each = {name: row[f"orders_{name}"] * row["treated"] for name in ("effect", "low", "high")}
+        yield (
+            N_(
+                "Among the orders of the months to {end:date} are {effect:int} (95 % sure:"
+                " {low:int} to {high:int}) that campaign {campaign:text} of {day:date} brought."
+            ),
+            {"end": span.end, "campaign": row["campaign_id"], "day": row["day"], **each},
+        )

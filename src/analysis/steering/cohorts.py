@@ -9,6 +9,8 @@ from analysis.steering.kpis import FEWEST, SURE
 
 AGAIN = 3  # months after the first one, in which a new customer orders again or does not
 NEWEST, EARLIER = 3, 12  # cohorts that are held against those before them
+QUARTERS = 6
+BY_QUARTER = ["quarter", "customers", "again_share", "revenue_each", "orders_ahead", "spend_ahead"]
 
 
 def table(facts: Facts) -> pd.DataFrame:
@@ -42,6 +44,32 @@ def table(facts: Facts) -> pd.DataFrame:
     if months.revenue.isna().all():
         found["revenue_each"] = np.nan
     return found[["cohort", "age", "customers", "active", "active_share", "revenue_each"]]
+
+
+def quarters(facts: Facts, worth: pd.DataFrame) -> pd.DataFrame:
+    """Those who first ordered in each of the last QUARTERS quarters, the newest first: what they
+    did and what is forecast of them. `worth` is the table clv.
+
+    Columns: quarter (its end), customers, again_share (who ordered again within AGAIN months of the
+    calendar; empty where these are not over), revenue_each (net money of a customer up to the last
+    month), orders_ahead, spend_ahead (of a customer within the horizon).
+    """
+    cohort = facts.life["first"] + pd.offsets.MonthEnd(0)
+    came = facts.life["first"] + pd.to_timedelta(facts.life.second_after, unit="D")
+    until = cohort.map({end: month_end(end, AGAIN) for end in cohort.unique()})
+    spent = facts.by_month.groupby("customer").revenue.sum(min_count=1)
+    ahead = worth.set_index(facts.ids.get_indexer(worth.customer_id))
+    rows = []
+    for span in (Span(month_end(facts.last, -3 * n), 3) for n in range(QUARTERS)):
+        who = cohort.index[(cohort > span.start) & (cohort <= span.end)]
+        if len(who) < FEWEST or not facts.covers(Span(span.end, span.months + UNSEEN)):
+            continue
+        again = float((came <= until)[who].mean()) if until[who].max() <= facts.last else np.nan
+        row = {"quarter": span.end, "customers": len(who), "again_share": again}
+        row |= {"revenue_each": spent.reindex(who).mean()}
+        mean = ahead.reindex(who)[["expected_orders", "expected_spend"]].mean()
+        rows.append(row | {"orders_ahead": mean.iloc[0], "spend_ahead": mean.iloc[1]})
+    return pd.DataFrame(rows, columns=BY_QUARTER)
 
 
 def newest(facts: Facts) -> tuple[str, dict[str, object]] | None:

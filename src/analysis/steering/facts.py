@@ -185,6 +185,15 @@ class Facts:
         return contact[~(first < contact)]
 
     @cached_property
+    def consent(self) -> pd.Series:
+        """Whether each customer with a profile may be contacted; empty where that is not recorded."""
+        profiles = self.records.profile_columns("consent")
+        if "consent" not in profiles:
+            return pd.Series(dtype=bool)
+        agreed = history.may_contact(profiles, profiles.customer_id)
+        return agreed.set_axis(self.ids.get_indexer(profiles.customer_id))
+
+    @cached_property
     def lines(self) -> pd.DataFrame:
         """Lines of the records by end of month (index), of each log and of each of its channels
         (columns), 0 where there are none.

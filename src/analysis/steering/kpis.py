@@ -135,9 +135,9 @@ def order_value(facts: Facts, span: Span) -> pd.DataFrame:
     return _ratio(found.revenue, found.orders)
 
 
-@kpi(N_("Customers with two orders or more"), "percent", "higher")
+@kpi(N_("Customers with two orders or more"), "percent")
 def repeat_rate(facts: Facts, span: Span) -> pd.DataFrame:
-    """Of all who ever ordered by the end of the months."""
+    """Of all who ever ordered by the end of the months: without newcomers it can only rise."""
     known = facts.life[facts.life["first"] <= span.end]
     second = known["first"] + pd.to_timedelta(known.second_after, unit="D")
     return _share(second <= span.end)
@@ -193,6 +193,12 @@ def conversion(facts: Facts, span: Span) -> pd.DataFrame:
     horizon = pd.Timedelta(days=facts.settings.horizon_days)
     due = facts.prospects[_within(facts.prospects + horizon, span)]
     return _share(facts.life["first"].reindex(due.index) <= due + horizon)
+
+
+@kpi(N_("Customers who may be contacted"), "percent", "higher")
+def contactable(facts: Facts, span: Span) -> pd.DataFrame:
+    """Of those with a profile. Since when, profiles do not say: it is known of today alone."""
+    return _share(facts.consent if span.end == facts.last else facts.consent[:0])
 
 
 @kpi(N_("Contacts with a strategic customer"), "number", "higher")

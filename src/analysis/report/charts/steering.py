@@ -45,16 +45,23 @@ def revenue_courses(ax: Axes, courses: pd.DataFrame) -> None:
 
 @chart("Who order again, by month of the first order", x="months later")
 def cohorts(ax: Axes, table: pd.DataFrame) -> None:
-    """Shades of active_share by cohort and age, the newest below. Columns: cohort, age,
-    active_share.
-    """
-    later = table[table.age > 0]
-    shares = later.pivot(index="cohort", columns="age", values="active_share")
-    shares = shares.iloc[-MOST_COHORTS:, :MOST_COHORTS].dropna(axis=1, how="all")
-    top = np.nanmax(shares.to_numpy(float), initial=0) or 1.0
-    rows = [f"{end:%Y-%m}" for end in shares.index]
-    columns = [str(age) if age % 3 == 0 or age == 1 else "" for age in shares]
-    shaded(ax, shares, rows, columns, cmap="GnBu", vmin=0, vmax=top)
-    bar = ax.figure.colorbar(ax.images[0], ax=ax, shrink=0.6)
-    percents(bar.ax)
+    """Shades of active_share by cohort and age. Columns: cohort, age, active_share."""
+    percents(_by_age(ax, table[table.age > 0], "active_share"))
+
+
+@chart("What a customer has brought, by month of the first order", x="months later")
+def cohort_revenue(ax: Axes, table: pd.DataFrame) -> None:
+    """Shades of revenue_each by cohort and age. Columns: cohort, age, revenue_each."""
+    numbers(_by_age(ax, table.dropna(subset="revenue_each"), "revenue_each"), "money")
+
+
+def _by_age(ax: Axes, table: pd.DataFrame, column: str) -> Axes:
+    """The newest cohorts below; the axes of the scale."""
+    shades = table.pivot(index="cohort", columns="age", values=column).iloc[-MOST_COHORTS:]
+    shades = shades[[age for age in shades if age < MOST_COHORTS]].dropna(axis=1, how="all")
+    rows = [f"{end:%Y-%m}" for end in shades.index]
+    columns = [str(age) if age % 3 == 0 else "" for age in shades]
+    top = np.nanmax(shades.to_numpy(float), initial=0) or 1.0
+    shaded(ax, shades, rows, columns, cmap="GnBu", vmin=0, vmax=top)
     ax.figure.set_figheight(1.4 + 0.2 * len(rows))  # type: ignore[union-attr]
+    return ax.figure.colorbar(ax.images[0], ax=ax, shrink=0.6).ax
