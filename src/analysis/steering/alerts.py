@@ -1,12 +1,15 @@
 """What has changed beyond chance in the last two months, and what to do about it.
 
-Every rule is a figure by month, of the whole or of groups. It raises an alert where the last AGO
-months together lie further from the months before than these differ among themselves, so that a
-season or a noisy figure asks for more. All tests of a month share one chance of a false alarm.
+A rule gives what is now beside what is usual, of the whole or of groups, and the chance of that.
+Most are a figure by month, which raises an alert where the last AGO months together lie further
+from the months before than these differ among themselves, so that a season or a noisy figure asks
+for more. All tests of a month share one chance of a false alarm. A rule of facts that are certain
+gives no chance, and only what is worth an alert.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -35,32 +38,49 @@ def nobody(facts: Facts, group: str) -> pd.Index:
     return pd.Index([], dtype="int64")
 
 
+ROWS = ["group", "now", "usual", "p"]  # what a rule gives
+
+
 @dataclass(frozen=True)
 class Rule:
-    """`bad`: lower, higher, or either. `least`: the change, as a share of the usual figure, that is
-    worth an alert. `measure`: the change of strategy it asks for. `of` gives the figure by end of
-    month (index) and group (columns), `who` the customers that it is of.
+    """`measure`: the change of strategy it asks for. `of` gives a row for each group that could be
+    judged: group (WHOLE, or a name), now, usual, p (the chance of that where nothing has changed;
+    empty: certain, and worth an alert). `who`: the customers that it is of.
     """
 
     label: str
     form: str
-    bad: str
-    least: float
     measure: str
     of: Callable[[Facts], pd.DataFrame]
     who: Who
 
 
 RULES: dict[str, Rule] = {}
+Entered = Callable[[Callable[[Facts], pd.DataFrame]], None]
 
 
-def rule(
-    label: str, form: str, bad: str, least: float, measure: str, who: Who = nobody
-) -> Callable[[Callable[[Facts], pd.DataFrame]], None]:
+def rule(label: str, form: str, measure: str, who: Who = nobody) -> Entered:
     """Enter a function into RULES, by its name."""
 
     def entered(of: Callable[[Facts], pd.DataFrame]) -> None:
-        RULES[of.__name__] = Rule(label, form, bad, least, measure, of, who)
+        RULES[of.__name__] = Rule(label, form, measure, of, who)
+
+    return entered
+
+
+def by_month(
+    label: str, form: str, bad: str, least: float, measure: str, who: Who = nobody
+) -> Entered:
+    """Enter a function that gives a figure by end of month (index) and group (columns). `bad`,
+    `least` as in `tested`.
+    """
+
+    def entered(figures: Callable[[Facts], pd.DataFrame]) -> None:
+        @wraps(figures)
+        def rows(facts: Facts) -> pd.DataFrame:
+            return tested(figures(facts), bad, least)
+
+        rule(label, form, measure, who)(rows)
 
     return entered
 
@@ -120,7 +140,7 @@ def _kpi(facts: Facts, name: str, tier: str = "") -> pd.DataFrame:
     return _months(facts, figure)
 
 
-@rule(
+@by_month(
     N_("Satisfaction of strategic customers"),
     "percent",
     "lower",
@@ -132,7 +152,7 @@ def strategic_satisfaction(facts: Facts) -> pd.DataFrame:
     return _kpi(facts, "satisfied", "strategic")
 
 
-@rule(
+@by_month(
     N_("Orders of a strategic customer in a month"),
     "number",
     "lower",
@@ -144,7 +164,7 @@ def strategic_orders(facts: Facts) -> pd.DataFrame:
     return _of_tier(facts, "strategic", "orders")
 
 
-@rule(
+@by_month(
     N_("Orders of an important customer in a month"),
     "number",
     "lower",
@@ -156,7 +176,7 @@ def important_orders(facts: Facts) -> pd.DataFrame:
     return _of_tier(facts, "important", "orders")
 
 
-@rule(
+@by_month(
     N_("Money from an important customer in a month"),
     "money",
     "lower",
@@ -168,7 +188,7 @@ def important_money(facts: Facts) -> pd.DataFrame:
     return _of_tier(facts, "important", "revenue")
 
 
-@rule(
+@by_month(
     N_("Orders of an ordinary customer in a month"),
     "number",
     "lower",
@@ -180,7 +200,7 @@ def ordinary_orders(facts: Facts) -> pd.DataFrame:
     return _of_tier(facts, "ordinary", "orders")
 
 
-@rule(
+@by_month(
     N_("Prospects who order within a month of the first contact"),
     "percent",
     "lower",
@@ -201,7 +221,7 @@ def prospects_won(facts: Facts) -> pd.DataFrame:
     return _months(facts, share)
 
 
-@rule(
+@by_month(
     N_("Value of an order"),
     "money",
     "either",
@@ -212,7 +232,7 @@ def order_value(facts: Facts) -> pd.DataFrame:
     return _kpi(facts, "order_value")
 
 
-@rule(
+@by_month(
     N_("Share of the customers with an order"),
     "percent",
     "lower",
@@ -239,7 +259,7 @@ def share_of_group(facts: Facts) -> pd.DataFrame:
     return found[large].div(found[WHOLE], axis=0)
 
 
-@rule(
+@by_month(
     N_("Lines of a source of the records"),
     "int",
     "lower",
@@ -251,7 +271,7 @@ def lines_of_source(facts: Facts) -> pd.DataFrame:
     return facts.lines.reindex(columns=facts.lines.columns[facts.lines.max() >= FEWEST])
 
 
-@rule(
+@by_month(
     N_("Complaints opened"),
     "int",
     "higher",
@@ -262,7 +282,7 @@ def complaints(facts: Facts) -> pd.DataFrame:
     return _kpi(facts, "complaints")
 
 
-@rule(
+@by_month(
     N_("Share of revenue with the largest customer"),
     "percent",
     "higher",
@@ -278,9 +298,9 @@ def concentration(facts: Facts) -> pd.DataFrame:
 
 
 def tested(figures: pd.DataFrame, bad: str, least: float) -> pd.DataFrame:
-    """Of each group, the mean of the last AGO months (now) and of those before (usual), and the
-    chance (p) of a difference as bad as that (Student's t); 1 where it is less than `least`, as a
-    share of the usual. Columns: group, now, usual, p.
+    """The ROWS of figures by month: the mean of the last AGO months and of those before, and the
+    chance of a difference as bad as that (Student's t); 1 where it is less than `least`, as a
+    share of the usual. `bad`: lower, higher, or either.
     """
     rows = []
     for group in figures:
@@ -294,38 +314,27 @@ def tested(figures: pd.DataFrame, bad: str, least: float) -> pd.DataFrame:
         p = float(student.cdf(tail, len(usual) - 1)) * (2 if bad == "either" else 1)
         p = p if abs(now.mean() - usual.mean()) >= least * abs(usual.mean()) else 1.0
         rows.append((str(group), float(now.mean()), float(usual.mean()), p))
-    return pd.DataFrame(rows, columns=["group", "now", "usual", "p"])
+    return pd.DataFrame(rows, columns=ROWS)
 
 
-def raised(figures: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The alerts of the last month, the surest first; `figures` of each rule, by its name.
+def raised(facts: Facts) -> pd.DataFrame:
+    """The alerts of the last month, what is certain first, then the surest.
 
-    Columns: alert (of RULES), group (empty: of all), now, usual, p. `attrs`: rules, how many could
-    be tested.
+    Columns: alert (of RULES), and ROWS. `attrs`: rules, how many could be judged.
     """
-    parts = [
-        tested(of, RULES[name].bad, RULES[name].least).assign(alert=name)
-        for name, of in figures.items()
-        if len(of)
-    ]
-    columns = ["alert", "group", "now", "usual", "p"]
-    every = pd.concat([pd.DataFrame(columns=columns), *parts])[columns]
-    found = every[every.p < FALSE / max(len(every), 1)]
-    found = found.sort_values(["p", "alert", "group"], ignore_index=True)
-    found.attrs["rules"] = len(every.alert.unique())
+    parts = [entry.of(facts).assign(alert=name) for name, entry in RULES.items()]
+    every = pd.concat([part for part in parts if len(part)] or parts[:1])[["alert", *ROWS]]
+    found = every[every.p.isna() | (every.p < FALSE / max(every.p.count(), 1))]
+    found = found.sort_values(["p", "alert", "group"], na_position="first", ignore_index=True)
+    found.attrs["rules"] = every.alert.nunique()
     return found
-
-
-def figures(facts: Facts) -> dict[str, pd.DataFrame]:
-    """The figures of all rules, by name; of one that the records do not tell, no rows."""
-    return {name: entry.of(facts).dropna(how="all") for name, entry in RULES.items()}
 
 
 def listed(facts: Facts) -> pd.DataFrame:
     """The table alerts.csv: `raised`, with month_end, text (the alert in words), measure (what to
     do) and customers (ids of up to MOST_NAMED who brought most less than in the year before).
     """
-    found = raised(figures(facts))
+    found = raised(facts)
     rows = found.to_dict("records")
     words = [
         dict(zip(("text", "measure", "customers"), _words(facts, r), strict=True)) for r in rows

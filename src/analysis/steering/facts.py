@@ -61,6 +61,7 @@ class Facts:
         this_month = pd.Timestamp(as_of) + pd.offsets.MonthEnd(0)
         self.last = month_end(this_month, 0 if this_month.date() == as_of else -1)
         self._during: dict[Span, pd.DataFrame] = {}
+        self._tier: dict[pd.Timestamp, pd.Series] = {}
 
     @cached_property
     def oldest(self) -> pd.Timestamp:
@@ -136,8 +137,10 @@ class Facts:
         """The tier of each customer at the end of a month; empty where the history does not reach
         back so far, or the log over less than the value window.
         """
-        then = self._tiers[self._tiers.month_end == end]
-        return then.set_index(self.ids.get_indexer(then.customer_id)).tier
+        if end not in self._tier:
+            then = self._tiers[self._tiers.month_end == end]
+            self._tier[end] = then.set_index(self.ids.get_indexer(then.customer_id)).tier
+        return self._tier[end]
 
     @cached_property
     def _answers(self) -> pd.DataFrame:
