@@ -210,6 +210,7 @@ def test_a_key_of_two_columns_repeats_only_as_a_whole():
         "customer_id": ["a", "a"],
         "tier": "ordinary",
         "line": 7,
+        "stage": "loyal",
         "window_orders": 1,
         "window_revenue": 1.0,
         "full_window": True,

@@ -225,6 +225,12 @@ def test_history_by_hand(log):
         ["important", "important", "important", "ordinary"],
         ["ordinary", "ordinary", "ordinary", "strategic"],
     ]
+    stages = found.pivot(index="customer_id", columns="month_end", values="stage").to_numpy()
+    assert stages.tolist() == [  # silent after 40 days, lost after 80, loyal from five orders on
+        ["new", "silent", "lost", "lost"],
+        ["new", "silent", "silent", "lost"],  # 80 days on 31 March
+        ["new", "repeat", "repeat", "repeat"],
+    ]
     february = found[found.month_end == "2025-02-28"].set_index("customer_id")
     assert february.window_revenue.to_dict() == {
         "a": 0.0,

@@ -133,7 +133,7 @@ def history(
     parts = []
     for end, then in people.items():
         staged = then.assign(stage=lifecycle(then, learned=learned, **options).stage.to_numpy())
-        part = then[["customer_id", "window_orders", "window_revenue"]].assign(
+        part = staged[["customer_id", "stage", "window_orders", "window_revenue"]].assign(
             month_end=pd.Timestamp(end),
             line=lines(staged, rules),
             full_window=window == 0 or (end - oldest).days + 1 >= window,
@@ -148,7 +148,7 @@ def history(
     every["line"] = held(met, tiers, over)[customer, end]
     every["tier"] = tiers[every.line]
     shown = every[every.month_end >= dates[-MONTH_ENDS:][0]]
-    return shown.reset_index(drop=True).astype({"tier": "str"})
+    return shown.reset_index(drop=True).astype({"tier": "str", "stage": "str"})
 
 
 def today(
