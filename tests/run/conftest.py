@@ -71,7 +71,7 @@ def perform(monkeypatch):
     shown = []
 
     def performed(stages, dataset, **given):
-        given |= {"dataset": str(dataset), "as_of": AS_OF}
+        given = {"dataset": str(dataset), "as_of": AS_OF} | given
         for stage in stages:
             space = {}
             for cell in nbformat.read(NOTEBOOKS / f"{stage}.ipynb", as_version=4).cells:

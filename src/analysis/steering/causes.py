@@ -42,7 +42,7 @@ COURSES = labelled(
 OF_PROFILES = ("region", "industry", "owner")
 MOST_CAUSES = 3
 NEARLY_ALL = 0.9  # of the revenue of a dimension
-UNKNOWN = "unknown"
+UNKNOWN, TIER_THEN = "unknown", "tier_then"
 
 
 def times(facts: Facts) -> dict[str, Span]:
@@ -135,7 +135,7 @@ def groups(facts: Facts, now: Span, before: Span) -> pd.DataFrame:
     tiers = facts.tier(before.end)
     if len(tiers):
         named = tiers.astype("str").reindex(both.index).fillna("new")
-        found.append(_sums(both, named, "group").assign(dimension="tier_then"))
+        found.append(_sums(both, named, "group").assign(dimension=TIER_THEN))
     people = facts.records.profile_columns(*OF_PROFILES)
     people = people.set_index(facts.ids.get_indexer(people.pop("customer_id")))
     for name in people:
@@ -173,12 +173,12 @@ def _by_category(facts: Facts, now: Span, before: Span) -> pd.DataFrame:
 
 def largest(by_group: pd.DataFrame, moved: float) -> pd.DataFrame:
     """The group of each dimension that moved most the way the whole did, beyond chance, the largest
-    first; of groups that hold nearly all, none.
+    first; none that holds nearly all, and no tier of then: nobody can have joined it since.
     """
     whole = by_group.groupby("dimension").before.transform("sum")
     beyond = by_group.verdict == ("more" if moved > 0 else "less")
     named = by_group[beyond & by_group.before.between(0, NEARLY_ALL * whole, inclusive="neither")]
-    named = named[named.group != UNKNOWN]
+    named = named[(named.group != UNKNOWN) & (named.dimension != TIER_THEN)]
     ordered = named.sort_values("change", key=abs, ascending=False, kind="stable")
     return ordered.drop_duplicates("dimension").head(MOST_CAUSES)
 
@@ -277,7 +277,7 @@ def reasons(
     for row in largest(by_group, moved).to_dict("records"):
         yield (
             N_(
-                "By {dimension:field}, {group:word}: {now:compact} after {before:compact}, a"
+                "{dimension:field} – {group:word}: {now:compact} after {before:compact}, a"
                 " difference of {change:compact} (95 % sure: {low:compact} to {high:compact})."
             ),
             row,
