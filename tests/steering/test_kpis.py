@@ -191,6 +191,15 @@ def test_a_change_by_hand():
     assert np.isnan(kpis.change(half, quarter.head(0))).all()
 
 
+def test_what_some_say_has_an_interval_and_what_is_counted_has_none():
+    """40 answers of which half are good: .5, 1.96 times the root of .25 / 40 to either side."""
+    half = kpis._share(pd.Series([True, False] * 20, range(40)))
+    reach = 1.96 * np.sqrt(0.25 / 40)
+    assert kpis.interval("satisfied", half) == pytest.approx((0.5 - reach, 0.5 + reach))
+    assert np.isnan(kpis.interval("repeat_rate", half)).all()
+    assert np.isnan(kpis.interval("satisfied", half.head(29))).all()
+
+
 def test_a_verdict_needs_the_interval_on_one_side_and_knows_the_better_one():
     assert (
         kpis.verdict("revenue", -2, -1) == "worse" and kpis.verdict("stopped", -2, -1) == "better"

@@ -38,22 +38,26 @@ VERDICTS = labelled(
 class Kpi:
     """`better` is higher, lower, or empty where it depends. `of` gives, by customer, what the
     figure sums: above, and below where it is divided by that sum; nothing where it is not known.
+    `of_sample`: of those who happened to answer, who stand for the others.
     """
 
     label: str
     form: str
     better: str
     of: Callable[[Facts, Span], pd.DataFrame]
+    of_sample: bool
 
 
 KPIS: dict[str, Kpi] = {}
 
 
-def kpi(label: str, form: str, better: str = "") -> Callable[[Callable[..., pd.DataFrame]], None]:
+def kpi(
+    label: str, form: str, better: str = "", of_sample: bool = False
+) -> Callable[[Callable[..., pd.DataFrame]], None]:
     """Enter a function into KPIS, by its name."""
 
     def entered(of: Callable[[Facts, Span], pd.DataFrame]) -> None:
-        KPIS[of.__name__] = Kpi(label, form, better, of)
+        KPIS[of.__name__] = Kpi(label, form, better, of, of_sample)
 
     return entered
 
@@ -160,13 +164,13 @@ def strategic_share(facts: Facts, span: Span) -> pd.DataFrame:
     return _ratio(money.where(money.index.map(tiers) == "strategic", 0.0), money)
 
 
-@kpi(N_("Satisfied customers"), "percent", "higher")
+@kpi(N_("Satisfied customers"), "percent", "higher", of_sample=True)
 def satisfied(facts: Facts, span: Span) -> pd.DataFrame:
     """Of those who answered, by the last answer: 4 or 5 of 5."""
     return _share(facts.scores("csat", span) >= LIMITS["csat"][0])
 
 
-@kpi(N_("Net promoter score"), "short", "higher")
+@kpi(N_("Net promoter score"), "short", "higher", of_sample=True)
 def nps(facts: Facts, span: Span) -> pd.DataFrame:
     """Points of 100: those who would recommend less those who would not, by the last answer."""
     said, (from_, up_to) = facts.scores("nps", span), LIMITS["nps"]
@@ -220,6 +224,19 @@ def estimate(parts: pd.DataFrame) -> float:
     return float(parts.above.sum() / below) if below > 0 else float("nan")
 
 
+def _apart(parts: pd.DataFrame) -> pd.Series:
+    """How far each customer moves a figure that is a ratio."""
+    return (parts.above - estimate(parts) * parts.below) / parts.below.sum()
+
+
+def interval(name: str, parts: pd.DataFrame) -> tuple[float, float]:
+    """The 95 % interval of a figure of a sample; nan of any other, and of too few."""
+    if not KPIS[name].of_sample or len(parts) < FEWEST:
+        return float("nan"), float("nan")
+    reach = SURE * float(np.sqrt((_apart(parts) ** 2).sum()))
+    return estimate(parts) - reach, estimate(parts) + reach
+
+
 def change(now: pd.DataFrame, before: pd.DataFrame) -> tuple[float, float]:
     """How much the figure moved, and the standard error of that were all customers alike to chance:
     who is in both counts in both. nan where it is not known, or of too few.
@@ -231,12 +248,10 @@ def change(now: pd.DataFrame, before: pd.DataFrame) -> tuple[float, float]:
     if "below" in now:
         if min(now.below.gt(0).sum(), before.below.gt(0).sum()) < FEWEST:
             return moved, float("nan")
-        now, before = (
-            (each.above - estimate(each) * each.below) / each.below.sum() for each in (now, before)
-        )
+        one, other = _apart(now), _apart(before)
     else:
-        now, before = now.above, before.above
-    each = now.sub(before, fill_value=0.0)
+        one, other = now.above, before.above
+    each = one.sub(other, fill_value=0.0)
     return moved, float(np.sqrt((each**2).sum()))
 
 
@@ -263,8 +278,7 @@ def compared(facts: Facts, name: str, span: Span, tier: str = "") -> dict[str, A
         return found[found.index.map(facts.tier(span.end)) == tier] if tier else found
 
     now = parts(span)
-    row: dict[str, Any] = {"kpi": name, "months": span.months, "month_end": span.end}
-    row["value"] = estimate(now)
+    row = _row(name, span, now)
     for which, of in (("before", span.before), ("year", span.ago(12))):
         then = parts(of)
         moved, error = change(now, then)
@@ -274,6 +288,11 @@ def compared(facts: Facts, name: str, span: Span, tier: str = "") -> dict[str, A
     return row
 
 
+def _row(name: str, span: Span, parts: pd.DataFrame) -> dict[str, Any]:
+    row = {"kpi": name, "months": span.months, "month_end": span.end, "value": estimate(parts)}
+    return row | dict(zip(("low", "high"), interval(name, parts), strict=True))
+
+
 def table(facts: Facts) -> pd.DataFrame:
     """The table `kpis`: every figure that is known, of each of SPANS, at the last ENDS ends of
     months; `compared` at the last one.
@@ -281,12 +300,7 @@ def table(facts: Facts) -> pd.DataFrame:
     rows = [
         compared(facts, name, span)
         if span.end == facts.last
-        else {
-            "kpi": name,
-            "months": months,
-            "month_end": span.end,
-            "value": estimate(entry.of(facts, span)),
-        }
+        else _row(name, span, entry.of(facts, span))
         for months in SPANS
         for span in facts.spans(months, ENDS)
         for name, entry in KPIS.items()
@@ -303,15 +317,23 @@ def in_words(figures: pd.DataFrame, months: int) -> pd.DataFrame:
     last = figures[(figures.months == months) & (figures.month_end == figures.month_end.max())]
     rows = last.set_index("kpi").reindex([name for name in KPIS if name in {*last.kpi}])
     forms = [KPIS[name].form for name in rows.index]
+    values = rows[["value", "low", "high"]].round(4).itertuples(index=False, name=None)
     words = {
         "kpi": [KPIS[name].label for name in rows.index],
-        "now": [say.form(form, round(x, 4)) for form, x in zip(forms, rows.value, strict=True)],
+        "now": [_written(form, *row) for form, row in zip(forms, values, strict=True)],
     }
     for which in ("before", "year"):
         columns = [which, f"{which}_change", f"{which}_verdict"]
         of = rows[columns].itertuples(index=False, name=None)
         words[f"{which}_moved"] = [_moved(form, *row) for form, row in zip(forms, of, strict=True)]
     return pd.DataFrame(words)
+
+
+def _written(form: str, value: float, low: float, high: float) -> str:
+    now, first, last = (say.form(form, x) for x in (value, low, high))
+    if np.isnan(low):
+        return now
+    return say("{now:text} ({low:text} to {high:text})", now=now, low=first, high=last)
 
 
 def _moved(form: str, before: float, moved: float, verdict: str) -> str:
