@@ -2,6 +2,7 @@
 
 import copy
 import datetime as dt
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,16 @@ def test_a_table_is_read_when_asked_for_and_held_against_what_was_written(copied
         _ = shop.plan
     with pytest.raises(RunError, match=r"page.json is damaged"):
         _ = shop.figures
+
+
+def test_a_table_of_another_version_says_what_to_do(copied: Path) -> None:
+    path = copied / analysis.open("shop").manifest["tables"]["clv"]
+    pd.read_parquet(path).drop(columns="clv_low").to_parquet(path)
+    facts = runs.read_json(path.parent / runs.FACTS)
+    facts["files"][path.name] = next(iter(files.fingerprint([path]).values()))
+    (path.parent / runs.FACTS).write_text(json.dumps(facts), "utf-8")
+    with pytest.raises(RunError, match=r"no column clv_low: another version made it; run .*-as-of"):
+        _ = analysis.open("shop").clv
 
 
 # One row a customer

@@ -49,7 +49,10 @@ class OpenedRun:
             raise InputError(f"{self.name} has no table {table!r}; {hint}")
         if table not in self._frames:
             path = self._whole(files.home() / self.manifest["tables"][table])
-            self._frames[table] = runs.read_table(table, path)
+            try:
+                self._frames[table] = runs.read_table(table, path)
+            except RunError as error:
+                raise RunError(f"{error}: another version made it; {self._again}") from None
         return self._frames[table].copy(deep=False)
 
     def __getattr__(self, table: str) -> pd.DataFrame:
@@ -114,12 +117,13 @@ class OpenedRun:
         kept = runs.read_json(path.parent / runs.FACTS).get("files", {}).get(path.name)
         there = path.is_file()
         if not there or kept is None or [kept] != list(files.fingerprint([path]).values()):
-            again = f" --trial {self.trial}" if self.trial else f" --as-of {self.as_of}"
-            raise RunError(
-                f"{path} is {'damaged' if there else 'gone'}; run customer-matrix run"
-                f" data/{self.name}.yml{again}"
-            )
+            raise RunError(f"{path} is {'damaged' if there else 'gone'}; {self._again}")
         return path
+
+    @property
+    def _again(self) -> str:
+        which = f"--trial {self.trial}" if self.trial else f"--as-of {self.as_of}"
+        return f"run customer-matrix run data/{self.name}.yml {which}"
 
 
 def _is_by_customer(table: str) -> bool:
