@@ -79,7 +79,7 @@ of_run = click.option(
     "--notify",
     default="",
     metavar="COMMAND",
-    help="Called with the path of the list of alerts, if there are any; without a shell.",
+    help="Called with the path of the list of alerts, if one of them is new; without a shell.",
 )
 @click.option(
     "--new-cycle",

@@ -95,7 +95,7 @@ def run(
 ) -> Path:
     """Regenerate the reports of a dataset; returns the page to open. `new_cycle`: the plan is
     frozen anew, though another one holds. `trial`: a name under which the run stays by itself and
-    publishes nothing. `notify`: a command that is told where the alerts are.
+    publishes nothing. `notify`: a command that is told where the alerts are, if one is new.
 
     Raises InputError (nothing could be computed) and RunError (a stage failed). Either leaves the
     last published run as it was.
@@ -117,11 +117,12 @@ def run(
         for leftover in this.folder.glob("*.part"):
             files.remove(leftover)
         _execute(this, redo, jobs, kernels)
+        before = {} if this.trial else notifying.standing(found.name, this.as_of)
         manifest = publish.publish(this, time.monotonic() - began)
         publish.bring_cycle(manifest, anew=True)
         publish.prune(this, manifest)
     page = publish.bring_pages(manifest)
-    notifying.tell(manifest, told, echo)
+    notifying.tell(manifest, told, echo, before)
     return page
 
 
