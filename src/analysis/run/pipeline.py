@@ -55,6 +55,7 @@ class Run:
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
     frozen: dict[str, Path] = field(default_factory=dict)  # cycles, by first day
     freezes: bool = False  # a cycle begins where none holds
+    earlier: dict[str, dict[str, str]] = field(default_factory=dict)  # tables of runs, by day
     trial: str = ""  # its name, of a run that is not to be published
 
     @property
@@ -163,6 +164,7 @@ def _prepare(
     cleaning.check_as_of(log, dataset, day)
     this = Run(dataset, day, folder, chosen, progress, trial=trial)
     _cycles(this, day >= newest and not [*given], new_cycle)
+    this.earlier = runs.earlier_runs(dataset, day)
     _fingerprint(this)
     return this
 
@@ -216,10 +218,13 @@ def _fingerprint(this: Run) -> None:
     # what is frozen on this day comes of this day, so that a second run finds all unchanged
     earlier = {f: p for f, p in this.frozen.items() if f < str(this.as_of)}
     frozen = [this.cycle, *earlier, store.sha256(list(earlier.values()))]
+    told = [Path(path) for paths in this.earlier.values() for path in paths.values()]
+    record = [*this.earlier, store.sha256(told)]
     for stage, (needs, _) in STAGES.items():
         chosen = json.dumps(this.chosen[stage], sort_keys=True)
         own = [notebook.source(stage), chosen, *(this.fingerprints[need] for need in needs)]
         own += frozen if stage == runs.MAKER["cycle"] else []
+        own += record if stage == runs.MAKER["record"] else []
         this.fingerprints[stage] = files.sha256_text("\n".join([*common, *own]))[:12]
 
 
@@ -299,7 +304,7 @@ def _make(this: Run, stage: str, kernels: "Kernels") -> None:
     tables = {table: str(path) for table, path in this.tables(STAGES[stage][0]).items()}
     frozen = {first: str(path) for first, path in this.frozen.items()}
     inputs: dict[str, Any] = given | {"tables": tables, "records": str(this.records)}
-    inputs |= {"frozen": frozen, "freezes": this.freezes}
+    inputs |= {"frozen": frozen, "freezes": this.freezes, "earlier": this.earlier}
     (part / "inputs.json").write_text(json.dumps(inputs), "utf-8")
     given = this.chosen[stage] | given | {"run": str(part)}
     with kernels.one() as kernel:

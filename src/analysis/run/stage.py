@@ -9,7 +9,7 @@ import datetime as dt
 import json
 import sys
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,8 @@ STRATEGY = ("matrix", "plan", "cycle", "campaign_effects", "recommendations", "t
 STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "01_data_quality": ((), ("transactions", "rejects", "customers", *OPTIONAL)),
     "02_segments": (("01_data_quality",), ("segments",)),
-    "03_lifetime_value": (("01_data_quality",), ("clv",)),
-    "04_churn": (("01_data_quality",), ("churn", "foretold")),
+    "03_lifetime_value": (("01_data_quality",), ("clv", "clv_total")),
+    "04_churn": (("01_data_quality",), ("churn", "churn_total", "foretold")),
     "05_strategy": (("01_data_quality", "02_segments", "03_lifetime_value", "04_churn"), STRATEGY),
     "06_campaigns": (("01_data_quality", "03_lifetime_value", "05_strategy"), ("trial_design",)),
     "07_customer_care": (
@@ -56,9 +56,13 @@ STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "08_steering": (
         ("01_data_quality", "03_lifetime_value", "04_churn", "05_strategy"),
-        ("kpis",),
+        ("kpis", "record", "lessons"),
     ),
 }
+# What of published runs is held against what came; runs that had no totals yet tell no interval.
+FORETOLD = ("clv", "churn", "segments", "clv_total", "churn_total")
+APART_DAYS = 28  # between two of these runs: those of every night would tell nothing new
+MOST_EARLIER = 24
 # Contracts that are put together from the entries of a registry; all others are in schema.TABLES.
 CONTRACTS = {"segments": registry.CONTRACT}
 MAKER = {table: stage for stage, (_, made) in STAGES.items() for table in made}
@@ -120,6 +124,37 @@ def frozen_cycles(name: str, as_of: dt.date, anew: bool = False) -> dict[str, Pa
     return {path.parent.name: path for path, after in pairs if last_day(path) < after}
 
 
+def earlier_runs(dataset: Dataset, as_of: dt.date) -> dict[str, dict[str, str]]:
+    """Where the tables FORETOLD lie of the published runs whose horizon is over by a day, by day:
+    the latest of those APART_DAYS apart from the oldest on. Of runs with the horizon, the currency
+    and the definition of leaving of today; of one that is damaged nothing.
+    """
+    paths = processed(dataset.name, "any").parent.glob(f"[0-9]*/{MANIFEST}")
+    over = str(as_of - dt.timedelta(days=dataset.horizon_days))
+    found: dict[str, dict[str, str]] = {}
+    free = ""
+    for day in sorted(path.parent.name for path in paths if path.parent.name <= over):
+        manifest = read_json(processed(dataset.name, day) / MANIFEST) if day >= free else {}
+        if day < free or (manifest and not _alike(manifest, dataset)):
+            continue
+        named = {t: home() / path for t, path in manifest.get("tables", {}).items()}
+        there = {t: str(named[t]) for t in FORETOLD if t in named and named[t].is_file()}
+        whole = {"clv", "churn", "segments"} <= {*there}
+        found[day] = there if whole else {}
+        if whole:
+            free = str(dt.date.fromisoformat(day) + dt.timedelta(days=APART_DAYS))
+    return {day: found[day] for day in [*found][-MOST_EARLIER:]}
+
+
+def _alike(manifest: dict[str, Any], dataset: Dataset) -> bool:
+    """Whether a run foretold what a run of today does."""
+    told, now = manifest.get("settings", {}), dict(dataset)
+    own = [chosen.get("horizon_days") for chosen in manifest.get("parameters", {}).values()]
+    days = {given or told.get("horizon_days") for given in [0, *own]}
+    same = all(told.get(name) == now[name] for name in ("churn", "currency"))
+    return same and days == {dataset.horizon_days}
+
+
 def last_day(cycle: Path) -> str:
     """The last day of a frozen cycle."""
     return str(_read_cycle(cycle)["last"].iloc[0].date())
@@ -133,6 +168,13 @@ def _read_cycle(path: Path) -> pd.DataFrame:
             f"the frozen plan {path} cannot be read; bring it back from a backup, or remove its"
             " folder to begin a new cycle"
         ) from None
+
+
+def _read_earlier(paths: Mapping[str, str], table: str) -> pd.DataFrame:
+    try:
+        return read_table(table, Path(paths[table]))
+    except (KeyError, OSError, pa.ArrowInvalid):
+        raise RunError(f"an earlier run has no whole table {table}") from None
 
 
 def table_path(name: str, table: str, as_of: str | None = None) -> Path:
@@ -189,10 +231,11 @@ class Stage:
         store: str = "",
         frozen: Mapping[str, str | Path] | None = None,
         freezes: bool = False,
+        earlier: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self.name, self.settings, self.as_of, self.folder = name, dataset, as_of, folder
         self.inputs, self._records = inputs, store
-        self._frozen, self.freezes = frozen or {}, freezes
+        self._frozen, self.freezes, self._earlier = frozen or {}, freezes, earlier or {}
         say.speak(dataset.language, dataset.currency)
         say.labels.update(registry.labels())
         self.page = Page()
@@ -266,6 +309,13 @@ class Stage:
         """The table `cycle` of all cycles frozen by the day, one below the other."""
         frames = [_read_cycle(Path(path)) for path in self._frozen.values()]
         return pd.concat(frames or [schema.empty("cycle").to_pandas(date_as_object=False)])
+
+    def earlier_runs(self) -> dict[dt.date, Callable[[str], pd.DataFrame]]:
+        """What published runs of earlier days foretold, by day: gives a table by its name, or
+        raises RunError where it is gone or damaged.
+        """
+        days = {dt.date.fromisoformat(day): paths for day, paths in self._earlier.items()}
+        return {day: partial(_read_earlier, paths) for day, paths in days.items()}
 
     def save(self, table: str, content: pd.DataFrame | Table) -> None:
         """Write a table of this stage; records as an expression are streamed."""
@@ -348,7 +398,7 @@ def open_stage(name: str, dataset: str, as_of: str = "", run: str = "", **knobs:
                 f"{run} is no run in progress under {work}; leave the parameter run empty"
             )
         found, day = dataset_file.load(given["dataset"]), dt.date.fromisoformat(given["as_of"])
-        kept = given["records"], given["frozen"], given["freezes"]
+        kept = given["records"], given["frozen"], given["freezes"], given["earlier"]
         return Stage(name, settings(found, **knobs), day, folder, given["tables"], *kept)
     path = Path(dataset)
     path = path if path.is_absolute() or path.is_file() else ROOT / path
@@ -357,7 +407,8 @@ def open_stage(name: str, dataset: str, as_of: str = "", run: str = "", **knobs:
     folder = processed(found.name, day) / "draft" / name
     files.remove(folder)
     tables, frozen = _newest_tables(name, found.name, day), frozen_cycles(found.name, day)
-    return Stage(name, found, day, folder, tables, frozen=frozen)
+    earlier = earlier_runs(found, day)
+    return Stage(name, found, day, folder, tables, frozen=frozen, earlier=earlier)
 
 
 def parse_day(text: str) -> dt.date | None:
