@@ -21,6 +21,7 @@ from analysis.report.text import N_, say
 from analysis.steering.causes import OF_PROFILES
 from analysis.steering.facts import Facts, Span, month_end
 from analysis.steering.kpis import FEWEST, KPIS, estimate
+from analysis.steering.record import missed
 
 MOST_NAMED = 5  # customers of an alert
 AGO = 2  # months that are held against those before
@@ -45,7 +46,8 @@ ROWS = ["group", "now", "usual", "p"]  # what a rule gives
 class Rule:
     """`measure`: the change of strategy it asks for. `of` gives a row for each group that could be
     judged: group (WHOLE, or a name), now, usual, p (the chance of that where nothing has changed;
-    empty: certain, and worth an alert). `who`: the customers that it is of.
+    empty: certain, and worth an alert). `who`: the customers that it is of. `beside`: what the
+    usual figure is called.
     """
 
     label: str
@@ -53,17 +55,20 @@ class Rule:
     measure: str
     of: Callable[[Facts], pd.DataFrame]
     who: Who
+    beside: str = N_("usually")
 
 
 RULES: dict[str, Rule] = {}
 Entered = Callable[[Callable[[Facts], pd.DataFrame]], None]
 
 
-def rule(label: str, form: str, measure: str, who: Who = nobody) -> Entered:
+def rule(
+    label: str, form: str, measure: str, who: Who = nobody, beside: str = N_("usually")
+) -> Entered:
     """Enter a function into RULES, by its name."""
 
     def entered(of: Callable[[Facts], pd.DataFrame]) -> None:
-        RULES[of.__name__] = Rule(label, form, measure, of, who)
+        RULES[of.__name__] = Rule(label, form, measure, of, who, beside)
 
     return entered
 
@@ -297,6 +302,16 @@ def concentration(facts: Facts) -> pd.DataFrame:
     return _months(facts, share)
 
 
+@rule(
+    N_("What came, of which an earlier run had foretold"),
+    "int",
+    N_("look for what changed since, and do not plan by totals until forecasts hold again"),
+    beside=N_("foretold were"),
+)
+def missed_forecasts(facts: Facts) -> pd.DataFrame:
+    return pd.DataFrame(columns=ROWS) if facts.record is None else missed(facts.record)
+
+
 def tested(figures: pd.DataFrame, bad: str, least: float) -> pd.DataFrame:
     """The ROWS of figures by month: the mean of the last AGO months and of those before, and the
     chance of a difference as bad as that (Student's t); 1 where it is less than `least`, as a
@@ -349,10 +364,11 @@ def _words(facts: Facts, row: dict[str, Any]) -> tuple[str, str, str]:
     entry = RULES[row["alert"]]
     now, usual = (say.form(entry.form, row[name]) for name in ("now", "usual"))
     values = {"label": entry.label, "group": row["group"], "now": now, "usual": usual}
+    values["beside"] = entry.beside
     text = (
-        say("{label:word}, {group:word}: {now:text}, usually {usual:text}", **values)
+        say("{label:word}, {group:word}: {now:text}, {beside:word} {usual:text}", **values)
         if row["group"]
-        else say("{label:word}: {now:text}, usually {usual:text}", **values)
+        else say("{label:word}: {now:text}, {beside:word} {usual:text}", **values)
     )
     return text, say.word(entry.measure), ", ".join(whom(facts, row["alert"], row["group"]))
 

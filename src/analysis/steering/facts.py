@@ -50,13 +50,19 @@ def month_end(day: pd.Timestamp, months: int) -> pd.Timestamp:
 
 class Facts:
     """A company's months; those that are not over by `as_of` are left out. `tiers` is the table
-    tier_history. Customers are numbers, places in `ids`, which is faster than their names.
+    tier_history, `record` the table of that name. Customers are numbers, places in `ids`, which is
+    faster than their names.
     """
 
     def __init__(
-        self, records: Records, tiers: pd.DataFrame, as_of: dt.date, settings: Dataset
+        self,
+        records: Records,
+        tiers: pd.DataFrame,
+        as_of: dt.date,
+        settings: Dataset,
+        record: pd.DataFrame | None = None,
     ) -> None:
-        self.records, self.settings = records, settings
+        self.records, self.settings, self.record = records, settings, record
         self._tiers = tiers[tiers.full_window]
         this_month = pd.Timestamp(as_of) + pd.offsets.MonthEnd(0)
         self.last = month_end(this_month, 0 if this_month.date() == as_of else -1)

@@ -17,9 +17,10 @@ COLUMNS = list(schema.TABLES["lessons"].columns)
 EFFECT = ["orders_effect", "orders_low", "orders_high", "profit", "profit_low", "profit_high"]
 # What a company's own records may call the channels of the playbooks.
 CHANNELS = {
-    "phone": ["call", "telephone", "电话", "电话回访"],
-    "visit": ["meeting", "拜访", "会议", "上门"],
-    "email": ["e-mail", "mail", "邮件", "电子邮件"],
+    "phone": ["call", "telephone", "电话"],
+    "visit": ["meeting", "拜访", "会议"],
+    "email": ["e-mail", "邮件", "电子邮件"],
+    "mail": ["letter", "post", "邮寄"],
 }
 
 

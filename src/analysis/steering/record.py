@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 from ibis.expr.types import Table
+from scipy.stats import t as student
 
 from analysis import customers, schema
 from analysis.errors import RunError
@@ -19,6 +20,7 @@ from analysis.models.history import Records
 from analysis.report.text import N_, say
 
 STILL_THERE = 0.9  # of a run's customers, who must be in the data, or they go by other names now
+FEW = 4  # earlier dates that an interval rests on: a large miss is likelier than by a normal law
 QUANTITIES = {"orders": N_("orders"), "spend": N_("revenue"), "leavers": N_("leaving customers")}
 HELD = {"held": N_("yes"), "above": N_("no: more came"), "below": N_("no: less came")}
 Read = Callable[[str], pd.DataFrame]  # a table of a run, by its name; RunError without it
@@ -40,6 +42,7 @@ def table(
         except RunError:
             left_out.append(day)
     found = pd.DataFrame(rows, columns=[*schema.TABLES["record"].columns])
+    found = found.astype(dict.fromkeys(["foretold", "low", "high", "came"], float))
     found["day"] = pd.to_datetime(found.day)
     found.attrs["left_out"] = left_out
     return found
@@ -127,13 +130,26 @@ def _left(
     return gone.astype("boolean").astype("Float64").set_axis(held.customer_id)
 
 
+def missed(record: pd.DataFrame) -> pd.DataFrame:
+    """How the latest run that told intervals did: group (of QUANTITIES), now (what came), usual
+    (what was foretold), p (the chance of so large a miss, in logs, were its interval right).
+    """
+    known = record[record.held.notna() & (record.foretold > 0) & (record.low > 0)]
+    last = known[known.day == known.day.max()]
+    end = last.high.where(last.came >= last.foretold, last.low)
+    reach, far = (np.log(x.clip(lower=0.5) / last.foretold).abs() for x in (end, last.came))
+    chance = 2 * student.sf(student.ppf(0.9, FEW) * far / reach, FEW)
+    groups = last.quantity.map(QUANTITIES)
+    return pd.DataFrame({"group": groups, "now": last.came, "usual": last.foretold, "p": chance})
+
+
 # What is said of it
 def apart(days: pd.Series, horizon_days: int) -> int:
     """How many of these days have horizons that do not overlap."""
-    last, found = pd.Timestamp.min, 0
+    free, found = pd.Timestamp.min, 0
     for day in sorted(days):
-        if day - last >= pd.Timedelta(days=horizon_days):
-            last, found = day, found + 1
+        if day >= free:
+            free, found = day + pd.Timedelta(days=horizon_days), found + 1
     return found
 
 
