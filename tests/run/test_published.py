@@ -19,6 +19,7 @@ from tests.run.shop import AS_OF, command, say, shop_log
 # Of a small shop without products, owners and outcomes to measure.
 MAY_BE_EMPTY = {
     "rejects", "winback", "campaign_effects", "foretold", "recommendations", "care", "scorecard",
+    "record", "lessons",
 }  # fmt: skip
 
 
