@@ -10,7 +10,7 @@ from analysis.steering import lessons
 from tests.steering.companies import dated
 
 FIRST, SECOND, AS_OF = dt.date(2024, 1, 1), dt.date(2024, 1, 31), dt.date(2024, 2, 20)
-NO_EFFECTS = pd.DataFrame(columns=["campaign_id", *lessons.EFFECT, "verdict"])
+NO_EFFECTS = pd.DataFrame(columns=["campaign_id", *lessons.EFFECT])
 
 
 def cycle(first, *rows, days=30):
@@ -59,8 +59,15 @@ def records(**more):
     return Records(on_days([("z", "2020-01-01", 1.0), *log], "amount"), **more)
 
 
-def taught(frozen=FROZEN, effects=NO_EFFECTS, known=("a", "b", "c", "d"), as_of=AS_OF, **more):
-    found = lessons.table(frozen, effects, records(**more), pd.Series(known), as_of)
+def plan(**status):
+    return pd.DataFrame({"customer_id": [*status], "status": [*status.values()]})
+
+
+TODAY = plan(a="planned", b="no_consent", c="planned", d="next_cycle")
+
+
+def taught(frozen=FROZEN, effects=NO_EFFECTS, today=TODAY, as_of=AS_OF, **more):
+    found = lessons.table(frozen, today, effects, records(**more), as_of)
     schema.conform("lessons", found)
     return found.assign(first=found["first"].dt.date).set_index(["first", "rule"])
 
@@ -70,7 +77,7 @@ def test_a_cycle_by_hand():
     has withdrawn by the second, where e is gone; of the second, c is gone today. The order of the
     first day itself, and one of a day to come, count for nothing.
     """
-    found = taught(known=("a", "b", "d"))
+    found = taught(today=TODAY[TODAY.customer_id != "c"])
     grow, mail = found.loc[(FIRST, "grow")], found.loc[(FIRST, "mail_all")]
     assert (grow.planned, grow.held_back, grow.cost) == (2, 1, 4)
     assert (grow.dropped, mail.dropped) == (1, 1)
@@ -128,8 +135,7 @@ def test_who_complained_or_withdrew_drops_out():
             "closed": pd.to_datetime(["2024-01-12", "2024-02-15"]),
         }
     )
-    profiles = on_days([("a", "2020-01-01", False), ("c", "2020-01-01", True)], "consent")
-    found = taught(feedback=dated(said, "day"), profiles=profiles)
+    found = taught(feedback=dated(said, "day"), today=plan(a="no_consent", c="held_back"))
     assert found.dropped[FIRST, "mail_all"] == 2 and found.dropped[FIRST, "grow"] == 1
     assert found.dropped[SECOND, "grow"] == 1
 
@@ -147,7 +153,7 @@ def test_what_was_measured_stands_beside_it():
 
 def test_what_is_said_before_a_cycle_is_over():
     def said(frozen, as_of):
-        found = lessons.table(frozen, NO_EFFECTS, records(), pd.Series(["a"]), as_of)
+        found = lessons.table(frozen, TODAY, NO_EFFECTS, records(), as_of)
         return [say(text, **values) for text, values in lessons.sentences(found, as_of)]
 
     [none] = said(FROZEN, FIRST)

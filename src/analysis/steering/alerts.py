@@ -303,10 +303,10 @@ def concentration(facts: Facts) -> pd.DataFrame:
 
 
 @rule(
-    N_("What came, of which an earlier run had foretold"),
+    N_("What came in the horizon of an earlier run"),
     "int",
     N_("look for what changed since, and do not plan by totals until forecasts hold again"),
-    beside=N_("foretold were"),
+    beside=N_("foretold"),
 )
 def missed_forecasts(facts: Facts) -> pd.DataFrame:
     return pd.DataFrame(columns=ROWS) if facts.record is None else missed(facts.record)

@@ -163,39 +163,26 @@ def sentences(record: pd.DataFrame, horizon_days: int) -> Iterator[tuple[str, di
         yield text, {"days": horizon_days}
     for quantity, mine in record.groupby("quantity", sort=False):
         known = mine.held.dropna()
-        share = mine.came.sum() / mine.foretold.sum() - 1 if mine.foretold.sum() else np.nan
+        whole = mine.foretold.sum()
         values = {
             "quantity": QUANTITIES[str(quantity)],
-            "forecasts": len(mine),
             "since": mine.day.min(),
             "windows": apart(mine.day, horizon_days),
             "judged": len(known),
             "held": int((known == "held").sum()),
-            "share": abs(share),
+            "moved": say.signed("percent", mine.came.sum() / whole - 1 if whole else np.nan),
         }
-        if len(known) and share >= 0:
+        if len(known):
             text = N_(
                 "Forecasts of {quantity:word} since {since:date}: {held:int} of {judged:int} held"
-                " their 80 % interval; together {share:percent} more came than was foretold (times"
-                " that do not overlap: {windows:int})."
-            )
-        elif len(known):
-            text = N_(
-                "Forecasts of {quantity:word} since {since:date}: {held:int} of {judged:int} held"
-                " their 80 % interval; together {share:percent} less came than was foretold (times"
-                " that do not overlap: {windows:int})."
-            )
-        elif share >= 0:
-            text = N_(
-                "Forecasts of {quantity:word} since {since:date}, told without an interval:"
-                " together {share:percent} more came than was foretold (times that do not overlap:"
-                " {windows:int})."
+                " their 80 % interval; what came, together, against what was foretold:"
+                " {moved:text} (times that do not overlap: {windows:int})."
             )
         else:
             text = N_(
-                "Forecasts of {quantity:word} since {since:date}, told without an interval:"
-                " together {share:percent} less came than was foretold (times that do not overlap:"
-                " {windows:int})."
+                "Forecasts of {quantity:word} since {since:date}, told without an interval: what"
+                " came, together, against what was foretold: {moved:text} (times that do not"
+                " overlap: {windows:int})."
             )
         yield text, values
 

@@ -347,7 +347,7 @@ def with_trials(records: Records, frozen: pd.DataFrame, as_of: dt.date) -> Recor
         return records
     kinds = {"campaign_id": "string", "customer_id": "string", "day": "date"} | OPTIONAL
     if (file := records.campaigns) is not None:
-        spent = _named(file, own)
+        spent = named(file, own)
         if "cost" in file.columns:
             own = own.assign(cost=_spent(own, spent))
         others = file.filter(file.campaign_id.notin(sorted(own.campaign_id.unique())))
@@ -361,9 +361,9 @@ def with_trials(records: Records, frozen: pd.DataFrame, as_of: dt.date) -> Recor
     return replace(records, campaigns=table if file is None else ibis.union(others, table))
 
 
-def _named(file: Table, own: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the company's campaigns that are of one of our own trials: campaign_id,
-    customer_id, cost.
+def named(file: Table, own: pd.DataFrame) -> pd.DataFrame:
+    """Who was reached, by the rows of the company's campaigns that are of one of our own (column
+    campaign_id): campaign_id, customer_id, cost.
     """
     rows = file.filter(file.campaign_id.isin(sorted(own.campaign_id.unique())))
     if "arm" in file.columns:
@@ -389,10 +389,10 @@ def reached(frozen: pd.DataFrame, campaigns: Table | None) -> pd.DataFrame:
     names = ["campaign_id", "treated", "reached", "control", "broken"]
     if campaigns is None or own.empty:
         return pd.DataFrame(columns=names)
-    named = _named(campaigns, own)[["campaign_id", "customer_id"]].assign(there=True)
-    both = own[own.campaign_id.isin(named.campaign_id)].merge(named, "left")
-    there, treat = both.there.eq(True), both.arm.eq("treat")
+    there = named(campaigns, own)[["campaign_id", "customer_id"]].assign(there=True)
+    both = own[own.campaign_id.isin(there.campaign_id)].merge(there, "left")
+    found, treat = both.there.eq(True), both.arm.eq("treat")
     counted = both.assign(
-        treated=treat, reached=treat & there, control=~treat, broken=~treat & there
+        treated=treat, reached=treat & found, control=~treat, broken=~treat & found
     )
     return counted.groupby("campaign_id")[names[1:]].sum().reset_index()
