@@ -148,7 +148,7 @@ def test_what_was_measured_stands_beside_it():
     assert found.profit[FIRST, "grow"] == 40 and found.verdict[FIRST, "grow"] == "works"
     assert pd.isna(found.verdict[SECOND, "grow"])
     [*_, (_, values)] = lessons.sentences(found.reset_index(), AS_OF)
-    assert values == {"works": 1, "failed": 0, "open": 1}
+    assert values == {"works": "grow", "failed": "none", "open": 1}
 
 
 def test_what_is_said_before_a_cycle_is_over():

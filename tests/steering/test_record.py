@@ -185,10 +185,16 @@ def test_the_sentence_counts_what_held():
     assert "No forecast" in text and values == {"days": 60}
 
 
-def test_what_left_against_the_risk_with_its_chance():
-    told = pd.DataFrame(
-        {"day": pd.Timestamp(DAY), "risk": [0.5] * 100, "left": [True] * 60 + [False] * 40}
-    )
-    found = record.realised(told)
-    assert (found["left"], found["told"], found["share"]) == (60, 50, 0.6)
+def test_what_left_against_what_was_foretold():
+    """By a run, if one is old enough; else by the measured date, where the chance of 100 customers
+    at 50 % has a standard deviation of 5.
+    """
+    told = pd.DataFrame({"day": pd.Timestamp(DAY), "risk": 0.5, "left": [True] * 60 + [False] * 40})
+    [(text, found)] = record.realised(table(), told, 30)
+    assert (found["came"], found["told"], found["share"]) == (60, 50, 0.6)
     assert (found["low"], found["high"]) == pytest.approx((50 - 9.8, 50 + 9.8))
+    assert "by chance alone" in text
+    [(text, found)] = record.realised(table(run()), told, 30)
+    assert (found["came"], found["foretold"], found["share"]) == (1, pytest.approx(0.9), 0.5)
+    assert "were foretold" in text
+    assert not [*record.realised(table(), told.head(0), 30)]

@@ -9,7 +9,7 @@ from ibis import _
 
 from analysis import schema
 from analysis.models.history import Records, staff_contacts
-from analysis.report.text import N_
+from analysis.report.text import N_, say
 from analysis.strategy.campaign_members import outcomes
 from analysis.strategy.cycles import complaints_since, named
 
@@ -128,9 +128,9 @@ def sentences(lessons: pd.DataFrame, as_of: dt.date) -> Iterator[tuple[str, dict
     mine = over[over["first"] == over["first"].max()]
     done = mine[mine.reached.notna()]
     sums = mine[["planned", "dropped", "cost", "forecast", "ordered"]].sum()
-    verdicts = mine.verdict.value_counts()
-    works = int(verdicts.get("works", 0))
-    failed = int(verdicts.reindex(["does_not_work", "harms"]).sum())
+    works = mine.rule[mine.verdict == "works"]
+    failed = mine.rule[mine.verdict.isin(["does_not_work", "harms"])]
+    open_ = len(mine) - len(works) - len(failed)
     values = {**sums, **mine[["first", "last"]].iloc[0]}
     text = N_(
         "The last cycle that is over, from {first:date} to {last:date}, planned an action for"
@@ -140,8 +140,8 @@ def sentences(lessons: pd.DataFrame, as_of: dt.date) -> Iterator[tuple[str, dict
     yield text, values
     if len(done):
         text = N_(
-            "Of {planned:int} whose campaign or channel the records know, {reached:int} were"
-            " reached."
+            "Of {planned:int} of them the records can tell whether they were reached (contacts of"
+            " the staff, or a campaign file): {reached:int} were."
         )
         yield text, {"planned": done.planned.sum(), "reached": done.reached.sum()}
     text = N_(
@@ -150,7 +150,11 @@ def sentences(lessons: pd.DataFrame, as_of: dt.date) -> Iterator[tuple[str, dict
     )
     yield text, values
     text = N_(
-        "Of its actions {works:int} are proven to work and {failed:int} not to pay or to harm; of"
-        " {open:int} nothing is proven yet."
+        "Proven to work: {works:text}; proven not to pay, or to harm: {failed:text}; of the other"
+        " actions ({open:int}) nothing is proven."
     )
-    yield text, {"works": works, "failed": failed, "open": len(mine) - works - failed}
+    yield text, {"works": _named(works), "failed": _named(failed), "open": open_}
+
+
+def _named(rules: pd.Series) -> str:
+    return ", ".join(say.word(rule) for rule in rules) or say("none")

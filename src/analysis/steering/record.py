@@ -21,7 +21,11 @@ from analysis.report.text import N_, say
 
 STILL_THERE = 0.9  # of a run's customers, who must be in the data, or they go by other names now
 FEW = 4  # earlier dates that an interval rests on: a large miss is likelier than by a normal law
-QUANTITIES = {"orders": N_("orders"), "spend": N_("revenue"), "leavers": N_("leaving customers")}
+QUANTITIES = {
+    "orders": N_("number of orders"),
+    "spend": N_("revenue"),
+    "leavers": N_("number of leaving customers"),
+}
 HELD = {"held": N_("yes"), "above": N_("no: more came"), "below": N_("no: less came")}
 Read = Callable[[str], pd.DataFrame]  # a table of a run, by its name; RunError without it
 
@@ -187,15 +191,31 @@ def sentences(record: pd.DataFrame, horizon_days: int) -> Iterator[tuple[str, di
         yield text, values
 
 
-def realised(foretold: pd.DataFrame) -> dict[str, object]:
-    """Of the table `foretold`: day, customers, left, share, told (the sum of their risks), and its
-    95 % interval by chance alone: low, high.
+def realised(
+    record: pd.DataFrame, foretold: pd.DataFrame, horizon_days: int
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """How many left against what the latest run foretold, or, where none is old enough, against the
+    table `foretold`, with what chance alone does (95 %).
     """
-    risk, left = foretold.risk, foretold.left
-    reach = 1.96 * np.sqrt((risk * (1 - risk)).sum())
-    told = {"told": risk.sum(), "low": max(risk.sum() - reach, 0.0), "high": risk.sum() + reach}
-    facts = {"day": foretold.day.max(), "customers": len(left), "left": int(left.sum())}
-    return facts | told | {"share": left.mean()}
+    told = record[record.quantity == "leavers"]
+    if len(told):
+        values = told.iloc[-1].to_dict()
+        text = N_(
+            "Of {customers:int} customers not lost on {day:date}, {came:int} ({share:percent}) left"
+            " within {days:int} days; {foretold:int} were foretold."
+        )
+        yield text, values | {"share": values["came"] / values["customers"], "days": horizon_days}
+    elif len(foretold):
+        risk = foretold.risk
+        reach = 1.96 * np.sqrt((risk * (1 - risk)).sum())
+        values = {"told": risk.sum(), "low": max(risk.sum() - reach, 0), "high": risk.sum() + reach}
+        values |= {"customers": len(risk), "came": foretold.left.sum(), "days": horizon_days}
+        text = N_(
+            "Of {customers:int} customers not lost on {day:date}, {came:int} ({share:percent}) left"
+            " within {days:int} days; a forecast that knew only the orders up to that day says"
+            " {told:int} (by chance alone {low:int} to {high:int})."
+        )
+        yield text, values | {"day": foretold.day.max(), "share": foretold.left.mean()}
 
 
 def in_words(record: pd.DataFrame) -> pd.DataFrame:
