@@ -179,7 +179,7 @@ def test_the_sentence_counts_what_held():
         ("2024-04-28", "orders", 100.0, np.nan, np.nan, 95.0),
     )
     [(text, values)] = record.sentences(found, 60)
-    assert "interval;" in text and values["moved"].startswith("+5.0")
+    assert "held their" in text and values["moved"].startswith("+5.0")
     assert (values["held"], values["judged"], values["windows"]) == (1, 2, 2)
     [(text, values)] = record.sentences(judged(), 60)
     assert "No forecast" in text and values == {"days": 60}

@@ -178,15 +178,15 @@ def sentences(record: pd.DataFrame, horizon_days: int) -> Iterator[tuple[str, di
         }
         if len(known):
             text = N_(
-                "Forecasts of {quantity:word} since {since:date}: {held:int} of {judged:int} held"
-                " their 80 % interval; what came, together, against what was foretold:"
-                " {moved:text} (times that do not overlap: {windows:int})."
+                "Forecasts since {since:date} of the {quantity:word}: {held:int} of {judged:int}"
+                " held their 80 % interval; what came was {moved:text} against them (times that do"
+                " not overlap: {windows:int})."
             )
         else:
             text = N_(
-                "Forecasts of {quantity:word} since {since:date}, told without an interval: what"
-                " came, together, against what was foretold: {moved:text} (times that do not"
-                " overlap: {windows:int})."
+                "Forecasts since {since:date} of the {quantity:word}, told without an interval:"
+                " what came was {moved:text} against them (times that do not overlap:"
+                " {windows:int})."
             )
         yield text, values
 
@@ -200,9 +200,17 @@ def realised(
     told = record[record.quantity == "leavers"]
     if len(told):
         values = told.iloc[-1].to_dict()
-        text = N_(
-            "Of {customers:int} customers not lost on {day:date}, {came:int} ({share:percent}) left"
-            " within {days:int} days; {foretold:int} were foretold."
+        text = (
+            N_(
+                "Of {customers:int} customers not lost on {day:date}, {came:int} ({share:percent})"
+                " left within {days:int} days; {foretold:int} were foretold."
+            )
+            if pd.isna(values["held"])
+            else N_(
+                "Of {customers:int} customers not lost on {day:date}, {came:int} ({share:percent})"
+                " left within {days:int} days; {foretold:int} were foretold (80 % sure: {low:int}"
+                " to {high:int})."
+            )
         )
         yield text, values | {"share": values["came"] / values["customers"], "days": horizon_days}
     elif len(foretold):
