@@ -11,8 +11,10 @@ from analysis import schema
 from analysis.errors import RunError
 from analysis.intake.dataset import Dataset
 from analysis.models.history import Records
-from analysis.steering import record
+from analysis.steering import alerts, record
+from analysis.steering.facts import Facts
 from tests.steering.companies import dated
+from tests.steering.test_kpis import NOBODY
 
 DAY = dt.date(2024, 1, 31)
 LINES = [
@@ -170,6 +172,20 @@ def test_the_chance_of_a_miss_goes_by_the_side_it_lies_on():
     none = record.missed(judged(("2024-02-29", "orders", 100.0, 90.0, 110.0, 0.0)))
     assert 0 <= none.p.iloc[0] < 1e-4
     assert record.missed(judged()).empty
+
+
+@pytest.mark.parametrize(
+    ("last", "named"), [("2024-03-31", ["number of orders"]), ("2024-05-31", [])]
+)
+def test_a_large_miss_is_an_alert_for_two_months(monkeypatch, last, named):
+    """A horizon of 30 days from January 31 ends on March 1."""
+    only = {"missed_forecasts": alerts.RULES["missed_forecasts"]}
+    monkeypatch.setattr(alerts, "RULES", only)
+    known = judged(("2024-01-31", "orders", 100.0, 95.0, 105.0, 150.0))
+    found = Facts(records(), NOBODY, dt.date.fromisoformat(last), settings(), known)
+    assert alerts.raised(found).group.tolist() == named
+    [text, *_] = alerts.listed(found).text.tolist() or [""]
+    assert text.endswith("number of orders: 150, foretold 100" if named else "")
 
 
 def test_the_sentence_counts_what_held():

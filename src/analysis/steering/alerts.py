@@ -309,7 +309,11 @@ def concentration(facts: Facts) -> pd.DataFrame:
     beside=N_("foretold"),
 )
 def missed_forecasts(facts: Facts) -> pd.DataFrame:
-    return pd.DataFrame(columns=ROWS) if facts.record is None else missed(facts.record)
+    """Of the latest run whose horizon ended within the last AGO months."""
+    if facts.record is None:
+        return pd.DataFrame(columns=ROWS)
+    horizon = pd.Timedelta(days=facts.settings.horizon_days)
+    return missed(facts.record[facts.record.day + horizon > month_end(facts.last, -AGO)])
 
 
 def tested(figures: pd.DataFrame, bad: str, least: float) -> pd.DataFrame:

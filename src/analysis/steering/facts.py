@@ -195,7 +195,7 @@ class Facts:
 
     @cached_property
     def consent(self) -> pd.Series:
-        """Whether each customer with a profile may be contacted; empty where that is not recorded."""
+        """Whether each customer with a profile may be contacted; empty where that is unknown."""
         profiles = self.records.profile_columns("consent")
         if "consent" not in profiles:
             return pd.Series(dtype=bool)
