@@ -4,7 +4,7 @@ import html
 import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,8 @@ INDEX_CARDS = (
     "plan_cost",
     "plan_value",
 )
-BESIDE = "beside"  # the form of an interval's ends: that of the column before them
+BESIDE = "beside"  # the form of the ends of an interval: that of the column before them
+UNKNOWN = "–"  # as say.form writes it
 MAX_TABLE_ROWS = 50  # of a table on a page; the files hold the rest
 
 
@@ -131,10 +132,10 @@ class Page:
             return
         from analysis.report.charts import svg
 
-        picture, alt = svg(ax), say(alt)
+        picture, alt = {"title": ax.get_title(loc="left"), "picture": svg(ax)}, say(alt)
         if part:
-            self.pictures[part] = {"picture": picture, "alt": alt}
-        self._show(_fragment("figure", picture, alt), alt)
+            self.pictures[part] = picture | {"alt": alt}
+        self._show(_fragment("figure", picture["title"], picture["picture"], alt), alt)
 
     def table(
         self,
@@ -145,21 +146,31 @@ class Page:
         shown_as: Mapping[str, Any] | None = None,
     ) -> None:
         """The first `rows` of a frame: of `columns` those it has, headed and written as the schema
-        says (SHOWN) or `shown_as`, entries of a registry that begin with heading and form.
+        says (SHOWN) or `shown_as`, entries of a registry that begin with heading and form. The ends
+        of an interval (form BESIDE) stand with the figure before them.
         """
         if len(frame) == 0:
             return
         shown = frame[[column for column in columns if column in frame]].head(rows)
         as_said = {**SHOWN, **(shown_as or {})}
-        headings = [say(as_said[column][0]) for column in shown]
-        forms: list[str] = []
-        for form in (as_said[column][1] for column in shown):
-            forms.append(forms[-1] if form == BESIDE else form)
-        numeric = [
-            is_numeric_dtype(shown[column]) or form in ("money", "exact", "figure")
-            for column, form in zip(shown, forms, strict=True)
-        ]
-        cells = [list(map(say.form, forms, row)) for row in shown.itertuples(index=False)]
+        headings: list[str] = []
+        numeric: list[bool] = []
+        cells: list[list[str]] = [[] for _ in range(len(shown))]
+        form, ends = "", []
+        for column in shown:
+            own = as_said[column][1]
+            if own == BESIDE:
+                ends.append(map(partial(say.form, form), shown[column]))
+                if len(ends) == 2:
+                    for row, low, high in zip(cells, *ends, strict=True):
+                        row[-1] = _between(row[-1], low, high)
+                    ends = []
+                continue
+            form = own
+            headings.append(say(as_said[column][0]))
+            numeric.append(is_numeric_dtype(shown[column]) or form in ("money", "exact", "figure"))
+            for row, value in zip(cells, shown[column], strict=True):
+                row.append(say.form(form, value))
         text = shown.to_string(index=False, na_rep="–")
         self._show(_fragment("table", say(caption), headings, numeric, cells), text)
         if len(shown) < len(frame):
@@ -191,6 +202,13 @@ class Page:
             "terms": self.terms,
         }
         path.write_text(json.dumps(kept, ensure_ascii=False), "utf-8")
+
+
+def _between(value: str, low: str, high: str) -> str:
+    """A figure with its interval, where that is known."""
+    if UNKNOWN in (value, low, high):
+        return value
+    return say("{value:text} ({low:text} to {high:text})", value=value, low=low, high=high)
 
 
 class _Markdown(mistune.HTMLRenderer):
@@ -225,13 +243,22 @@ def notebook_page(notebook: "NotebookNode", facts: dict[str, Any]) -> str:
     """An executed notebook as a page of its own: text and results, no code."""
     renderer = _Markdown()
     markdown = mistune.create_markdown(renderer=renderer, plugins=["table"])
-    parts = [
-        f'<section class="text">{markdown(say.translated(cell.source))}</section>'
-        if cell.cell_type == "markdown"
-        else _own_outputs(cell)
-        for cell in notebook.cells
-        if not is_for_analysts(cell)
-    ]
+    parts, folded = [], False
+    for cell in (cell for cell in notebook.cells if not is_for_analysts(cell)):
+        if cell.cell_type != "markdown":
+            parts.append(_own_outputs(cell))
+            continue
+        text = markdown(say.translated(cell.source))
+        if folded and text.startswith("<h2"):
+            parts.append("</div></details>")
+            folded = False
+        if "fold" in cell.metadata.get("tags", ()):
+            heading, _, rest = text.partition("</h2>")
+            parts.append(f'<details class="folded"><summary>{heading}</h2></summary><div>{rest}')
+            folded = True
+        else:
+            parts.append(f'<section class="text">{text}</section>')
+    parts.append("</div></details>" if folded else "")
     parts.insert(1, _fragment("contents", say("Contents"), renderer.sections))
     return page(title(notebook), "\n".join(parts), facts, home="index.html")
 
@@ -246,11 +273,13 @@ def _own_outputs(cell: "NotebookNode") -> str:
     return "\n".join(text.removeprefix(_in_notebook()).removesuffix("</div>") for text in shown)
 
 
-def page(heading: str, body: str, facts: dict[str, Any], home: str = "") -> str:
-    """A whole HTML page around a body that is already safe."""
+def page(heading: str, body: str, facts: dict[str, Any], home: str = "", prefix: str = "") -> str:
+    """A whole HTML page around a body that is already safe. Its header leads to the other pages of
+    the run (`pages` of facts: file name and title), `prefix` to their folder.
+    """
     style, template = _style("fragments.css", "page.css"), _environment().get_template
     return template("page.html.j2").render(
-        title=heading, body=body, say=say, facts=facts, style=style, home=home
+        title=heading, body=body, say=say, facts=facts, style=style, home=home, prefix=prefix
     )
 
 
@@ -284,4 +313,5 @@ def index_page(
             terms=[term for page in kept.values() for term in page["terms"]],
         )
     )
-    return page(say("The customers of {company}", company=facts["title"]), body, facts)
+    heading = say("The customers of {company}", company=facts["title"])
+    return page(heading, body, facts, prefix=prefix)

@@ -68,6 +68,7 @@ def page_facts(this: "Run", stage: str = "") -> dict[str, Any]:
         "as_of": str(this.as_of),
         "day": day_in_words(this.as_of, this.trial),
         "as_of_date": this.as_of,
+        "pages": [(f"{name}.html", report.title(notebook.read(name))) for name in STAGES],
         "lines": lines,
     }
 

@@ -3,6 +3,7 @@
 import functools
 import io
 import re
+import textwrap
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -34,18 +35,25 @@ CARE_COLOURS = {
     "anniversary": WARN,
 }
 ROUND = (1, 2, 5, 10)  # of which the steps along an axis are multiples
-INCHES = (5.6, 3.3)  # text of 9 points stays readable when a phone shows it 360 pixels wide
+INCHES = (4.5, 2.9)  # so that text of 10 points has 11 pixels where a phone shows it 360 wide
+DARK = "#10181e"  # on shades, which are as light by night
+# What stands in the page's own colours, so that a picture is readable by day and by night.
+OF_PAGE = {INK: "--ink", ACCENT: "--accent", SOFT: "--pale-accent", WARN: "--warn", GRID: "--line"}
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "customer-matrix",
     "text.parse_math": False,
     "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.titlesize": 9.5,
+    "font.size": 10,
+    "axes.titlesize": 10.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
     "text.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -59,6 +67,7 @@ MOST_OF_A_HABIT = 6  # classes
 MOST_ITEMS = 12  # of the company's categories in one picture; the others are one bar
 LABEL_WIDTH = 22  # of a company's own words, in latin letters; a Chinese one is as wide as two
 WHISKERS = 2.5  # times the largest mean; an interval may reach further than a picture can show
+LINE = 46  # letters that fit below a picture
 MOST_LETTERS = 24  # of a label beside a bar
 HORIZONS = 3  # that curves of waits show; few wait longer, and their intervals fill the picture
 MOST_STEPS = 120  # of a curve; finer ones no phone would show
@@ -82,7 +91,8 @@ def chart(
                 ax = Figure(figsize=INCHES, layout="constrained").add_subplot()
                 if len(frame):
                     draw(ax, frame, **options)
-                ax.set(title=say(title), xlabel=say(x), ylabel=say(y))
+                label, beside = (textwrap.fill(say(one), LINE) for one in (x, y))
+                ax.set(title=say(title), xlabel=label, ylabel=beside)
             return ax
 
         CHARTS[draw.__name__] = drawn
@@ -92,16 +102,22 @@ def chart(
 
 
 def svg(ax: Axes) -> str:
-    """The axes' figure as an SVG element whose text stays text; equal data gives equal bytes."""
-    picture = io.StringIO()
+    """The axes' figure without its title as an SVG element whose text stays text; equal data gives
+    equal bytes.
+    """
+    picture, title = io.StringIO(), ax.get_title(loc="left")
+    ax.set_title("", loc="left")
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # the reader's browser has it
         figure: Any = ax.figure
         # savefig would draw it twice
         FigureCanvasSVG(figure).print_svg(picture, metadata={"Date": None, "Creator": None})
+        ax.set_title(title, loc="left")
     element = printable(picture.getvalue())
     element = element[element.index("<svg") :]
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
+    for colour, name in OF_PAGE.items():
+        element = element.replace(f": {colour}", f": var({name})")
     head, rest = element.split(">", 1)
     return re.sub(r' (?:width|height)="[^"]*"', "", head) + ">" + rest
 
@@ -110,18 +126,19 @@ def numbers(ax: Axes, form: str = "int", axis: str = "y") -> None:
     """Round numbers along an axis, so few that they do not touch; money in few letters."""
     along, short = getattr(ax, f"{axis}axis"), "compact" if form == "money" else form
     along.set_major_formatter(FuncFormatter(lambda value, _: say.form(short, value)))
-    along.set_major_locator(MaxNLocator(5, steps=ROUND, integer=form == "int"))
+    most = 3 if axis == "x" and form == "money" else 5
+    along.set_major_locator(MaxNLocator(most, steps=ROUND, integer=form == "int"))
 
 
 def percents(ax: Axes, axis: str = "y") -> None:
     along = getattr(ax, f"{axis}axis")
     along.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=" %"))
-    along.set_major_locator(MaxNLocator(6, steps=ROUND))
+    along.set_major_locator(MaxNLocator(4 if axis == "x" else 6, steps=ROUND))
 
 
 def months(ax: Axes) -> None:
     """Few enough dates to be read on a phone, written the same in every language."""
-    ax.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=6))
+    ax.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=5))
     ax.xaxis.set_major_formatter(DateFormatter("%Y-%m"))
 
 
@@ -142,7 +159,7 @@ def heat(ax: Axes, table: pd.DataFrame, form: str = "int", words: bool = True) -
     shades = np.sqrt(np.clip(values, 0, None) / top)
     shaded(ax, shades, map(name, table.index), map(name, table), cmap="GnBu", vmin=0, vmax=1.25)
     for (row, column), value in np.ndenumerate(values):
-        colour = "white" if value > 0.7 * top else INK
+        colour = "white" if value > 0.7 * top else DARK
         ax.text(column, row, say.form(form, value), ha="center", va="center", color=colour)
 
 
@@ -165,7 +182,7 @@ def bars(ax: Axes, heights: pd.Series, form: str = "int") -> None:
     ax.barh(places, ends, color=ACCENT)
     for place, height, end in zip(places, heights, ends, strict=True):
         beside(ax, end, place, say.form(form, height))
-    ax.margins(x=0.16)
+    ax.margins(x=0.3 if form == "money" else 0.18)
     numbers(ax, form, "x")
 
 
@@ -197,9 +214,10 @@ def dots(
     return places
 
 
-def legend_below(ax: Axes, columns: int = 2) -> None:
-    """The legend under the picture, where it covers nothing."""
-    ax.figure.legend(ncols=columns, loc="outside lower center")
+def legend_below(ax: Axes) -> None:
+    """The legend under the picture, where it covers nothing, in as few lines as it fits."""
+    widest = max(map(letters, ax.get_legend_handles_labels()[1]), default=0)
+    ax.figure.legend(ncols=max(1, LINE // (widest + 6)), loc="outside lower center")
 
 
 def tall(ax: Axes, bars: int) -> None:
@@ -207,9 +225,14 @@ def tall(ax: Axes, bars: int) -> None:
     ax.figure.set_figheight(1.1 + 0.22 * bars)  # type: ignore[union-attr]
 
 
+def letters(text: str) -> int:
+    """How wide a text is, in latin letters."""
+    return sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)
+
+
 def own(name: str) -> str:
     """A company's own name, cut at the end where it is too wide for a label."""
-    widths = np.cumsum([1 + (unicodedata.east_asian_width(letter) in "WF") for letter in name])
+    widths = np.cumsum([letters(one) for one in name])
     if not name or widths[-1] <= LABEL_WIDTH:
         return name
     return f"{name[: int((widths < LABEL_WIDTH).sum())].rstrip()}…"

@@ -37,7 +37,7 @@ def loyalty_levels(ax: Axes, levels: pd.DataFrame) -> None:
     places = shares_of_two(ax, names, levels.customers, costs, say("cost"))
     for place, share, cost in zip(places, costs, levels.cost, strict=True):
         beside(ax, share, place - 0.2, say.form("compact", cost))
-    ax.margins(x=0.16)
+    ax.margins(x=0.2)
     tall(ax, 2 * len(levels) + 3)
 
 
@@ -86,8 +86,8 @@ def satisfaction_by_tier(ax: Axes, table: pd.DataFrame) -> None:
             if answers:
                 beside(ax, high, place, f"({say.form('int', answers)})")
     ax.set_ylim(-0.6, len(tiers) - 0.4)
-    ax.margins(x=0.12)
-    legend_below(ax, 1)
+    ax.margins(x=0.18)
+    legend_below(ax)
     tall(ax, 2 * len(tiers) + 4)
     numbers(ax, axis="x")
 

@@ -37,7 +37,7 @@ def outcomes(ax: Axes, account: pd.DataFrame) -> None:
     _named_bars(
         ax, [n if len(n) <= MOST_LETTERS else f"…{n[1 - MOST_LETTERS :]}" for n in shares.index]
     )
-    legend_below(ax, 3)
+    legend_below(ax)
 
 
 @chart("Columns with gaps", x="share of rows with a value")

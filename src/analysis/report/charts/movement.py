@@ -23,7 +23,7 @@ def tier_history(ax: Axes, counts: pd.DataFrame, full_from: Any = None) -> None:
         bottom += counts[tier].to_numpy()
     for tier in counts.columns:
         ax.bar(0, 0, color=TIER_COLOURS[tier], label=say.word(tier))
-    every = max(1, len(counts) // 6)
+    every = max(1, len(counts) // 4)
     ax.set_xticks(places[::-every], [f"{end:%Y-%m}" for end in counts.index[::-every]])
     numbers(ax)
     ax.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.12))

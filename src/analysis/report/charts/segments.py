@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from analysis.report.charts.base import (
     ACCENT,
+    DARK,
     INK,
     MOST_BARS,
     MOST_ITEMS,
@@ -145,7 +146,7 @@ def value_by_class(ax: Axes, by: pd.DataFrame) -> None:
     of_known = say("average of those whose class is known")
     ax.axvline(average, color=INK, lw=0.8, ls=":", label=of_known)
     ax.set_xlim(np.fmin(0, by.low.min()), right)
-    legend_below(ax, 1)
+    legend_below(ax)
     tall(ax, len(by) + 4)
     numbers(ax, "money", "x")
 
@@ -177,7 +178,7 @@ def open_needs(ax: Axes, table: pd.DataFrame) -> None:
     label = say("prospects (no order yet)")
     ends = ax.barh(places, prospects, 0.7, left=buyers, color=SOFT, label=label)
     ax.bar_label(ends, [say.form("int", count) for count in buyers + prospects], padding=3)
-    ax.margins(x=0.1)
+    ax.margins(x=0.16)
     tall(ax, 2 * len(shown))
     numbers(ax, axis="x")
     legend_below(ax)
@@ -196,7 +197,7 @@ def cluster_features(ax: Axes, apart: pd.DataFrame, medians: pd.DataFrame) -> No
     forms = [SHOWN[feature][1].replace("money", "compact") for feature in apart]
     for (row, column), value in np.ndenumerate(values):
         text = say.form(forms[column], medians[apart.columns[column]].iloc[row])
-        colour = "white" if abs(value) > 1.4 else INK
+        colour = "white" if abs(value) > 1.4 else DARK
         ax.text(column, row, text, ha="center", va="center", color=colour)
     ax.tick_params(length=0)
     tall(ax, 2 * len(apart))  # a name takes two lines or three

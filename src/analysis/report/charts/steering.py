@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 
 from analysis.report.charts.base import (
     ACCENT,
+    INK,
     WARN,
     beside,
     chart,
@@ -24,7 +25,7 @@ def revenue_by_month(ax: Axes, figures: pd.DataFrame) -> None:
     """Bars of a figure by month. Columns: month_end, value."""
     places = np.arange(len(figures))
     ax.bar(places, figures.value, 0.8, color=ACCENT)
-    every = max(1, len(figures) // 6)
+    every = max(1, len(figures) // 4)
     ends = [f"{end:%Y-%m}" for end in figures.month_end]
     ax.set_xticks(places[::-every], ends[::-every])
     ax.grid(False, axis="x")
@@ -38,7 +39,7 @@ def revenue_courses(ax: Axes, courses: pd.DataFrame) -> None:
     ax.barh(places, courses.change, color=np.where(courses.change < 0, WARN, ACCENT))
     for place, change in zip(places, courses.change, strict=True):
         beside(ax, max(change, 0.0), place, say.form("compact", change))
-    ax.axvline(0, color="black", lw=0.8)
+    ax.axvline(0, color=INK, lw=0.8)
     ax.margins(x=0.2)
     numbers(ax, "money", "x")
 

@@ -134,4 +134,4 @@ def budget_curve(ax: Axes, curve: pd.DataFrame, plans: pd.DataFrame) -> None:
             ax.plot(marked.budget, marked.profit, "o", ms=size, color=colour, label=label)
     numbers(ax, "compact", "x")
     numbers(ax, "compact")
-    legend_below(ax, 3)
+    legend_below(ax)
