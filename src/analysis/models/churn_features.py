@@ -48,8 +48,8 @@ def of_spend(told: pd.DataFrame) -> np.ndarray:
     return np.select(
         [told.spend_change <= -CHANGED, told.spend_change >= CHANGED],
         [
-            N_("spend of the last {days:int} days down {spend_share:whole_percent}"),
-            N_("spend of the last {days:int} days up {spend_share:whole_percent}"),
+            N_("spend of the last {days:time} down {spend_share:whole_percent}"),
+            N_("spend of the last {days:time} up {spend_share:whole_percent}"),
         ],
         N_("an order is worth {value:money}"),
     )
@@ -80,7 +80,7 @@ CONCEPTS = labelled(
             N_("orders lately against before"),
             ("orders_56", "orders_91", "orders_182", "slowing", "pause_change", "irregular"),
             N_(
-                "orders of the last {days:int} days: {lately:int}, of the {days:int} before:"
+                "orders of the last {days:time}: {lately:int}, of the {days:int} before:"
                 " {before:int}"
             ),
         ),
@@ -124,7 +124,7 @@ CONCEPTS = labelled(
             N_("complaints and open tickets"),
             ("complaints", "open_tickets"),
             N_(
-                "complaints in the last {days:int} days: {complaints:int}, still open:"
+                "complaints in the last {days:time}: {complaints:int}, still open:"
                 " {open_tickets:int}"
             ),
         ),

@@ -33,15 +33,15 @@ LINES_AT_ONCE = 600_000  # … but of a log so short that it has no more lines i
 # What leaving means, by the definition that the dataset file names.
 MEANINGS = {
     "horizon": N_(
-        "Leaving means: no order in the {days:int} days. Nobody has cancelled anything; some will"
+        "Leaving means: no order in the {days:time}. Nobody has cancelled anything; some will"
         " come back later."
     ),
     "rhythm": N_(
         "Leaving means: no order within the pause after which the customer counts as silent by own"
-        " rhythm, at most {days:int} days."
+        " rhythm, at most {days:time}."
     ),
     "contract": N_(
-        "Leaving means: the contract ends within the {days:int} days and is not renewed, as the"
+        "Leaving means: the contract ends within the {days:time} and is not renewed, as the"
         " profiles say."
     ),
 }

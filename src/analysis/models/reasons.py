@@ -17,7 +17,7 @@ MOST_REASONS = 3  # for each customer; more are not read
 LEAST_EFFECT = 0.1  # log odds, about 2 points of risk in the middle: less is no reason
 LEAST_MEAN = 0.005  # log odds; a mean effect that would be written as 0
 SEPARATOR = "; "
-LAST_ORDER = N_("last order {days:int} days ago")
+LAST_ORDER = N_("last order {days:time} ago")
 
 
 def effects(risk: Risk | None, features: pd.DataFrame, usual: pd.Series) -> pd.DataFrame:

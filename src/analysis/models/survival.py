@@ -115,11 +115,11 @@ def verdict(summary: pd.DataFrame, horizon_days: int) -> tuple[str, dict[str, ob
     if np.isnan(slowest.median_days):
         return N_(
             "Customers take longest to order again {group:word}: fewer than half ever did in the"
-            " time seen; {not_yet:percent} have not after {days:int} days (95 % sure: {low:percent}"
+            " time seen; {not_yet:percent} have not after {days:time} (95 % sure: {low:percent}"
             " to {high:percent})."
         ), values
     return N_(
         "Customers take longest to order again {group:word}: half of them have done so within"
-        " {median_days:int} days; {not_yet:percent} have not after {days:int} days (95 % sure:"
+        " {median_days:int} days; {not_yet:percent} have not after {days:time} (95 % sure:"
         " {low:percent} to {high:percent})."
     ), values

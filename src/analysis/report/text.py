@@ -29,6 +29,7 @@ LOCALE = Path(__file__).with_name("locale")
 Entry = TypeVar("Entry")
 SHARES = {"percent": 1, "whole_percent": 0}  # form: digits of the percentage
 WHOLE_MONEY = 1_000  # from here on cents only distract
+LARGE_MONEY = 100_000  # and from here on all but three digits
 NOT_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
 
 
@@ -67,9 +68,9 @@ def whole(number: int, locale: Locale) -> str:
 class Language:
     """Says sentences and numbers in one language; reports use the one called `say`.
 
-    The forms of a value: int, number, short, percent, whole_percent, money, compact (money as
-    $1.2M), exact (to the cent), date, long_date, text, figure (written as it is, where a number
-    stands), customer (an id), word (a class such as a tier) and field (a column of the records).
+    The forms of a value: int, number, short, percent, whole_percent, time (days), money, compact
+    (money as $1.2M), exact (to the cent), date, long_date, text, figure (written as it is, where a
+    number stands), customer (an id), word (a class such as a tier) and field (a column of the records).
 
     >>> say = Language("en", "USD")
     >>> say("{share:percent} of {money:money}", share=0.25, money=1200)
@@ -88,6 +89,7 @@ class Language:
             "whole_percent": lambda x: format_percent(x, "#,##0\u00a0%", self.locale),
             "money": self.money,
             "compact": self.compact,
+            "time": self.time,
             "exact": lambda x: format_currency(x, self.currency, locale=self.locale),
             "date": lambda x: format_date(getattr(x, "date", lambda: x)(), "medium", self.locale),
             "long_date": lambda x: format_date(x, self.translated("d MMMM y"), self.locale),
@@ -147,20 +149,30 @@ class Language:
         if form not in SHARES or _is_nan(change):
             return self.signed(form, change)
         points = round(100 * change, 1)
-        return self("{points:text} points", points=self.signed("short", points))
+        return self(N_("{points:text} points"), points=self.signed("short", points))
+
+    def time(self, days: float) -> str:
+        """So many days as people say it: whole years, and one as twelve months."""
+        years, rest = divmod(round(days), 365)
+        if rest or not years:
+            return self(N_("1 day") if round(days) == 1 else N_("{n:int} days"), n=days)
+        return self(N_("12 months") if years == 1 else N_("{n:int} years"), n=years)
 
     def money(self, amount: float) -> str:
-        """An amount with its currency; whole units where cents are none or only distract."""
+        """An amount with its currency: of a large one three digits, cents only of a small one."""
+        if abs(amount) >= LARGE_MONEY:
+            return self.compact(amount)
         cents = abs(amount) < WHOLE_MONEY and amount != round(amount)
         pattern = copy.copy(self.locale.currency_formats["standard"])
         pattern.frac_prec = pattern.frac_prec if cents else (0, 0)
         return format_currency(amount, self.currency, pattern, self.locale, currency_digits=cents)
 
     def compact(self, amount: float) -> str:
-        """An amount with its currency in few letters, as $1.2M; whole units below a thousand."""
+        """An amount with its currency in few letters, as $1.23M; whole units below a thousand."""
         if abs(amount) < WHOLE_MONEY:
             return self.money(round(amount))
-        return format_compact_currency(amount, self.currency, locale=self.locale, fraction_digits=1)
+        known = float(f"{amount:.3g}")
+        return format_compact_currency(known, self.currency, locale=self.locale, fraction_digits=2)
 
     def word(self, term: Any) -> str:
         """The name of a class (a tier, a reason; several as lately+often), or the term itself."""

@@ -15,36 +15,36 @@ BROKEN = 0.001  # p of the arms being so unlike by lot; of every campaign, so no
 WORKS = N_(
     "Campaign {campaign_id:text} works: it cost {cost:money} and earned {profit:money} more than"
     " that (95 % sure: {profit_low:money} to {profit_high:money}); {orders_effect:number} more"
-    " orders per treated customer within {window_days:int} days (95 % sure: {orders_low:number} to"
+    " orders per treated customer within {window_days:time} (95 % sure: {orders_low:number} to"
     " {orders_high:number}; {treated:int} treated, {control:int} held back by lot)."
 )
 WORKS_UNPRICED = N_(
     "Campaign {campaign_id:text} works: {orders_effect:number} more orders per treated customer"
-    " within {window_days:int} days (95 % sure: {orders_low:number} to {orders_high:number};"
+    " within {window_days:time} (95 % sure: {orders_low:number} to {orders_high:number};"
     " {treated:int} treated, {control:int} held back by lot). What it earned is not known, for"
     " want of money or costs."
 )
 FAILED = {
     "harms": N_(
         "Campaign {campaign_id:text} harms: {orders_effect:number} orders per treated customer"
-        " within {window_days:int} days (95 % sure: {orders_low:number} to {orders_high:number};"
+        " within {window_days:time} (95 % sure: {orders_low:number} to {orders_high:number};"
         " {treated:int} treated, {control:int} held back by lot)."
     ),
     "does_not_work": N_(
         "Campaign {campaign_id:text} does not pay: {orders_effect:number} orders per treated"
-        " customer within {window_days:int} days (95 % sure: {orders_low:number} to"
+        " customer within {window_days:time} (95 % sure: {orders_low:number} to"
         " {orders_high:number}) against a cost of {cost:money}; even at the best that is left a"
         " loss of {loss:money} or more."
     ),
     "not_proven": N_(
         "Campaign {campaign_id:text} is not proven: {orders_effect:number} orders per treated"
-        " customer within {window_days:int} days (95 % sure: {orders_low:number} to"
+        " customer within {window_days:time} (95 % sure: {orders_low:number} to"
         " {orders_high:number}), which chance may explain; {treated:int} were treated,"
         " {control:int} held back by lot."
     ),
     "pays_unproven": N_(
         "Campaign {campaign_id:text} brings more orders beyond chance: {orders_effect:number} per"
-        " treated customer within {window_days:int} days (95 % sure: {orders_low:number} to"
+        " treated customer within {window_days:time} (95 % sure: {orders_low:number} to"
         " {orders_high:number}). Whether it pays is not proven: after its cost of {cost:money} it"
         " earned {profit:money} (95 % sure: {profit_low:money} to {profit_high:money})."
     ),

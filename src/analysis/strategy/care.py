@@ -120,7 +120,7 @@ def follow_ups(
     found = found[found.due <= days[-1]].sort_values(["due", "place", "customer_id"])
     found["detail"] = [
         say(
-            "{tier:word}: last contact or order on {last:date}, due after {days:int} days",
+            "{tier:word}: last contact or order on {last:date}, due after {days:time}",
             tier=row.tier,
             last=row.last,
             days=row.wait,

@@ -170,21 +170,21 @@ def finding(feedback: Table, as_of: dt.date) -> tuple[str, dict[str, Any]]:
     values = found | {"days": YEAR, "as_of": as_of}
     if not found["opened"]:
         return N_(
-            "No complaint or ticket was opened in the {days:int} days to {as_of:date}."
+            "No complaint or ticket was opened in the {days:time} to {as_of:date}."
         ), values
     if np.isnan(found["closed"]):
         return N_(
-            "In the {days:int} days to {as_of:date} customers opened complaints and tickets:"
+            "In the {days:time} to {as_of:date} customers opened complaints and tickets:"
             " {opened:int}. When they are closed is not recorded."
         ), values
     if np.isfinite(found["high"]):
         return N_(
-            "{opened:int} complaints and tickets were opened in the {days:int} days to"
+            "{opened:int} complaints and tickets were opened in the {days:time} to"
             " {as_of:date}; {still_open:int} of them are still open, and {older:int} older ones."
             " Half are closed after {median_days:int} days (95 % sure: {low:int} to {high:int})."
         ), values
     return N_(
-        "Complaints and tickets opened in the {days:int} days to {as_of:date}: {opened:int}."
+        "Complaints and tickets opened in the {days:time} to {as_of:date}: {opened:int}."
         " {still_open:int} of them are still open, and {older:int} older ones. They are too few, or"
         " too many of them open, to say how long it takes."
     ), values
@@ -208,10 +208,10 @@ def unhappy_finding(
     if len(found):
         return N_(
             "Of {customers:int} strategic customers, {unhappy:int} need a talk: {scores:int} gave a"
-            " bad score last in the {days:int} days to {as_of:date}, the others have an open"
+            " bad score last in the {days:time} to {as_of:date}, the others have an open"
             " complaint or ticket. {silent:int} of them had no contact in that time."
         ), values
     return N_(
-        "None of {customers:int} strategic customers gave a bad score last in the {days:int} days"
+        "None of {customers:int} strategic customers gave a bad score last in the {days:time}"
         " to {as_of:date}, and none is known to have an open complaint or ticket."
     ), values

@@ -154,10 +154,10 @@ def findings(feedback: Table, as_of: dt.date) -> Iterator[tuple[str, dict[str, A
     said = last_answers(feedback, [as_of, as_of - dt.timedelta(days=YEAR)])
     common = {"days": YEAR, "as_of": as_of}
     if said.empty:
-        yield N_("No customer gave a score in the {days:int} days to {as_of:date}."), common
+        yield N_("No customer gave a score in the {days:time} to {as_of:date}."), common
     if (said.kind == "nps").any():
         text = N_(
-            "Of {answers:int} customers who answered in the {days:int} days to {as_of:date},"
+            "Of {answers:int} customers who answered in the {days:time} to {as_of:date},"
             " {good:int} would recommend us and {bad:int} would not: a net promoter score of"
             " {score:int} points (95 % sure: {low:int} to {high:int})."
         )
@@ -169,7 +169,7 @@ def findings(feedback: Table, as_of: dt.date) -> Iterator[tuple[str, dict[str, A
         values = points("csat", said.score[said.kind == "csat"])
         shares = {name: values[name] / 100 for name in ("score", "low", "high")}
         text = N_(
-            "Of {answers:int} customers who answered in the {days:int} days to {as_of:date},"
+            "Of {answers:int} customers who answered in the {days:time} to {as_of:date},"
             " {good:int} are satisfied (4 or 5 of 5): {score:percent} (95 % sure: {low:percent}"
             " to {high:percent}); on average they give {mean:number}."
         )
@@ -179,15 +179,15 @@ def findings(feedback: Table, as_of: dt.date) -> Iterator[tuple[str, dict[str, A
 def _moved(moved: dict[str, float]) -> str:
     if moved["low"] > 0:
         return N_(
-            "That is more than in the {days:int} days before: it rose from {before:int} to"
+            "That is more than in the {days:time} before: it rose from {before:int} to"
             " {score:int} points, by {difference:int} (95 % sure: {low:int} to {high:int})."
         )
     if moved["high"] < 0:
         return N_(
-            "That is less than in the {days:int} days before: it went from {before:int} to"
+            "That is less than in the {days:time} before: it went from {before:int} to"
             " {score:int} points, by {difference:int} (95 % sure: {low:int} to {high:int})."
         )
     return N_(
-        "Against the {days:int} days before ({before:int} points) nothing is proven: the difference"
+        "Against the {days:time} before ({before:int} points) nothing is proven: the difference"
         " is {difference:int} points (95 % sure: {low:int} to {high:int})."
     )

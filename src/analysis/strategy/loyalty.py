@@ -225,7 +225,7 @@ def caveats(
         yield text, {"margin": margin}
     text = N_(
         "Nothing of this is measured: that {redeemed:whole_percent} of the points are redeemed, at"
-        " the end of their {expiry_days:int} days, and what lifts orders is assumed (loyalty in the"
+        " the end of their {expiry_days:time}, and what lifts orders is assumed (loyalty in the"
         " dataset file). Points count as if the programme had always run and everybody had joined,"
         " in today's level. Whoever would have ordered anyway gets points, too, so only a group"
         " held back can tell what a programme brings."
@@ -243,7 +243,7 @@ def caveats(
     days = 0 if pd.isna(first) else (as_of - pd.Timestamp(first).date()).days + 1
     if days < YEAR:
         text = N_(
-            "The log reaches back {days:int} days, so what stands here for a year is of that time"
+            "The log reaches back {days:time}, so what stands here for a year is of that time"
             " only."
         )
         yield text, {"days": days}

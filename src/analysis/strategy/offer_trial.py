@@ -171,12 +171,12 @@ def verdict(trial: Trial) -> tuple[str, dict[str, object]]:
     if trial.board.empty or trial.measured is None:
         return N_(
             "How often proposals hit cannot be measured on this data: it takes at least {least:int}"
-            " customers who bought something new within {days:int} days before {as_of:date}, and"
+            " customers who bought something new within {days:time} before {as_of:date}, and"
             " purchases before that."
         ), {"least": MIN_JUDGED}
     ours = trial.board.loc["proposed", ["customers", "hit", "low", "high"]].to_dict()
     return N_(
-        "Of {customers:int} customers who bought something new in the {days:int} days after"
+        "Of {customers:int} customers who bought something new in the {days:time} after"
         " {origin:date}, {hit:percent} bought one of the three things proposed (95 % sure:"
         " {low:percent} to {high:percent}); proposing the most popular would have hit"
         " {popular:percent}."
@@ -193,7 +193,7 @@ def choice(trial: Trial) -> tuple[str, dict[str, object]]:
         ), {"model": model}
     return N_(
         "Proposals go by: {model:word}. Of {candidates:int} rules it hit most often in the"
-        " {days:int} days after {chosen:date}, an earlier time."
+        " {days:time} after {chosen:date}, an earlier time."
     ), {"model": model, "candidates": len(trial.chosen.board), "chosen": trial.chosen.day}
 
 

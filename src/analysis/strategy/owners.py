@@ -205,7 +205,7 @@ def findings(
         "days": horizon_days,
     }
     text = N_(
-        "Of {all_measured:int} customers on {day:date}, {all_left:int} left in the {days:int} days"
+        "Of {all_measured:int} customers on {day:date}, {all_left:int} left in the {days:time}"
         " after it; their risks had said {all_foretold:int}. Owners are compared after this is made"
         " even."
     )
@@ -226,14 +226,14 @@ def _furthest(row: dict[Any, Any]) -> str:
         )
     if row["ratio"] > 1:
         return N_(
-            "{owner:word}: {actual:int} of {measured:int} customers left in the {days:int} days"
+            "{owner:word}: {actual:int} of {measured:int} customers left in the {days:time}"
             " from {day:date}, where their own risks let expect {expected_left:int}: {ratio:number}"
             " times as many (95 % sure: {low:number} to {high:number}). That is beyond chance, with"
             " {owners:int} compared."
         )
     return N_(
         "{owner:word} kept more than expected: {actual:int} of {measured:int} customers left in the"
-        " {days:int} days from {day:date}, where their own risks let expect {expected_left:int}:"
+        " {days:time} from {day:date}, where their own risks let expect {expected_left:int}:"
         " {ratio:number} times as many (95 % sure: {low:number} to {high:number}). That is beyond"
         " chance, with {owners:int} compared."
     )
