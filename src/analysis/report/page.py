@@ -243,19 +243,20 @@ def notebook_page(notebook: "NotebookNode", facts: dict[str, Any]) -> str:
     """An executed notebook as a page of its own: text and results, no code."""
     renderer = _Markdown()
     markdown = mistune.create_markdown(renderer=renderer, plugins=["table"])
-    parts, folded = [], False
+    parts, folded = [], 0  # the level of the heading that a fold is open of
     for cell in (cell for cell in notebook.cells if not is_for_analysts(cell)):
         if cell.cell_type != "markdown":
             parts.append(_own_outputs(cell))
             continue
         text = markdown(say.translated(cell.source))
-        if folded and text.startswith("<h2"):
+        level = int(text[2]) if re.match("<h[1-6]", text) else 9
+        if level <= folded:
             parts.append("</div></details>")
-            folded = False
-        if "fold" in cell.metadata.get("tags", ()):
-            heading, _, rest = text.partition("</h2>")
-            parts.append(f'<details class="folded"><summary>{heading}</h2></summary><div>{rest}')
-            folded = True
+            folded = 0
+        if "fold" in cell.metadata.get("tags", ()) and not folded:
+            heading, ends, rest = text.partition(f"</h{level}>")
+            parts.append(f'<details class="folded"><summary>{heading}{ends}</summary><div>{rest}')
+            folded = level
         else:
             parts.append(f'<section class="text">{text}</section>')
     parts.append("</div></details>" if folded else "")
