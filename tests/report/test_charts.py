@@ -28,13 +28,6 @@ DECILES = pd.DataFrame(
         "high": [0.9, 0.6],
     }
 )
-CELLS = pd.DataFrame(
-    {
-        "tier": ["strategic", "ordinary", "potential"],
-        "stage": ["loyal", "lost", "prospect"],
-        "customers": [1, 30, 4],
-    }
-).assign(revenue=[1200.0, 5, 0], clv=[900.0, 1, np.nan], risk=[0.1, 0.9, np.nan])
 WAITS = pd.DataFrame(
     {
         "group": ["first"] * 3 + ["fifth_on"] * 2,
@@ -153,7 +146,6 @@ CHARTS = {
     "survival_curves": (WAITS, {"horizon_days": 5}),
     "churn_drivers": (pd.Series({"silence": 1.25, "complaints": 0.5}), {}),
     "profit_curve": (EARNED, {}),
-    "matrix": (CELLS, {}),
     "value_by_standing": (
         pd.DataFrame({"clv": [90.0, 10.0]}, index=["many_repeats", "one_time"]),
         {},
@@ -367,27 +359,6 @@ def test_cells_of_nothing_but_zeros_or_unknowns_are_drawn():
     for value in (0, float("nan")):
         svg = draw("rfm_grid", frame=pd.DataFrame([[value]], index=[5], columns=[1]))
         assert ("–" if np.isnan(value) else "0") in texts(svg)
-
-
-def test_cells_of_the_matrix_say_customers_revenue_and_risk_and_warn_above_the_average():
-    """The average risk of the 31 is (0.1 + 30 x 0.9) / 31; prospects have no revenue, no risk."""
-    ax = axes_of("matrix")
-    words = {
-        text.get_text().replace("\N{NO-BREAK SPACE}", " "): text.get_color() for text in ax.texts
-    }
-    assert list(words) == ["1", "$1.2K", "risk 10 %", "30", "$5", "risk 90 %", "4"]
-    assert [said for said, colour in words.items() if colour == base.WARN] == ["risk 90 %"]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["Prospect", "Loyal", "Lost"]
-    assert [label.get_text() for label in ax.get_xticklabels()] == [
-        "Strategic",
-        "Ordinary",
-        "Potential",
-    ]
-
-
-def test_the_matrix_of_one_cell_and_without_money_is_drawn():
-    draw("matrix", frame=CELLS.head(1))
-    assert "30" in texts(draw("matrix", frame=CELLS.assign(revenue=np.nan, clv=np.nan)))
 
 
 def test_a_companys_long_names_are_cut_where_they_end():

@@ -56,6 +56,7 @@ def test_everything_adds_up_to_the_cent(lines):
     frame = pd.DataFrame(lines, columns=["customer_id", "day", "cents", "category"])
     frame["day"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(frame.day, unit="D")
     frame["amount"] = frame.pop("cents") / 100
+    frame["category"] = frame.category.astype("str")  # also where none is known
     people = pd.DataFrame({"customer_id": [*"abcdefg"], "region": [*"nnssse", None]})
     people = people.assign(first_contact=pd.Timestamp("2024-01-01"), owner=[*"uuvvvvv"])
     log = dated(frame, "day")

@@ -28,7 +28,7 @@ def test_decisions_are_the_five_with_most_at_stake_and_their_doubt():
     table = actions()
     table.loc["c", ["effect_low", "effect_high", "pays"]] = 0.05, 0.15, "even_a_quarter"
     table.loc["a", "pays"] = "as_counted_on"
-    found = plan_findings.decisions(table)
+    found = plan_findings.decisions(plan_findings.largest(table))
     assert [values["gain"] for _, values in found] == [30, 20, 1, -2, -50]
     texts = [said(one) for one in found]
     assert "10 extra orders of 100 customers are counted on, measured by campaigns W2" in texts[0]
@@ -49,7 +49,7 @@ def test_decisions_are_the_five_with_most_at_stake_and_their_doubt():
 def test_without_a_margin_a_decision_names_the_margin_needed_and_no_gain(needed, words):
     unknown = {"gain": np.nan, "pays": "margin_unknown"}
     table = actions(**unknown, margin_needed=needed, margin_at_half=2 * needed)
-    texts = [said(one) for one in plan_findings.decisions(table)]
+    texts = [said(one) for one in plan_findings.decisions(plan_findings.largest(table))]
     assert len(texts) == 5 and all(text.endswith(words) for text in texts)
     assert all("extra revenue" in text and "gain" not in text for text in texts)
 

@@ -40,7 +40,9 @@ MAX_TABLE_ROWS = 50  # of a table on a page; the files hold the rest
 
 @cache
 def _environment() -> Environment:
-    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True)
+    found = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True)
+    found.globals["say"] = say
+    return found
 
 
 def _fragment(macro: str, *arguments: Any) -> str:
@@ -76,7 +78,7 @@ class Page:
         self.findings: list[dict[str, str]] = []
         self.cards_shown: dict[str, tuple[str, str]] = {}
         self.figures: dict[str, dict[str, Any]] = {}
-        self.pictures: dict[str, dict[str, str]] = {}
+        self.parts: dict[str, str] = {}
         self.terms: list[tuple[str, str]] = []
         self.said_last = ""
 
@@ -125,17 +127,15 @@ class Page:
         """Have the glossary explain a term."""
         self.terms.append((term, meaning))
 
-    def figure(self, ax: "Axes", alt: str, part: str = "") -> None:
-        """Axes as a picture, with what they show in words; the index shows it where `part` says."""
+    def figure(self, ax: "Axes", alt: str) -> None:
+        """Axes as a picture, with what they show in words."""
         if not ax.has_data():
             self.caveat("There is too little data to say more here.")
             return
         from analysis.report.charts import svg
 
-        picture, alt = {"title": ax.get_title(loc="left"), "picture": svg(ax)}, say(alt)
-        if part:
-            self.pictures[part] = picture | {"alt": alt}
-        self._show(_fragment("figure", picture["title"], picture["picture"], alt), alt)
+        said = say(alt)
+        self._show(_fragment("figure", ax.get_title(loc="left"), svg(ax), said), said)
 
     def table(
         self,
@@ -178,6 +178,14 @@ class Page:
                 "The first {shown:int} of {all:int} rows.", shown=len(shown), all=len(frame)
             )
 
+    def piece(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """A piece of the first page, which shows it too: scorecards, matrix or decisions (macros of
+        fragments.html.j2, which say what `rows` must have); nothing where there are none.
+        """
+        if rows:
+            self.parts[name] = _fragment(name, rows)
+            self._show(self.parts[name], pd.DataFrame(rows).to_string())
+
     def heading(self, text: str, level: int = 2) -> None:
         """The heading of a section, already in the report's language."""
         self._show(_fragment("heading", text, level), text)
@@ -198,7 +206,7 @@ class Page:
             "findings": self.findings,
             "cards": self.cards_shown,
             "figures": self.figures,
-            "pictures": self.pictures,
+            "parts": self.parts,
             "terms": self.terms,
         }
         path.write_text(json.dumps(kept, ensure_ascii=False), "utf-8")
@@ -248,7 +256,7 @@ def notebook_page(notebook: "NotebookNode", facts: dict[str, Any]) -> str:
         if cell.cell_type != "markdown":
             parts.append(_own_outputs(cell))
             continue
-        text = markdown(say.translated(cell.source))
+        text = str(markdown(say.translated(cell.source)))
         level = int(text[2]) if re.match("<h[1-6]", text) else 9
         if level <= folded:
             parts.append("</div></details>")
@@ -280,7 +288,7 @@ def page(heading: str, body: str, facts: dict[str, Any], home: str = "", prefix:
     """
     style, template = _style("fragments.css", "page.css"), _environment().get_template
     return template("page.html.j2").render(
-        title=heading, body=body, say=say, facts=facts, style=style, home=home, prefix=prefix
+        title=heading, body=body, facts=facts, style=style, home=home, prefix=prefix
     )
 
 
@@ -296,16 +304,15 @@ def index_page(
     `kept` is what each page saved, by stage; `prefix` leads from this page's folder to the others.
     """
     cards = {name: card for page in kept.values() for name, card in page["cards"].items()}
-    pictures = {part: shown for page in kept.values() for part, shown in page["pictures"].items()}
+    parts = {name: shown for page in kept.values() for name, shown in page["parts"].items()}
     findings = [finding for page in kept.values() for finding in page["findings"]]
     body = (
         _environment()
         .get_template("index.html.j2")
         .render(
-            say=say,
             facts=facts,
             cards=[cards[name] for name in INDEX_CARDS if name in cards],
-            matrix=pictures.get("matrix"),
+            parts=parts,
             findings=findings,
             kept=kept,
             titles=titles,

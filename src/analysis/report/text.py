@@ -70,7 +70,8 @@ class Language:
 
     The forms of a value: int, number, short, percent, whole_percent, time (days), money, compact
     (money as $1.2M), exact (to the cent), date, long_date, text, figure (written as it is, where a
-    number stands), customer (an id), word (a class such as a tier) and field (a column of the records).
+    number stands), customer (an id), word (a class such as a tier) and field (a column of the
+    records).
 
     >>> say = Language("en", "USD")
     >>> say("{share:percent} of {money:money}", share=0.25, money=1200)

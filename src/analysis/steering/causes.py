@@ -39,6 +39,18 @@ COURSES = labelled(
     },
     str,
 )
+AGAINST = {
+    "before": {
+        "less": N_("{share:percent} less than in the quarter before"),
+        "more": N_("{share:percent} more than in the quarter before"),
+        "chance": N_("within chance as much as in the quarter before"),
+    },
+    "year": {
+        "less": N_("{share:percent} less than a year before"),
+        "more": N_("{share:percent} more than a year before"),
+        "chance": N_("within chance as much as a year before"),
+    },
+}
 OF_PROFILES = ("region", "industry", "owner")
 MOST_CAUSES = 3
 NEARLY_ALL = 0.9  # of the revenue of a dimension
@@ -197,6 +209,56 @@ def standing(facts: Facts, spans: dict[str, Span]) -> Iterator[tuple[str, dict[s
         yield _against(name, abs(moved) <= reach, moved < 0), values
 
 
+def headline(
+    facts: Facts, spans: dict[str, Span], gone: dict[str, float]
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """The first sentences of all: revenue of the last quarter, better or worse, mainly why, and
+    what came from strategic customers who have gone silent (`gone` as from picture.strategic).
+    """
+    against = {}
+    for name in [name for name in ("before", "year") if name in spans]:
+        both = _side_by_side(facts, spans["now"], spans[name])
+        moved, then = both.change.sum(), both.revenue_before.sum()
+        sure = abs(moved) > SURE * np.sqrt((both.change**2).sum()) and then > 0
+        said = AGAINST[name]["less" if moved < 0 else "more"] if sure else AGAINST[name]["chance"]
+        against[name] = sure, say(said, share=abs(moved) / then if then > 0 else np.nan)
+    if "now" in spans:
+        now = facts.during(spans["now"])
+        values = {"end": spans["now"].end, "now": now.revenue.sum()}
+        told = [text for _, text in against.values()]
+        text = (
+            N_("Revenue in the quarter to {end:date}: {now:compact}, {first:text} and {last:text}.")
+            if len(told) > 1
+            else N_("Revenue in the quarter to {end:date}: {now:compact}, {first:text}.")
+            if told
+            else N_("Revenue in the quarter to {end:date}: {now:compact}.")
+        )
+        yield text, values | {"first": told[0] if told else "", "last": told[-1] if told else ""}
+    for name in [name for name, told in against.items() if told[0]][-1:]:
+        by_factor = factors(now, facts.during(spans[name]))
+        yield N_("Mainly because {main:word}."), {"main": main_factor(by_factor)}
+    if gone["silent"] and gone["silent_revenue"] > 0:
+        yield (
+            N_(
+                "{revenue:compact} of the last 12 months came from {silent:int} strategic customer"
+                " who has gone silent."
+            )
+            if gone["silent"] == 1
+            else N_(
+                "{revenue:compact} of the last 12 months came from {silent:int} strategic customers"
+                " who have gone silent."
+            ),
+            {"revenue": gone["silent_revenue"], "silent": gone["silent"]},
+        )
+
+
+def main_factor(by_factor: pd.DataFrame) -> str:
+    """Which factor moved most the way the whole did, of MAINLY."""
+    factor, moved = by_factor.set_index("factor"), float(by_factor.change.sum())
+    main = (factor.change * np.sign(moved or 1)).idxmax()
+    return f"{main}_{'less' if moved < 0 else 'more'}"
+
+
 def _against(name: str, by_chance: bool, less: bool) -> str:
     if name == "before" and by_chance:
         return N_(
@@ -242,7 +304,6 @@ def reasons(
 ) -> Iterator[tuple[str, dict[str, object]]]:
     """What the tables say of why, in sentences with their values."""
     factor, moved = by_factor.set_index("factor"), float(by_factor.change.sum())
-    main = (factor.change * np.sign(moved or 1)).idxmax()
     chance = SURE * float(np.sqrt((by_course.error**2).sum()))
     text = (
         N_(
@@ -261,8 +322,7 @@ def reasons(
     )
     shares = factor.now / factor.before.where(factor.before > 0) - 1
     told = {f"{name}_share": say.signed("percent", share) for name, share in shares.items()}
-    main = f"{main}_{'less' if moved < 0 else 'more'}"
-    yield text, {"moved": moved, "main": main, **factor.change, **told}
+    yield text, {"moved": moved, "main": main_factor(by_factor), **factor.change, **told}
     change = by_course.set_index("course").change.reindex(COURSES).fillna(0.0)
     new, back, more, less, stopped, _returned = change.tolist()
     yield (

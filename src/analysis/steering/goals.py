@@ -77,6 +77,7 @@ def _share(stages: tuple[str, ...]) -> Callable[[pd.DataFrame], float]:
     return lambda people: float(buyers(people).stage.isin(stages).mean())
 
 
+RATIOS = ("percent", "number", "short")  # forms of figures that are no sums over months
 MEASURES = {
     "customers": Measure(N_("customers"), "int", lambda people: len(buyers(people))),
     "active_share": Measure(N_("share of customers who are active"), "percent", _share(ACTIVE)),
@@ -272,3 +273,18 @@ def _missing(form: str, gap: float) -> str:
     if form != "percent" or pd.isna(gap):
         return say.form(form, gap)
     return say("{points:short} percentage points", points=round(100 * gap, 1))
+
+
+def on_cards(standing: pd.DataFrame) -> dict[str, str]:
+    """What is to be reached of all customers, in words, by key figure; of sums none: they are of
+    other months than a card. `standing` as from held_against.
+    """
+    return {
+        row["measure"]: say(
+            N_("target {target:text} by {by:date}"),
+            target=say.form(KPIS[row["measure"]].form, row["target"]),
+            by=row["by"],
+        )
+        for row in standing.to_dict("records")
+        if row["tier"] == "all" and row["measure"] in KPIS and KPIS[row["measure"]].form in RATIOS
+    }

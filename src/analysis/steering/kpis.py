@@ -21,6 +21,22 @@ SPANS = (1, 3, 12)  # months
 ENDS = 24  # of months, that the series have
 SURE = 1.96  # standard errors: 95 %
 FEWEST = 30  # customers that a ratio is of; of fewer chance is not known
+MOST_CARDS = 6
+ON_CARDS = (
+    "revenue",
+    "active",
+    "stopped",
+    "new",
+    "satisfied",
+    "strategic_share",
+    "order_value",
+    "orders_each",
+    "repeat_rate",
+)
+AGAINST = {
+    "before": N_("{moved:text} on the quarter before"),
+    "year": N_("{moved:text} on a year before"),
+}
 VERDICT_COLUMNS = ["before_verdict", "year_verdict"]
 VERDICTS = labelled(
     {
@@ -343,3 +359,39 @@ def _moved(form: str, before: float, moved: float, verdict: str) -> str:
     share = moved / before if before > 0 else np.nan
     said = say.moved(form, moved) if form in ("percent", "short") else say.signed("percent", share)
     return say("{moved:text}, {verdict:word}", moved=said, verdict=verdict) if verdict else said
+
+
+def cards(figures: pd.DataFrame, months: int, targets: dict[str, str]) -> list[dict[str, Any]]:
+    """The first MOST_CARDS of ON_CARDS that are known: label, now, changes (text, and whether it is
+    bad) and spark, the series as a small picture. `targets`: what is to be reached, in words.
+    """
+    last = figures[(figures.months == months) & (figures.month_end == figures.month_end.max())]
+    rows = last.set_index("kpi")
+    found: list[dict[str, Any]] = []
+    for name in [name for name in ON_CARDS if name in rows.index][:MOST_CARDS]:
+        row, form = rows.loc[name], KPIS[name].form
+        changes = [
+            {
+                "text": say(text, moved=_moved(form, row[which], row[f"{which}_change"], "")),
+                "bad": row[f"{which}_verdict"] == "worse",
+            }
+            for which, text in AGAINST.items()
+            if pd.notna(row[f"{which}_change"])
+        ]
+        changes += [{"text": targets[name], "bad": False}] if name in targets else []
+        series = figures[(figures.kpi == name) & (figures.months == months)].value
+        card = {"label": say(KPIS[name].label), "changes": changes, "spark": spark(series)}
+        found.append(card | {"now": say.form("compact" if form == "money" else form, row.value)})
+    return found
+
+
+def spark(series: pd.Series) -> str:
+    """A line through a series, without axes: what its course looks like beside its number."""
+    if len(series) < 3:
+        return ""
+    low, high = float(series.min()), float(series.max())
+    heights = 22 - 20 * (series - low) / ((high - low) or 1.0)
+    across = np.linspace(1, 99, len(series))
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across, heights, strict=True))
+    line = f'<polyline points="{points}" fill="none" stroke="var(--accent)" stroke-width="1.5"/>'
+    return f'<svg viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true">{line}</svg>'

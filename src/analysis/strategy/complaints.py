@@ -169,9 +169,7 @@ def finding(feedback: Table, as_of: dt.date) -> tuple[str, dict[str, Any]]:
     found = until_closed(feedback, as_of)
     values = found | {"days": YEAR, "as_of": as_of}
     if not found["opened"]:
-        return N_(
-            "No complaint or ticket was opened in the {days:time} to {as_of:date}."
-        ), values
+        return N_("No complaint or ticket was opened in the {days:time} to {as_of:date}."), values
     if np.isnan(found["closed"]):
         return N_(
             "In the {days:time} to {as_of:date} customers opened complaints and tickets:"

@@ -243,7 +243,6 @@ def caveats(
     days = 0 if pd.isna(first) else (as_of - pd.Timestamp(first).date()).days + 1
     if days < YEAR:
         text = N_(
-            "The log reaches back {days:time}, so what stands here for a year is of that time"
-            " only."
+            "The log reaches back {days:time}, so what stands here for a year is of that time only."
         )
         yield text, {"days": days}

@@ -28,16 +28,20 @@ LEFT_OUT = {
 }
 
 
-def decisions(actions: pd.DataFrame) -> list[Said]:
-    """The actions with most at stake, as sentences with their values; `actions` as from
-    plan.by_rule. Effects are said in extra orders of 100 customers.
+def largest(actions: pd.DataFrame) -> pd.DataFrame:
+    """The actions with most at stake, in the order of `actions` (as from plan.by_rule); their
+    effects in extra orders of 100 customers.
     """
     stake = actions.gain.abs().fillna(actions.expected_value)
     biggest = actions.loc[stake.sort_values(ascending=False, kind="stable").index].head(DECISIONS)
     per_100 = [*EFFECTS, "break_even"]
     rows = biggest.assign(**100 * biggest[per_100])
-    ordered = rows.loc[actions.index[actions.index.isin(rows.index)]]
-    return [(_decision(row), _values(row)) for _, row in ordered.iterrows()]
+    return rows.loc[actions.index[actions.index.isin(rows.index)]]
+
+
+def decisions(chosen: pd.DataFrame) -> list[Said]:
+    """What to decide, as sentences with their values; `chosen` as from largest."""
+    return [(_decision(row), _values(row)) for _, row in chosen.iterrows()]
 
 
 def _values(row: pd.Series) -> dict[str, Any]:

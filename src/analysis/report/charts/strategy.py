@@ -15,7 +15,6 @@ from analysis.report.charts.base import (
     LABEL_WIDTH,
     MOST_BARS,
     SOFT,
-    TIER_COLOURS,
     WARN,
     bars,
     chart,
@@ -26,42 +25,9 @@ from analysis.report.charts.base import (
     numbers,
     own,
     percents,
-    shaded,
     tall,
 )
 from analysis.report.text import say
-from analysis.schema import STAGES
-
-
-@chart(
-    "Customers, revenue and risk by tier and stage",
-    x="shaded by value to come; risk is red where it is above the average",
-)
-def matrix(ax: Axes, cells: pd.DataFrame) -> None:
-    """The cells of the matrix: customers, revenue, and risk, shaded by value to come.
-
-    Columns: tier, stage, customers, revenue, clv, risk. Stages go down and tiers across, so that a
-    phone shows it all; a cell that nobody is in stays white.
-    """
-    tiers = [tier for tier in TIER_COLOURS if (cells.tier == tier).any()]
-    stages = [stage for stage in STAGES if (cells.stage == stage).any()]
-    value = cells.assign(clv=cells.clv.fillna(0).clip(lower=0))
-    grid = value.pivot(index="stage", columns="tier", values="clv").reindex(index=stages)[tiers]
-    shade = np.sqrt(grid / max(grid.max(axis=None), np.finfo(float).tiny))
-    shaded(ax, shade, map(say.word, stages), map(say.word, tiers), cmap="GnBu", vmin=0, vmax=1.7)
-    usual = (cells.risk * cells.customers).sum() / max(cells.customers[cells.risk.notna()].sum(), 1)
-    style: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "center"}
-    for cell in cells.itertuples():
-        place = tiers.index(cell.tier), stages.index(cell.stage)
-        ax.annotate(say.form("int", cell.customers), place, (0, 9), weight="bold", **style)
-        if pd.notna(cell.revenue) and cell.stage != "prospect":
-            ax.annotate(say.form("compact", cell.revenue), place, (0, 0), **style)
-        if pd.notna(cell.risk):
-            style_of_risk = style | {"color": WARN if cell.risk > usual else INK}
-            risk = say("risk {share:whole_percent}", share=cell.risk)
-            ax.annotate(risk, place, (0, -9), **style_of_risk)
-    ax.xaxis.tick_top()
-    ax.figure.set_figheight(1 + 0.55 * len(stages))  # type: ignore[union-attr]
 
 
 @chart(

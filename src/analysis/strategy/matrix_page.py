@@ -1,0 +1,139 @@
+"""The customer matrix and the decisions as pages show them: what a manager opens to see whom it is
+about.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from analysis.report.privacy import shown_id, shown_staff
+from analysis.report.text import N_, say
+from analysis.schema import STAGES
+from analysis.strategy.plan_findings import Said
+from analysis.strategy.tiers import TIERS
+
+MOST_NAMED = 5  # customers of a cell or a decision
+BACK = 3  # month ends, to the one that counts are held against
+
+
+def people(
+    matrix: pd.DataFrame, made: pd.DataFrame, churn: pd.DataFrame, profiles: pd.DataFrame
+) -> pd.DataFrame:
+    """Everybody as a page names them, by customer_id, those who brought most first.
+
+    Columns: who (the company's name; the id where customers are persons or no name is known), tier,
+    stage, revenue (value window), risk, at_risk (money: revenue times risk), why (reasons in
+    words), account_owner, rule, action (empty where none is planned).
+    """
+    found = matrix.set_index("customer_id")
+    planned = made.set_index("customer_id").reindex(found.index)
+    told = churn.set_index("customer_id").reasons.reindex(found.index).fillna("")
+    who = found.index.to_series().map(shown_id)
+    if "company" in profiles:
+        named = profiles.set_index("customer_id").company.reindex(found.index)
+        who = named.where(named.notna(), who)
+    revenue = found.revenue.astype(float)
+    table = pd.DataFrame(
+        {
+            "who": who,
+            "tier": found.tier,
+            "stage": found.stage,
+            "revenue": revenue,
+            "risk": found.churn_risk,
+            "at_risk": revenue.fillna(1).clip(lower=0) * found.churn_risk,
+            "why": told,
+            "account_owner": planned.account_owner.fillna("").map(_owner),
+            "rule": planned.rule,
+            "action": planned.action.where(planned.status == "planned"),
+        }
+    )
+    return table.sort_values(["revenue", "who"], ascending=[False, True], kind="stable")
+
+
+def _owner(name: str) -> str:
+    return say.word(name) if name in say.labels else shown_staff(name) if name else ""
+
+
+def cells(table: pd.DataFrame, history: pd.DataFrame) -> list[dict[str, Any]]:
+    """What the page's matrix shows, by tier, of whom there are any: tier, customers and, for each
+    of the stages that somebody is in, nothing or count, moved (since BACK month ends; empty where
+    that is not known), money, risk, action (the commonest), shade (its share of all money at risk,
+    0 to 1), customers (the largest, with their facts in words). `table` as from people; `history`
+    is the table tier_history.
+    """
+    before = _counts_before(history)
+    stages = [stage for stage in STAGES if (table.stage == stage).any()]
+    most = table.groupby(["tier", "stage"]).at_risk.sum().max()
+    found = []
+    for tier in (tier for tier in TIERS if (table.tier == tier).any()):
+        mine, shown = table[table.tier == tier], []
+        for stage in stages:
+            cell = mine[mine.stage == stage]
+            if len(cell):
+                known = before and stage != "prospect"  # of whom the history says nothing
+                moved = len(cell) - before.get((tier, stage), 0) if known else 0
+                shown.append(_cell(cell, stage, moved, most))
+            else:
+                shown.append({"stage": say.word(stage)})
+        found.append({"tier": say.word(tier), "count": say.form("int", len(mine)), "cells": shown})
+    return found
+
+
+def _counts_before(history: pd.DataFrame) -> dict[Any, int]:
+    """Customers by tier and stage BACK month ends ago; none where the log does not go back so."""
+    ends = sorted(history.month_end[history.full_window].unique())
+    if len(ends) <= BACK:
+        return {}
+    then = history[history.month_end == ends[-1 - BACK]]
+    return then.groupby(["tier", "stage"]).size().to_dict()
+
+
+def _cell(cell: pd.DataFrame, stage: str, moved: int, most: float) -> dict[str, Any]:
+    money, risk, actions = cell.revenue.sum(min_count=1), cell.risk.mean(), cell.action.dropna()
+    return {
+        "stage": say.word(stage),
+        "count": say.form("int", len(cell)),
+        "moved": say.signed("int", moved) if moved else "",
+        "money": say.form("compact", money) if money > 0 else "",
+        "risk": say.form("whole_percent", risk) if pd.notna(risk) else "",
+        "percent": round(100 * risk) if pd.notna(risk) else 0,
+        "action": actions.mode().get(0, ""),
+        "shade": round(100 * float(cell.at_risk.sum() / most)) if most > 0 else 0,
+        "customers": customers(cell),
+    }
+
+
+def customers(of: pd.DataFrame) -> list[dict[str, str]]:
+    """The largest of `of` (as from people) in words: who, money, risk, why, owner, action."""
+    rows = of.head(MOST_NAMED).to_dict("records")
+    return [
+        {
+            "who": row["who"],
+            "money": say.form("compact", row["revenue"]) if row["revenue"] > 0 else "",
+            "risk": say.form("whole_percent", row["risk"]) if pd.notna(row["risk"]) else "",
+            "why": row["why"].split("; ")[0],
+            "owner": row["account_owner"],
+            "action": row["action"] if pd.notna(row["action"]) else "",
+        }
+        for row in rows
+    ]
+
+
+def decisions(chosen: pd.DataFrame, said: list[Said], table: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row for each decision: action, who (how many), cost, brings, holds, proof, owner, due, its
+    sentence and its largest customers. `chosen` and `said` as from plan_findings.
+    """
+    return [
+        {
+            "action": row.action,
+            "sentence": say(text, **values),
+            "count": say.form("int", row.customers),
+            "cost": say.form("money", row.cost),
+            "pays": f"{say.form('short', row.break_even)} / {say.form('short', row.effect)}",
+            "proof": say(N_("assumed") if pd.isna(row.effect_low) else N_("measured")),
+            "owner": say.word(row.owner),
+            "due": say.form("date", row.due),
+            "customers": customers(table[(table.rule == name) & table.action.notna()]),
+        }
+        for (name, row), (text, values) in zip(chosen.iterrows(), said, strict=True)
+    ]
