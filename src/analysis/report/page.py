@@ -144,10 +144,12 @@ class Page:
         columns: Sequence[str],
         rows: int = MAX_TABLE_ROWS,
         shown_as: Mapping[str, Any] | None = None,
+        open_from: int = 10,
     ) -> None:
         """The first `rows` of a frame: of `columns` those it has, headed and written as the schema
         says (SHOWN) or `shown_as`, entries of a registry that begin with heading and form. The ends
-        of an interval (form BESIDE) stand with the figure before them.
+        of an interval (form BESIDE) stand with the figure before them. Of more than `open_from` rows
+        the page folds it.
         """
         if len(frame) == 0:
             return
@@ -172,7 +174,8 @@ class Page:
             for row, value in zip(cells, shown[column], strict=True):
                 row.append(say.form(form, value))
         text = shown.to_string(index=False, na_rep="–")
-        self._show(_fragment("table", say(caption), headings, numeric, cells), text)
+        folds = len(cells) > open_from
+        self._show(_fragment("table", say(caption), headings, numeric, cells, folds), text)
         if len(shown) < len(frame):
             self.caveat(
                 "The first {shown:int} of {all:int} rows.", shown=len(shown), all=len(frame)

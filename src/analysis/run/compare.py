@@ -145,7 +145,8 @@ def _page(
     for part, some in measures.groupby("part", sort=False):
         shown = written(some).dropna(axis=1, how="all")
         headed = HEADED | FIGURES
-        page.table(shown, PARTS[str(part)], ["label", *NUMBERS, *COUNTED], shown_as=headed)
+        columns = ["label", *NUMBERS, *COUNTED]
+        page.table(shown, PARTS[str(part)], columns, shown_as=headed, open_from=len(shown))
     page.heading(say("Who moved"))
     for what, some in moved.groupby("what", sort=False):
         columns = ["customer_id", "before", "after", "revenue"]

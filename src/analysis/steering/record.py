@@ -161,7 +161,7 @@ def sentences(record: pd.DataFrame, horizon_days: int) -> Iterator[tuple[str, di
     """How forecasts did, one sentence a quantity, with its values."""
     if record.empty:
         text = N_(
-            "No forecast of an earlier published run is over yet: that takes a run {days:int} days"
+            "No forecast of an earlier published run is over yet: that takes a run {days:time}"
             " old. From then on each is held against what came."
         )
         yield text, {"days": horizon_days}
@@ -203,12 +203,12 @@ def realised(
         text = (
             N_(
                 "Of {customers:int} customers not lost on {day:date}, {came:int} ({share:percent})"
-                " left within {days:int} days; {foretold:int} were foretold."
+                " left within {days:time}; {foretold:int} were foretold."
             )
             if pd.isna(values["held"])
             else N_(
                 "Of {customers:int} customers not lost on {day:date}, {came:int} ({share:percent})"
-                " left within {days:int} days; {foretold:int} were foretold (80 % sure: {low:int}"
+                " left within {days:time}; {foretold:int} were foretold (80 % sure: {low:int}"
                 " to {high:int})."
             )
         )
@@ -220,7 +220,7 @@ def realised(
         values |= {"customers": len(risk), "came": foretold.left.sum(), "days": horizon_days}
         text = N_(
             "Of {customers:int} customers not lost on {day:date}, {came:int} ({share:percent}) left"
-            " within {days:int} days; a forecast that knew only the orders up to that day says"
+            " within {days:time}; a forecast that knew only the orders up to that day says"
             " {told:int} (by chance alone {low:int} to {high:int})."
         )
         yield text, values | {"day": foretold.day.max(), "share": foretold.left.mean()}
