@@ -148,8 +148,8 @@ class Page:
     ) -> None:
         """The first `rows` of a frame: of `columns` those it has, headed and written as the schema
         says (SHOWN) or `shown_as`, entries of a registry that begin with heading and form. The ends
-        of an interval (form BESIDE) stand with the figure before them. Of more than `open_from` rows
-        the page folds it.
+        of an interval (form BESIDE) stand with the figure before them. A table of more rows than
+        `open_from` folds.
         """
         if len(frame) == 0:
             return
