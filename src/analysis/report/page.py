@@ -143,9 +143,11 @@ class Page:
         columns: Sequence[str],
         rows: int = MAX_TABLE_ROWS,
         shown_as: Mapping[str, Any] | None = None,
+        folded: bool = False,
     ) -> None:
         """The first `rows` of a frame: of `columns` those it has, headed and written as the schema
-        says (SHOWN) or `shown_as`, entries of a registry that begin with heading and form.
+        says (SHOWN) or `shown_as`, entries of a registry that begin with heading and form. Of one
+        that is `folded` only the caption shows until it is asked for.
         """
         if len(frame) == 0:
             return
@@ -161,7 +163,7 @@ class Page:
         ]
         cells = [list(map(say.form, forms, row)) for row in shown.itertuples(index=False)]
         text = shown.to_string(index=False, na_rep="–")
-        self._show(_fragment("table", say(caption), headings, numeric, cells), text)
+        self._show(_fragment("table", say(caption), headings, numeric, cells, folded), text)
         if len(shown) < len(frame):
             self.caveat(
                 "The first {shown:int} of {all:int} rows.", shown=len(shown), all=len(frame)

@@ -103,7 +103,10 @@ def svg(ax: Axes) -> str:
     element = element[element.index("<svg") :]
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
     head, rest = element.split(">", 1)
-    return re.sub(r' (?:width|height)="[^"]*"', "", head) + ">" + rest
+    head = re.sub(r' (?:width|height)="[^"]*"', "", head)
+    if figure.get_figwidth() < INCHES[0]:  # made for phones, and no larger elsewhere
+        head += f' style="max-width:{7 * figure.get_figwidth():g}rem"'
+    return head + ">" + rest
 
 
 def numbers(ax: Axes, form: str = "int", axis: str = "y") -> None:
