@@ -9,7 +9,6 @@ import pandas as pd
 from ibis import _
 from scipy.stats import norm
 
-from analysis.report.privacy import shown_staff
 from analysis.report.text import N_, labelled, say
 from analysis.segments.segmentation import first_that_holds
 from analysis.segments.small_cells import grouped
@@ -39,7 +38,6 @@ COURSES = labelled(
     },
     str,
 )
-OF_PROFILES = ("region", "industry", "owner")
 MOST_CAUSES = 3
 NEARLY_ALL = 0.9  # of the revenue of a dimension
 UNKNOWN, TIER_THEN = "unknown", "tier_then"
@@ -136,10 +134,8 @@ def groups(facts: Facts, now: Span, before: Span) -> pd.DataFrame:
     if len(tiers):
         named = tiers.astype("str").reindex(both.index).fillna("new")
         found.append(_sums(both, named, "group").assign(dimension=TIER_THEN))
-    people = facts.records.profile_columns(*OF_PROFILES)
-    people = people.set_index(facts.ids.get_indexer(people.pop("customer_id")))
-    for name in people:
-        column = people[name].dropna().map(shown_staff if name == "owner" else str)
+    for name in facts.groups:
+        column = facts.groups[name].dropna()
         if len(column.unique()) > 1:
             classes = grouped(column, both.index, facts.settings.of_persons)
             of = _sums(both, classes.set_axis(both.index), "group")
