@@ -144,7 +144,7 @@ def _complaints(
     planted: bool,
 ) -> pd.DataFrame:
     """Of one order in twenty; planted: one of the staff closes none any more."""
-    found = log[random.random(len(log)) < 0.05][["customer_id", "day"]].assign(kind="ticket")
+    found = log[random.random(len(log)) < 0.05][["customer_id", "day"]].assign(kind="complaint")
     closed = pd.to_datetime(found.day) + pd.to_timedelta(random.geometric(0.2, len(found)), "D")
     mine = found.customer_id.map(dict(zip(names, owner, strict=True))) == STAFF[0]
     never = planted & mine & (pd.to_datetime(found.day) >= FIRST + pd.Timedelta(days=changed))
