@@ -130,9 +130,9 @@ def test_a_killed_run_leaves_the_last_whole_and_the_next_makes_what_is_missing_o
     runs.read_table("care", runs.table_path("shop", "care"))
     assert not list(folder.glob("*.part"))
     assert set(tree(inside / "reports", inside / "models")) == set(before)
-    assert "moved_days = 5" in (
-        inside / "reports" / "shop" / AS_OF / "08_steering.html"
-    ).read_text("utf-8")
+    assert "moved_days = 5" in (inside / "reports" / "shop" / AS_OF / "08_steering.html").read_text(
+        "utf-8"
+    )
 
 
 def test_a_signal_stops_once_and_handlers_come_back() -> None:

@@ -182,8 +182,8 @@ def test_risk_by_hand():
         if "risk" in text
     ]
     assert told == (
-        "2, who had brought $2.4K in the value window, rose into a higher band of risk, most"
-        " often: orders lately against before (1); 2 are in a lower one or new below the highest"
+        "2 customers, who had brought $2.4K in the value window, rose into a higher band of risk,"
+        " most often: orders lately against before (1); 2 are in a lower one or new below the highest"
         " (even, within chance)."
     )
 
@@ -354,13 +354,19 @@ def test_what_moved_down_is_said_by_what_it_lost():
     assert texts[:3] == [
         "Since Oct 2, 2025, 0 customers moved up a tier and 3 moved down (even, within chance); of"
         " these, 3 bring $250 less in the value window, most often: fewer orders (2).",
-        "0 became active with a first order and 0 after a long pause; 1, who had brought $90 in"
-        " the value window, fell silent or were lost, paused beyond their limit (even, within"
-        " chance).",
-        "1, who had brought $90 in the value window, rose into a higher band of risk, most often:"
-        " how long the customer has been silent (1); 0 are in a lower one or new below the highest"
+        "0 customers became active with a first order and 0 after a long pause; 1, who had brought"
+        " $90 in the value window, fell silent or were lost (even, within chance).",
+        "1 customers, who had brought $90 in the value window, rose into a higher band of risk, most"
+        " often: how long the customer has been silent (1); 0 are in a lower one or new below the highest"
         " (even, within chance).",
     ]
     assert movement.fallen(both).customer_id.tolist() == ["a", "b", "c"]
+    stayed = movement.side_by_side(frame(then).assign(rose_by=""), frame(then))
+    texts = [say(text, **values) for text, values in movement.sentences(stayed, THEN, True)]
+    assert texts[0] == (
+        "Since Oct 2, 2025, 0 customers moved up a tier and 0 moved down (even, within chance)."
+    )
+    assert "0, who had brought $0 in the value window, fell silent" in texts[1]
+    assert texts[2].startswith("Nobody rose into a higher band of risk; 0 customers")
     [first, *_] = movement.sentences(both, THEN, False)
     assert "in part because the log did not yet fill the value window" in say(first[0], **first[1])

@@ -214,10 +214,12 @@ def sentences(
             down = some[some.way < 0]
             verdict = net(some.way) if full or kind not in OF_WINDOW else "net_unfull"
             counts = {"up": sum(some.way > 0), "down": len(down), "net": verdict, "then": then}
-            money = known_sum(down.revenue_before)
             counts["worth"] = (
-                say("who had brought {money:compact} in the value window", money=money)
-                if money == money
+                say(
+                    "who had brought {money:compact} in the value window",
+                    money=down.revenue_before.sum(),
+                )
+                if both.revenue_after.notna().any()
                 else say("whose money is not known")
             )
             text, values = say_of(some, down)
@@ -241,9 +243,8 @@ def _of_tiers(some: pd.DataFrame, down: pd.DataFrame) -> tuple[str, dict[str, An
 def _of_stages(some: pd.DataFrame, down: pd.DataFrame) -> tuple[str, dict[str, Any]]:
     back = sum(some.before[some.way > 0].isin(["silent", "lost"]))
     return N_(
-        "{first:int} became active with a first order and {back:int} after a long pause;"
-        " {down:int}, {worth:text}, fell silent or were lost, paused beyond their limit"
-        " ({net:word})."
+        "{first:int} customers became active with a first order and {back:int} after a long pause;"
+        " {down:int}, {worth:text}, fell silent or were lost ({net:word})."
     ), {"first": sum(some.way > 0) - back, "back": back}
 
 
@@ -254,8 +255,9 @@ def _of_risk(some: pd.DataFrame, down: pd.DataFrame) -> tuple[str, dict[str, Any
             " below the highest ({net:word})."
         ), {}
     return N_(
-        "{down:int}, {worth:text}, rose into a higher band of risk, most often: {why:word}"
-        " ({count:int}); {up:int} are in a lower one or new below the highest ({net:word})."
+        "{down:int} customers, {worth:text}, rose into a higher band of risk, most often:"
+        " {why:word} ({count:int}); {up:int} are in a lower one or new below the highest"
+        " ({net:word})."
     ), _mode(down.rose_by_before)
 
 
