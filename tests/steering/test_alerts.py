@@ -20,7 +20,7 @@ RAISES = {
     "prices": "order_value", "region": "share_of_group", "satisfaction": "strategic_satisfaction",
     "important": "important_orders", "prospects": "prospects_won", "source": "lines_of_source",
     "mix": "drift", "late": "late", "visits": "overdue", "complaints": "complaints_open",
-    "silence": "strategic_trouble", "value": "value_lost",
+    "silence": "strategic_trouble", "value": "tier_value",
 }  # fmt: skip
 
 
@@ -158,7 +158,7 @@ def test_strategic_customers_in_trouble_by_hand():
     assert named(found, alerts.in_trouble(found, MARCH)) == {"a": "", "b": ""}
 
 
-def test_value_that_a_tier_loses_by_hand(monkeypatch):
+def test_value_to_come_of_a_tier_by_hand(monkeypatch):
     """Of 100 + 50: silence leaves 70 % of 90, so 63 + 50 of 150."""
     monkeypatch.setattr(alerts, "FEWEST", 2)
     then = [
@@ -172,7 +172,7 @@ def test_value_that_a_tier_loses_by_hand(monkeypatch):
         ("c", "2024-03-31", "strategic", "new", 90.0),
     ]
     found = small([*then, *now], transactions=BOUGHT)
-    assert alerts.value_lost(found, MARCH) == {"strategic": pytest.approx(1 - 113 / 150)}
+    assert alerts.tier_value(found, MARCH) == {"strategic": pytest.approx(113 / 150 - 1)}
 
 
 def test_visits_overdue_by_hand():
@@ -218,28 +218,33 @@ def test_complaints_open_for_long_by_hand():
 
 
 def test_calls_of_the_plan_that_are_past_due_by_hand():
-    """Of x five of six are not done (the contact of another was before the cycle), of z two."""
-    names = [*"abcdefgh", "i"]
+    """Of x five of six are not done (the contact of b was before the cycle), of z none of eight; a
+    call that is due within the days of grace does not count.
+    """
+    names = [*"abcdef", *"ghijklmn", "o"]
     plan = pd.DataFrame({"customer_id": names, "status": "planned", "channel": "phone"})
-    plan["due"] = pd.Timestamp("2024-03-10")
-    plan.loc[8, "due"] = pd.Timestamp("2024-03-25")  # within the days of grace
+    plan["due"] = pd.to_datetime(["2024-03-10"] * 14 + ["2024-03-25"])
     plan = plan.assign(first=pd.Timestamp("2024-03-01"), last=pd.Timestamp("2024-04-30"))
-    met = {"customer_id": ["a", "b"], "day": ["2024-03-01", "2024-02-29"], "owner": "x"}
-    people = {"customer_id": names, "owner": [*"xxxxxxzzx"]}
+    met = pd.DataFrame({"customer_id": ["a", *"ghijklmn", "b"], "day": "2024-03-01", "owner": "x"})
+    met.loc[9, "day"] = "2024-02-29"
+    people = {"customer_id": names, "owner": [*"xxxxxx", *"zzzzzzzz", "x"]}
     given = {"transactions": BOUGHT, "interactions": met, "profiles": people}
     found = small([], plans=plan, **given)
     rows = alerts.calls_undone(found)
-    assert (
-        rows[["group", "now", "usual"]].to_numpy().tolist() == [["x", 5, 6]] and rows.p.isna().all()
-    )
+    assert rows[["group", "now", "usual"]].to_numpy().tolist() == [["x", 5, 6]]
+    assert rows.p.isna().all()
     assert [*found.ids[alerts.RULES["calls_undone"].who(found, "x")]] == [*"bcdef"]
+    nobody = small([], plans=plan, **given | {"interactions": met.iloc[[0, 9]]})
+    whole = alerts.calls_undone(nobody)
+    assert whole[["group", "now", "usual"]].to_numpy().tolist() == [["", 13, 14]]
+    assert len(alerts.RULES["calls_undone"].who(nobody, "")) == 13
     assert alerts.calls_undone(small([], plans=plan.assign(last=plan["first"]), **given)).empty
     assert alerts.calls_undone(small([], **given)).empty
 
 
-@pytest.mark.parametrize(("days", "late"), [(6, []), (7, [7]), (62, [62]), (63, [])])
-def test_a_source_is_late_after_twice_its_longest_time_and_ended_after_two_months(days, late):
-    """Lines on every third day, and 100 days with order lines after the last contact."""
+@pytest.mark.parametrize(("days", "late"), [(6, []), (7, [7]), (31, [31]), (32, [])])
+def test_a_source_is_late_after_twice_its_longest_time_and_for_months_after_one(days, late):
+    """Contacts on every third day, orders on all."""
     every = pd.date_range("2023-09-01", "2024-02-28", freq="3D")
     end = every[-1] + pd.Timedelta(days=days)
     orders = pd.date_range("2023-09-01", end)

@@ -32,7 +32,7 @@ FALSE = 1 / 12  # false alarms a month that all tests together may raise: half o
 WHOLE = ""  # the group of all
 SMALLEST = 0.001  # of the usual figure: what a month differs by at least, where it never did
 PAUSED = ("silent", "lost")
-LATE, ENDED_DAYS = 2, 62  # times the longest time without a line; after so long a source has ended
+LATE, MONTH_DAYS = 2, 31  # times the longest time without a line; what is longer months tell
 SLOW = 0.9  # of the closed complaints were closed sooner
 CLASSES, SHIFT = (
     8,
@@ -344,14 +344,14 @@ def strategic_trouble(facts: Facts, span: Span) -> dict[str, float]:
 
 
 @by_month(
-    N_("Share of the value to come that a tier loses in a month"),
+    N_("Value to come of a tier, against a month before"),
     "percent",
-    "higher",
+    "lower",
     0.25,
     N_("win back those who paused, the most valuable first, and look what the others buy less of"),
     in_tier(),
 )
-def value_lost(facts: Facts, span: Span) -> dict[str, float]:
+def tier_value(facts: Facts, span: Span) -> dict[str, float]:
     """Of those who were in the tier when the month began."""
     then, now = facts.standing(span.start), facts.standing(span.end)
     if then.empty:
@@ -359,7 +359,7 @@ def value_lost(facts: Facts, span: Span) -> dict[str, float]:
     value = pd.DataFrame({"then": tiers.value_to_come(then), "now": tiers.value_to_come(now)})
     by = value.loc[then.index].groupby(then.tier)
     sums = by.sum()[(by.size() >= FEWEST) & (by.then.sum() > 0)]
-    return {**(1 - sums.now / sums.then)}
+    return {**(sums.now / sums.then - 1)}
 
 
 @rule(
@@ -369,21 +369,21 @@ def value_lost(facts: Facts, span: Span) -> dict[str, float]:
     told=N_("{now:text}, never more than {usual:text} before"),
 )
 def late(facts: Facts) -> pd.DataFrame:
-    """Sources that have been without a line LATE times as long as ever in the USUAL months, though
-    not so long that they have ended.
+    """Sources that have been without a line LATE times as long as ever in the USUAL months; after a
+    month lines_of_source tells it.
     """
     rows, end = [], pd.Timestamp(facts.as_of)
     for name, lines in facts.lines.loc[month_end(end, -USUAL) : end].items():
         days = lines.index[lines > 0]
         if len(days) >= FEWEST:
             now, longest = (end - days[-1]).days, int(np.diff(days).max() / np.timedelta64(1, "D"))
-            if LATE * longest < now <= ENDED_DAYS:
+            if LATE * longest < now <= MONTH_DAYS:
                 rows.append((name, now, longest, np.nan))
     return pd.DataFrame(rows, columns=ROWS)
 
 
 @rule(
-    N_("What models learn from has shifted, most of all"),
+    N_("Share in what models learn from"),
     "percent",
     N_("read forecasts and risks with care until they have learned from the new months; ask why"),
 )
@@ -470,7 +470,7 @@ def open_long(facts: Facts, span: Span) -> pd.Series:
 
 
 @by_month(
-    N_("Customers whose complaint is open for longer than nine in ten"),
+    N_("Customers with a complaint that is open for longer than nine in ten"),
     "int",
     "higher",
     0.25,
@@ -505,21 +505,26 @@ def calls_due(facts: Facts) -> pd.DataFrame:
 
 def _undone(facts: Facts, group: str) -> pd.Index:
     found = calls_due(facts)
-    return found.index[(found.owner == group) & ~found.done.astype(bool)]
+    mine = (found.owner == group) | (group == WHOLE)
+    return found.index[mine & ~found.done.astype(bool)]
 
 
 @rule(
     N_("Calls and visits of the plan that are past due without a contact"),
     "int",
-    N_("agree with the owner which of them are made this week, and give the rest to others"),
+    N_("agree which of them are made this week, and give up or give to others the rest"),
     _undone,
     N_("{now:text} of {usual:text}"),
 )
 def calls_undone(facts: Facts) -> pd.DataFrame:
-    """Of owners with UNDONE or more due, more than half of them not done."""
-    by = calls_due(facts).groupby("owner").done.agg(due="size", done="sum")
-    found = by[(by.due >= UNDONE) & (2 * by.done < by.due)]
-    rows = zip(found.index, found.due - found.done, found.due, strict=True)
+    """Where more than half of UNDONE or more are not done: of all, else of owners."""
+    found = calls_due(facts)
+    for by in (WHOLE, found.owner):
+        each = found.assign(by=by).groupby("by").done.agg(due="size", done="sum")
+        mostly = each[(each.due >= UNDONE) & (2 * each.done < each.due)]
+        rows = zip(mostly.index, mostly.due - mostly.done, mostly.due, strict=True)
+        if len(mostly):
+            break
     return pd.DataFrame([(*row, np.nan) for row in rows], columns=ROWS)
 
 
