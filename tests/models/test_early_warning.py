@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from analysis import schema
 from analysis.intake.dataset import Dataset
 from analysis.intake.settings import Contact
-from analysis.models import churn_features, early_warning
+from analysis.models import churn_features, early_warning, reasons
 from analysis.models.churn_models import Risk
 from analysis.models.early_warning import BANDS, EDGES, WITHOUT_MONEY
 from analysis.models.history import Records
@@ -344,6 +344,56 @@ def test_before_the_log_begins_nobody_had_a_risk(ledger):
     )
     assert before.empty
     assert scored([0.9], before).risen.tolist() == [False]
+
+
+def earlier(ledger, settings, risk, known=None):
+    """earlier_risk of the generated log, `known` of today or all of it, and the table of today."""
+    past = Past(Records(ledger(generated())), settings)
+    now = past.known(AS_OF) if known is None else known(past.known(AS_OF))
+    told = churn_features.features(now)
+    risks = risk.predict(told) if risk else np.full(len(now), NOTHING)
+    table = early_warning.scored(now, risks, pd.Series(dtype=float), settings)
+    usual = told.median()
+    trial = SimpleNamespace(today=SimpleNamespace(day=AS_OF), everyone=past, risk=risk, usual=usual)
+    effects = reasons.effects(risk, told, usual)
+    return past, table, early_warning.earlier(trial, table, effects, settings)
+
+
+def test_the_earlier_risk_is_that_before_in_the_bands_of_today(ledger):
+    settings, risk = of(retention=WAYS), Risk(Remembering())
+    past, table, found = earlier(ledger, settings, risk)
+    then = dt.date(2024, 9, 22)  # a hundred days before
+    assert {day.date() for day in found.day} == {then}
+    before = early_warning.before(past, risk, AS_OF, 100)
+    assert found.set_index("customer_id").churn_risk.to_dict() == before.to_dict()
+    edges = early_warning.limits(early_warning.average_stake(table), settings)
+    assert found.risk_band.tolist() == early_warning.band(found.churn_risk, edges).tolist()
+    assert schema.conform("earlier_risk", found).num_rows == len(before) > 0
+
+
+def test_what_raised_a_risk_is_told_of_who_is_in_a_higher_band(ledger):
+    """The model goes by the days since the last order alone; high begins at a risk of 0.8."""
+    ways = {"message": {"share": 0.02, "success": 0.1}, "call": {"share": 0.4, "success": 0.5}}
+    _, table, found = earlier(ledger, of(retention=ways), Risk(Remembering()))
+    now = found.customer_id.map(table.set_index("customer_id").churn_risk)
+    higher = (found.churn_risk < 0.8) & (now >= 0.8)
+    assert 0 < higher.sum() < len(found)
+    assert (found.rose_by == np.where(higher, "silence", "")).all()
+
+
+def test_there_is_no_earlier_risk_without_a_model_or_before_the_log(ledger):
+    _, _, nothing = earlier(ledger, of(), None)
+    _, _, too_early = earlier(ledger, of(horizon_days=700), Risk(Remembering()))
+    for found in (nothing, too_early):
+        assert schema.conform("earlier_risk", found).num_rows == 0
+
+
+def test_who_is_no_customer_any_more_has_an_earlier_risk_and_no_reason(ledger):
+    settings, risk = of(retention=WAYS), Risk(Remembering())
+    _, _, found = earlier(ledger, settings, risk)
+    _, some, fewer = earlier(ledger, settings, risk, lambda known: known.iloc[::2])
+    assert fewer.customer_id.tolist() == found.customer_id.tolist()
+    assert (fewer.rose_by[~fewer.customer_id.isin(some.customer_id)] == "").all()
 
 
 # How warnings and calls would have done

@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.patches import PathPatch
 
 from analysis.models import churn_features
 from analysis.report import charts
@@ -215,11 +216,18 @@ CHARTS = {
         ).assign(high=[1.9, 4.0], shrunk=[1.3, 1.0], beyond_chance=[True, False]),
         {},
     ),
-    "tier_history": (
-        pd.DataFrame([[1, 2, 7]] * 3, index=ENDS, columns=TIERS),
-        {"full_from": ENDS[1]},
+    "flow": (
+        pd.DataFrame(
+            [
+                ("strategic", "strategic", "", 9),
+                ("strategic", "ordinary", "worse", 3),
+                ("important", "strategic", "better", 2),
+                ("ordinary", "strategic", "better", 1),
+            ],
+            columns=["before", "after", "way", "customers"],
+        ),
+        {"days": (ENDS[0], ENDS[2])},
     ),
-    "migration": (pd.DataFrame(np.eye(3, dtype=int), index=TIERS, columns=TIERS), {}),
     "revenue_by_month": (pd.DataFrame({"month_end": ENDS, "value": [1.0, 2, 3]}), {}),
     "revenue_courses": (
         pd.DataFrame({"course": ["course_new", "course_stopped"], "change": [5.0, -3.0]}),
@@ -327,7 +335,7 @@ def test_chart_is_the_same_whatever_the_style_outside():
         ("stage_sizes", pd.Series(1.0, NASTY)),
         ("segment_sizes", pd.DataFrame({"customers": 1, "revenue_share": 0.1}, NASTY)),
         ("stage_moves", pd.DataFrame(1, NASTY, ["A"])),
-        ("migration", pd.DataFrame(1, ["new"], NASTY)),
+        ("flow", pd.DataFrame({"before": NASTY, "after": "new", "way": "", "customers": 1})),
         ("rfm_grid", pd.DataFrame(1, NASTY, NASTY)),
     ],
 )
@@ -393,12 +401,39 @@ def test_cumulative_tracking_adds_up():
     assert expected.tolist() == pytest.approx([2.5, 4.9, 7.2])
 
 
-def test_month_ends_without_a_full_window_are_pale():
-    bars = [bar for bar in axes_of("tier_history").patches if bar.get_height() > 0]
-    pale = {round(bar.get_x() + bar.get_width() / 2): bar.get_alpha() < 1 for bar in bars}
-    assert pale == {0: True, 1: False, 2: False}
-    assert sum(bar.get_height() for bar in bars) == 30
-    assert max(bar.get_y() + bar.get_height() for bar in bars) == 10
+def test_bands_of_who_moved_are_as_wide_as_there_are_customers():
+    ax = axes_of("flow")
+    bars = {
+        x: [-bar.get_height() for bar in ax.patches if getattr(bar, "get_x", int)() == x - 0.015]
+        for x in (0, 1)
+    }
+    widths = [path.vertices[0, 1] - path.vertices[-1, 1] for path in bands(ax)]
+    unit = sum(widths) / 6  # of who moved; nine stayed
+    assert widths == pytest.approx([3 * unit, 2 * unit, unit])
+    assert bars[0] == pytest.approx([3 * unit, 2 * unit, unit])
+    assert bars[1] == pytest.approx([3 * unit, 3 * unit])  # came into strategic, into ordinary
+    told = texts(draw("flow"))
+    assert told.count("3 of 12") == 2 and "1 of 1" in told and "3 of 3" in told
+    for band in bands(ax):  # each begins and ends within the bars
+        assert band.vertices[:, 1].min() > -1e-9 and band.vertices[:, 1].max() < 1 + 1e-9
+
+
+def bands(ax):
+    return [patch.get_path() for patch in ax.patches if isinstance(patch, PathPatch)]
+
+
+def test_labels_of_small_classes_do_not_lie_upon_each_other():
+    frame = pd.DataFrame({"before": list("abcdefgh"), "after": "z", "way": "", "customers": 1})
+    frame.loc[0, "customers"] = 5000
+    ax = charts.flow(frame)
+    places = sorted(text.get_position()[1] for text in ax.texts if text.get_ha() == "right")
+    shown = ax.figure.get_figheight() / np.ptp(ax.get_ylim())
+    assert len(places) == 8 and min(np.diff(places)) * shown > 2 * 9 / 72
+
+
+def test_a_picture_for_phones_is_not_blown_up_elsewhere():
+    assert 'style="max-width:28rem"' in draw("flow")
+    assert "max-width" not in draw("revenue_by_month")
 
 
 def test_intervals_of_the_calibration_reach_from_low_to_high():

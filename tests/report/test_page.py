@@ -160,6 +160,13 @@ def test_title_and_facts_of_a_page_are_escaped(text):
 
 
 # What a page shows and keeps
+def test_of_a_folded_table_the_caption_shows():
+    _, soup = shown(lambda page: page.table(pd.DataFrame({"a": [1]}), "x & y", ["a"], folded=True))
+    assert soup.find("details").find("summary").get_text() == "x & y (1)"
+    assert soup.find("details").find("td") and not soup.find("caption")
+    assert "open" not in soup.find("details").attrs
+
+
 def test_a_table_shows_its_first_rows_in_the_forms_of_the_schema():
     frame = pd.DataFrame({"b": [0.5] + [1.0] * 99, "a": ["high"] * 100, "hidden": "x"})
     _, soup = shown(lambda page: page.table(frame, "x", ["a", "b"]))

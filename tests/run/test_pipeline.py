@@ -63,10 +63,10 @@ def test_notebooks_by_hand_write_drafts_and_leave_the_published_run(
     assert {path: after[path] for path in before} == before
 
 
-def begun(shop: Path, months: int) -> subprocess.Popen[str]:
-    """A run of the shop in the middle of its work: steering compares with so many months ago."""
+def begun(shop: Path, days: int) -> subprocess.Popen[str]:
+    """A run of the shop in the middle of its work: steering compares with so many days ago."""
     running = subprocess.Popen(
-        [COMMAND, "run", str(shop), "-p", f"compare_months={months}"],
+        [COMMAND, "run", str(shop), "-p", f"moved_days={days}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -121,7 +121,7 @@ def test_a_killed_run_leaves_the_last_whole_and_the_next_makes_what_is_missing_o
     written = folder / "run.json"
     written.write_text(written.read_text("utf-8")[:500], "utf-8")
     assert runs.published("shop", AS_OF) is None
-    code, printed = say("run", shop, "-p", "compare_months=5", *ONE_KERNEL)
+    code, printed = say("run", shop, "-p", "moved_days=5", *ONE_KERNEL)
     assert code == 0, printed
     stages = runs.published("shop", AS_OF)["stages"]  # type: ignore[index]
     remade = {stage for stage, facts in stages.items() if not facts["reused"]}
@@ -130,9 +130,9 @@ def test_a_killed_run_leaves_the_last_whole_and_the_next_makes_what_is_missing_o
     runs.read_table("care", runs.table_path("shop", "care"))
     assert not list(folder.glob("*.part"))
     assert set(tree(inside / "reports", inside / "models")) == set(before)
-    assert "compare_months = 5" in (
-        inside / "reports" / "shop" / AS_OF / "08_steering.html"
-    ).read_text("utf-8")
+    assert "moved_days = 5" in (inside / "reports" / "shop" / AS_OF / "08_steering.html").read_text(
+        "utf-8"
+    )
 
 
 def test_a_signal_stops_once_and_handlers_come_back() -> None:

@@ -10,7 +10,7 @@ from analysis import customers
 from analysis.intake import cleaning
 from analysis.segments import registry
 from analysis.segments.lifecycle import Limits, Rhythm, limits
-from analysis.segments.rfm import RFM_SEGMENTS, rfm, score, score_grid
+from analysis.segments.rfm import RFM_SEGMENTS, cut_points, rfm, score, score_grid
 from tests.segments.made import frame
 
 
@@ -79,6 +79,41 @@ def test_rfm_with_cut_points_by_hand():
     for column in ("r_score", "f_score", "m_score"):
         assert made[column].tolist() == [3, 2, 2, 1]
     assert made.rfm_segment.tolist() == ["champions", "need_attention", "need_attention", "lost"]
+
+
+def test_cut_points_are_the_least_of_each_score_by_hand():
+    people = frame(window_orders=[0, 1, 2, 2, 9], window_revenue=[0.0, 5.0, 7.0, 30.0, 20.0])
+    scored = frame(f_score=[1, 1, 3, 3, 5], m_score=[1, 1, 2, 5, 4])
+    never = float("inf")
+    assert cut_points(people, scored) == {
+        "frequency": [2.0, 2.0, 9.0, 9.0],
+        "money": [7.0, 20.0, 20.0, 30.0],
+    }
+    assert cut_points(people, scored, 6)["money"] == [7.0, 20.0, 20.0, 30.0, never]
+    unknown = scored.assign(m_score=pd.Series([None] * 5, dtype="Int64"))
+    assert list(cut_points(people, unknown)) == ["frequency"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 12), st.integers(0, 400), st.integers(1, 9)),
+        min_size=1,
+        max_size=10,
+    )
+)
+def test_their_own_cut_points_score_customers_as_their_ranks_do(rows):
+    orders, recency, money = map(list, zip(*rows, strict=True))
+    people = frame(
+        orders=orders,
+        window_orders=[n if days < 365 else 0 for n, days in zip(orders, recency, strict=True)],
+        window_revenue=[float(m) if d < 365 else 0.0 for m, d in zip(money, recency, strict=True)],
+        recency_days=recency,
+        stage="repeat",
+        pause_chance=0.5,
+    )
+    by_rank = rfm(people).reset_index()
+    by_cuts = rfm(people, cuts=cut_points(people, by_rank)).reset_index()
+    pd.testing.assert_frame_equal(by_rank, by_cuts)
 
 
 def test_rfm_weights_by_hand():

@@ -7,6 +7,7 @@ import datetime as dt
 import ibis
 import numpy as np
 import pandas as pd
+from ibis import _
 from ibis.expr.types import Table
 
 from analysis.intake.dataset import Dataset
@@ -18,6 +19,9 @@ MONTHS = 62  # of the log; tiers need a year before their first month end
 FIRST = pd.Timestamp("2021-01-01")
 REGIONS = ("north", "east", "south", "west", "centre", "islands")
 PLANTED = ("prices", "region", "satisfaction", "important", "prospects", "source")
+MORE = ("mix", "late", "visits", "complaints", "silence", "value")  # further ones, of other rules
+STAFF = tuple(f"s{n}@x.example" for n in range(6))
+LATE_DAYS = 21  # that contacts are not delivered for
 SETTINGS = Dataset.model_validate(
     {
         "tables": {
@@ -33,7 +37,8 @@ def end_of_log(months: int = MONTHS) -> dt.date:
 
 def company(seed: int, *planted: str, customers: int = 1500, months: int = MONTHS) -> Records:
     """Customers with own rates who come over time and leave by chance, order by two channels,
-    answer how satisfied they are, and were prospects before.
+    answer how satisfied they are, and were prospects before. Staff look after them: contacts, and
+    complaints that take a few days.
     """
     random = np.random.default_rng(seed)
     days = (FIRST + pd.DateOffset(months=months) - FIRST).days
@@ -76,25 +81,74 @@ def company(seed: int, *planted: str, customers: int = 1500, months: int = MONTH
     channel = random.choice(["shop", "web"], len(who), p=[0.7, 0.3])
     if "source" in planted:
         kept &= ~(late & (channel == "web"))
+    # further records have a chance of their own
+    other = np.random.default_rng([seed, 1])
+    category = other.choice(["a", "b", "c"], len(who), p=[0.5, 0.3, 0.2])
+    if "mix" in planted:
+        category = np.where(
+            late & (category == "a") & (other.random(len(who)) < 0.5), "c", category
+        )
+    if "silence" in planted:
+        # two months earlier, since it takes as long until a pause is a long one
+        gone = (rank <= 0.05) & (other.random(number) < 0.3)
+        kept &= ~((day >= changed - 61) & gone[who])
+    if "value" in planted:
+        kept &= ~(late & (rank[who] <= 0.2) & (other.random(len(who)) < 0.5))
     names = np.array([f"c{n:05}" for n in range(number)])
     at = FIRST + pd.to_timedelta(day, unit="D")
     log = pd.DataFrame(
         {"customer_id": names[who], "day": at.date, "amount": amount.round(2), "channel": channel}
-    )[kept & (day < days)]
+    ).assign(category=category)[kept & (day < days)]
     asked = random.random(len(log)) < 0.15
     said = log[asked][["customer_id", "day"]]
     score = random.choice([1, 2, 3, 4, 5], len(said), p=[0.05, 0.07, 0.13, 0.4, 0.35])
     if "satisfaction" in planted:
         since = (FIRST + pd.Timedelta(days=changed)).date()
         score = np.where(said.day >= since, np.maximum(score - 1, 1), score)
-    feedback = said.assign(kind="csat", score=score.astype(float))
-    profiles = pd.DataFrame({"customer_id": names, "region": region})
+    owner = other.choice(STAFF, number)
+    feedback = pd.concat(
+        [
+            said.assign(kind="csat", score=score.astype(float), closed=pd.NaT),
+            _complaints(other, log, names, owner, changed, "complaints" in planted),
+        ]
+    )
+    profiles = pd.DataFrame({"customer_id": names, "region": region, "owner": owner})
     profiles["first_contact"] = (FIRST + pd.to_timedelta(contact, unit="D")).date
+    counts = other.poisson(days / 40, number)
+    met = np.repeat(np.arange(number), counts)
+    day = other.integers(0, days, len(met))
+    heard = day < (days - LATE_DAYS if "late" in planted else days)
+    heard &= ~((day >= changed) & (owner[met] == STAFF[0]) & ("visits" in planted))
+    interactions = pd.DataFrame(
+        {
+            "customer_id": names[met],
+            "day": (FIRST + pd.to_timedelta(day, unit="D")).date,
+            "channel": "phone",
+            "owner": owner[met],
+        }
+    )[heard]
     return Records(
         dated(log, "day"),
-        feedback=dated(feedback, "day"),
+        interactions=dated(interactions, "day"),
+        feedback=dated(feedback, "day").mutate(closed=_.closed.cast("timestamp")),
         profiles=dated(profiles, "first_contact"),
     )
+
+
+def _complaints(
+    random: np.random.Generator,
+    log: pd.DataFrame,
+    names: np.ndarray,
+    owner: np.ndarray,
+    changed: int,
+    planted: bool,
+) -> pd.DataFrame:
+    """Of one order in twenty; planted: one of the staff closes none any more."""
+    found = log[random.random(len(log)) < 0.05][["customer_id", "day"]].assign(kind="complaint")
+    closed = pd.to_datetime(found.day) + pd.to_timedelta(random.geometric(0.2, len(found)), "D")
+    mine = found.customer_id.map(dict(zip(names, owner, strict=True))) == STAFF[0]
+    never = planted & mine & (pd.to_datetime(found.day) >= FIRST + pd.Timedelta(days=changed))
+    return found.assign(closed=closed.where(~never))
 
 
 def dated(frame: pd.DataFrame, day: str) -> Table:

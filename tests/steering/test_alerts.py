@@ -1,18 +1,26 @@
 import copy
+import datetime as dt
 
+import ibis
 import numpy as np
 import pandas as pd
 import pytest
+from ibis import _
 from scipy import stats
 
+from analysis.intake.settings import Care
+from analysis.models.history import Records
 from analysis.report.text import Language
 from analysis.steering import alerts
+from analysis.steering.facts import Facts, Span
 from analysis.strategy import tiers
-from tests.steering.companies import PLANTED, company, end_of_log, facts
+from tests.steering.companies import PLANTED, SETTINGS, company, dated, end_of_log, facts
 
 RAISES = {
     "prices": "order_value", "region": "share_of_group", "satisfaction": "strategic_satisfaction",
     "important": "important_orders", "prospects": "prospects_won", "source": "lines_of_source",
+    "mix": "drift", "late": "late", "visits": "overdue", "complaints": "complaints_open",
+    "silence": "strategic_trouble", "value": "tier_value",
 }  # fmt: skip
 
 
@@ -22,12 +30,36 @@ def months(values):
 
 
 def at(company, end):
-    """The same facts at an earlier end of month; what is counted up to it is counted anew."""
+    """The same facts at an earlier end of month."""
     then = copy.copy(company)
-    then.last = end
-    for counted in ("lines", "complaints"):
-        then.__dict__.pop(counted, None)
+    then.last, then.as_of = end, end.date()
     return then
+
+
+def remembered(months=alerts.months):
+    """Figures of a month are the same at any later one, so that they are counted once."""
+    known = {}
+
+    def found(facts, of):
+        spans = facts.spans(1, alerts.USUAL + alerts.AGO)
+        for span in spans:
+            if (of.__name__, span.end) not in known:
+                known[of.__name__, span.end] = of(facts, span)
+        return pd.DataFrame({s.end: known[of.__name__, s.end] for s in spans}).T.sort_index()
+
+    return found
+
+
+def false_alarms(seed, monkeypatch):
+    """The alerts of 24 months in which nothing changes, each when it begins."""
+    calm, before, false = facts(company(seed), end_of_log()), set(), []
+    monkeypatch.setattr(alerts, "months", remembered())
+    for end in pd.date_range(end=calm.last, periods=24, freq="ME"):
+        found = alerts.raised(at(calm, end))
+        now = {*found[["alert", "group"]].itertuples(index=False, name=None)}
+        false += sorted(now - before)
+        before = now
+    return false
 
 
 def test_an_entry_says_all_that_an_alert_needs():
@@ -58,6 +90,174 @@ def test_too_little_time_too_small_a_change_and_old_figures_are_no_alert():
     assert alerts.tested(months([*usual, 5, np.nan]), "lower", 0.1).empty
     steady = alerts.tested(months([10.0] * 12 + [5, 5]), "lower", 0.1)
     assert steady.p[0] < 1e-6  # what never moved has moved
+
+
+def test_few_events_are_held_against_chance_that_knows_how_few_they_are():
+    """Five of six events in two of twelve months: a sixth of the time, so binomial by hand."""
+    usual = [0.0, 1, *[0.0] * 8]
+    by_hand = 6 * (1 / 6) ** 5 * (5 / 6) + (1 / 6) ** 6
+    found = alerts.tested(months([*usual, 3, 2]), "higher", 0.1, counts=True)
+    assert found.p[0] == pytest.approx(by_hand)
+    assert alerts.tested(months([*usual, 3, 2]), "higher", 0.1).p[0] < by_hand / 10
+    fewer = alerts.tested(months([5.0, 6] * 5 + [0, 0]), "lower", 0.1, counts=True)
+    assert fewer.p[0] == pytest.approx((10 / 12) ** 55)
+
+
+def small(tiers, end="2024-03-31", plans=None, care=None, **logs):
+    """Facts of records written by hand: rows by name of the log, days in the column day."""
+    rows = {
+        name: dated(pd.DataFrame(log), "day") for name, log in logs.items() if name != "profiles"
+    }
+    if "closed" in logs.get("feedback", {}):
+        rows["feedback"] = rows["feedback"].mutate(closed=_.closed.cast("timestamp"))
+    if "profiles" in logs:
+        rows["profiles"] = ibis.memtable(pd.DataFrame(logs["profiles"]))
+    settings = SETTINGS.model_copy(update={"care": Care(**care or {})})
+    tiers = pd.DataFrame(
+        tiers, columns=["customer_id", "month_end", "tier", "stage", "window_revenue"]
+    )
+    tiers = tiers.assign(
+        month_end=pd.to_datetime(tiers.month_end), full_window=True, window_orders=1
+    )
+    return Facts(Records(**rows), tiers, dt.date.fromisoformat(end), settings, plans=plans)
+
+
+MARCH = Span(pd.Timestamp("2024-03-31"), 1)
+BOUGHT = {
+    "customer_id": ["a", "b", "c", "d"],
+    "day": ["2024-01-02", "2024-03-20", "2024-02-25", "2024-01-05"],
+    "amount": 10.0,
+}
+
+
+def named(facts, found):
+    return dict(zip(facts.ids[found.index], found, strict=True))
+
+
+def test_strategic_customers_in_trouble_by_hand():
+    """a falls silent, b says 2 of 5; c was silent before, d is not strategic, e said 2, then 4."""
+    names = ["a", "b", "c", "d", "e"]
+    then = [
+        (
+            n,
+            "2024-02-29",
+            "ordinary" if n == "d" else "strategic",
+            "silent" if n == "c" else "loyal",
+            9,
+        )
+        for n in names
+    ]
+    now = [(n, "2024-03-31", "ordinary", "silent" if n in "acd" else "loyal", 9) for n in names]
+    said = {
+        "customer_id": ["b", "d", "e", "e", "c"],
+        "day": ["2024-03-05", "2024-03-05", "2024-03-05", "2024-03-06", "2024-02-28"],
+        "kind": "csat",
+        "score": [2.0, 1, 2, 4, 1],
+    }
+    found = small([*then, *now], transactions=BOUGHT, feedback=said)
+    assert named(found, alerts.in_trouble(found, MARCH)) == {"a": "", "b": ""}
+
+
+def test_value_to_come_of_a_tier_by_hand(monkeypatch):
+    """Of 100 + 50: silence leaves 70 % of 90, so 63 + 50 of 150."""
+    monkeypatch.setattr(alerts, "FEWEST", 2)
+    then = [
+        ("a", "2024-02-29", "strategic", "loyal", 100.0),
+        ("b", "2024-02-29", "strategic", "new", 50.0),
+        ("c", "2024-02-29", "ordinary", "new", 50.0),
+    ]
+    now = [
+        ("a", "2024-03-31", "ordinary", "silent", 90.0),
+        ("b", "2024-03-31", "strategic", "new", 50.0),
+        ("c", "2024-03-31", "strategic", "new", 90.0),
+    ]
+    found = small([*then, *now], transactions=BOUGHT)
+    assert alerts.tier_value(found, MARCH) == {"strategic": pytest.approx(113 / 150 - 1)}
+
+
+def test_visits_overdue_by_hand():
+    """a: 89 days without an order; b: 11; c: contact 30 days ago, and 31 for d; e may not be
+    contacted.
+    """
+    met = {
+        "customer_id": ["c", "d", "d"],
+        "day": ["2024-03-01", "2024-02-29", "2024-04-05"],
+        "owner": "x",
+    }
+    people = {
+        "customer_id": ["a", "b", "c", "d", "e"],
+        "owner": ["x@y.example", "x@y.example", "z", "z", "z"],
+        "consent": [True, True, True, True, False],
+    }
+    tiers = [(n, "2024-03-31", "strategic", "new", 1) for n in "abcde"]
+    bought = {
+        name: [*BOUGHT[name], more] for name, more in (("customer_id", "e"), ("day", "2024-01-02"))
+    } | {"amount": 1.0}
+    found = small(tiers, transactions=bought, interactions=met, profiles=people)
+    assert named(found, alerts.visits_overdue(found, MARCH)) == {"a": "x", "d": "z"}
+    assert alerts.overdue(found, MARCH) == {"x": 1, "z": 1}
+    longer = small(
+        tiers, care={"strategic_days": 89}, transactions=bought, interactions=met, profiles=people
+    )
+    assert alerts.overdue(longer, MARCH) == {"x": 0, "z": 0}
+
+
+def test_complaints_open_for_long_by_hand():
+    """Nine in ten of those closed took up to 4 days. a waits 5, b 4, c was closed later; d has
+    waited for more than a year.
+    """
+    told = {
+        "customer_id": [*"eeeeeabcd"],
+        "day": ["2024-01-01"] * 5 + ["2024-03-26", "2024-03-27", "2024-03-01", "2023-01-01"],
+        "kind": "ticket",
+    }
+    told["closed"] = ["2024-01-05"] * 5 + [None, None, "2024-04-03", None]
+    people = {"customer_id": [*"abcde"], "owner": "x"}
+    found = small([], "2024-04-30", transactions=BOUGHT, feedback=told, profiles=people)
+    assert named(found, alerts.open_long(found, MARCH)) == {"a": "x", "c": "x"}
+
+
+def test_calls_of_the_plan_that_are_past_due_by_hand():
+    """Of x five of six are not done (the contact of b was before the cycle), of z none of eight; a
+    call that is due within the days of grace does not count.
+    """
+    names = [*"abcdef", *"ghijklmn", "o"]
+    plan = pd.DataFrame({"customer_id": names, "status": "planned", "channel": "phone"})
+    plan["due"] = pd.to_datetime(["2024-03-10"] * 14 + ["2024-03-25"])
+    plan = plan.assign(first=pd.Timestamp("2024-03-01"), last=pd.Timestamp("2024-04-30"))
+    met = pd.DataFrame({"customer_id": ["a", *"ghijklmn", "b"], "day": "2024-03-01", "owner": "x"})
+    met.loc[9, "day"] = "2024-02-29"
+    people = {"customer_id": names, "owner": [*"xxxxxx", *"zzzzzzzz", "x"]}
+    given = {"transactions": BOUGHT, "interactions": met, "profiles": people}
+    found = small([], plans=plan, **given)
+    rows = alerts.calls_undone(found)
+    assert rows[["group", "now", "usual"]].to_numpy().tolist() == [["x", 5, 6]]
+    assert rows.p.isna().all()
+    assert [*found.ids[alerts.RULES["calls_undone"].who(found, "x")]] == [*"bcdef"]
+    nobody = small([], plans=plan, **given | {"interactions": met.iloc[[0, 9]]})
+    whole = alerts.calls_undone(nobody)
+    assert whole[["group", "now", "usual"]].to_numpy().tolist() == [["", 13, 14]]
+    assert len(alerts.RULES["calls_undone"].who(nobody, "")) == 13
+    assert alerts.calls_undone(small([], plans=plan.assign(last=plan["first"]), **given)).empty
+    assert alerts.calls_undone(small([], **given)).empty
+
+
+@pytest.mark.parametrize(("days", "late"), [(6, []), (7, [7]), (31, [31]), (32, [])])
+def test_a_source_is_late_after_twice_its_longest_time_and_for_months_after_one(days, late):
+    """Contacts on every third day, orders on all."""
+    every = pd.date_range("2023-09-01", "2024-02-28", freq="3D")
+    end = every[-1] + pd.Timedelta(days=days)
+    orders = pd.date_range("2023-09-01", end)
+    log = {"customer_id": "a", "day": orders.strftime("%Y-%m-%d"), "amount": 1.0}
+    met = {"customer_id": "a", "day": every.strftime("%Y-%m-%d")}
+    rows = alerts.late(small([], str(end.date()), transactions=log, interactions=met))
+    assert rows.now.tolist() == late and {*rows.usual} <= {3} and {*rows.group} <= {"interactions"}
+
+
+def test_the_population_stability_index_by_hand():
+    """Half and half against 70 and 30: 0.2 ln 1.4 - 0.2 ln 0.6."""
+    found = alerts.shifts(pd.DataFrame([[0.7, 0.3]]), pd.Series([0.5, 0.5]))
+    assert found.sum(axis=1)[0] == pytest.approx(0.2 * np.log(1.4) - 0.2 * np.log(0.6))
 
 
 def test_tests_share_one_chance_and_what_is_certain_stands_by_itself(monkeypatch):
@@ -93,7 +293,7 @@ def test_what_is_planted_is_found_named_and_told_and_nothing_else():
     """Six changes at once in the last two months, and the same company without them."""
     found = facts(company(3, *PLANTED, customers=900, months=40), end_of_log(40))
     raised = alerts.listed(found)
-    assert {*RAISES.values()} <= {*raised.alert}
+    assert {RAISES[planted] for planted in PLANTED} <= {*raised.alert}
     assert {"north"} == {*raised.group[raised.alert == "share_of_group"]}
     named = raised.set_index("alert").customers["important_orders"].split(", ")
     middle = found.tier(alerts.month_end(found.last, -2))
@@ -108,19 +308,12 @@ def test_what_is_planted_is_found_named_and_told_and_nothing_else():
 def test_without_change_one_false_alarm_in_half_a_year_and_planted_changes_are_found(monkeypatch):
     """Over 24 months of 50 companies; and each of six changes in 50 companies, two months later."""
     monkeypatch.setattr(tiers, "MONTH_ENDS", 50)
-    false = 0
-    for seed in range(50):
-        calm, before = facts(company(seed), end_of_log()), set()
-        for end in pd.date_range(end=calm.last, periods=24, freq="ME"):
-            now = {
-                *alerts.raised(at(calm, end))[["alert", "group"]].itertuples(index=False, name=None)
-            }
-            false += len(now - before)
-            before = now
-    assert false / 50 / 4 <= 1
+    false = [len(false_alarms(seed, monkeypatch)) for seed in range(50)]
+    assert np.mean(false) / 4 <= 1
+    monkeypatch.undo()
     for planted, name in RAISES.items():
         seen = [
             name in {*alerts.raised(facts(company(s, planted), end_of_log())).alert}
             for s in range(100, 150)
         ]
-        assert np.mean(seen) >= 0.9, planted
+        assert np.mean(seen) >= (0.9 if planted in PLANTED else 0.5), planted

@@ -74,6 +74,23 @@ def told(log, as_of=AS_OF):
 
 
 # Scores
+def test_what_customers_are_by_their_last_answer_within_a_year():
+    asked = said(
+        ("a", ago(400), "nps", 10.0),  # too long ago
+        ("b", ago(200), "nps", 9.0),
+        ("c", ago(200), "nps", 9.0),
+        ("c", ago(0), "nps", 8.0),
+        ("d", ago(364), "nps", 6.0),
+        ("e", ago(3), "csat", 1.0),
+        ("f", ago(3), "nps", 11.0),  # no answer
+    )
+    found = feedback.recommends(asked, AS_OF)
+    assert found.to_dict() == {"b": "promoter", "c": "passive", "d": "detractor"}
+    before = feedback.recommends(asked, ago(100))
+    assert before.to_dict() == {"a": "promoter", "b": "promoter", "c": "promoter", "d": "detractor"}
+    assert feedback.recommends(None, AS_OF).empty
+
+
 def test_a_net_promoter_score_by_hand():
     found = feedback.points("nps", pd.Series([10, 9, 9, 8, 7, 6, 0]))
     assert [found[name] for name in ("answers", "good", "bad")] == [7, 3, 2]

@@ -10,7 +10,7 @@ import pandas as pd
 from analysis import customers
 from analysis.intake.dataset import Dataset
 from analysis.intake.settings import Contact
-from analysis.models import churn, metrics
+from analysis.models import churn, metrics, reasons
 from analysis.models.churn_features import features
 from analysis.models.churn_models import Risk
 from analysis.models.leaving import Past
@@ -21,6 +21,8 @@ BANDS = ("low", "medium", "high")
 WITHOUT_MONEY = (0.5, 0.8)
 JUMP = 0.2  # of the risk, from one period to the next, that is worth a warning
 LEAST_RISE = 0.05  # on the way into a higher band; a band crossed by less is chance
+EARLIER = {"customer_id": "str", "day": "datetime64[s]", "churn_risk": float}
+EARLIER |= {"risk_band": "str", "rose_by": "str"}
 EDGES = (0.01, 0.99)  # a band that nobody or everybody is in tells nothing
 
 
@@ -78,9 +80,39 @@ def before(past: Past, risk: Risk | None, as_of: dt.date, days: int) -> pd.Serie
     """
     if risk is None:
         return pd.Series(dtype=float)
-    day = as_of - dt.timedelta(days=days)
-    then = past.in_season(past.known(day), day, as_of)
+    then = _seen(past, as_of, as_of - dt.timedelta(days=days))
     return pd.Series(risk.predict(features(then)), then.customer_id, dtype=float)
+
+
+def _seen(past: Past, as_of: dt.date, day: dt.date) -> pd.DataFrame:
+    """Customers of a day as the model of another one sees them."""
+    return past.in_season(past.known(day), day, as_of)
+
+
+def earlier(
+    trial: churn.Trial, table: pd.DataFrame, effects: pd.DataFrame, settings: Dataset
+) -> pd.DataFrame:
+    """The table `earlier_risk`: the risk a horizon ago as `before` tells it, by the bands of today,
+    and the concept that moved it most of who is in a higher band today. `table` as from scored,
+    `effects` (by its rows) as from reasons.effects. No rows without a model.
+    """
+    day = trial.today.day - dt.timedelta(days=settings.horizon_days)
+    if trial.risk is None or trial.everyone is None:
+        return pd.DataFrame(columns=list(EARLIER)).astype(EARLIER)
+    then = _seen(trial.everyone, trial.today.day, day)
+    told = features(then)
+    found = then[["customer_id"]].assign(day=day, churn_risk=trial.risk.predict(told))
+    edges = limits(average_stake(table), settings)
+    found["risk_band"] = band(found.churn_risk.to_numpy(), edges)
+    now = effects.set_axis(table.customer_id)
+    rank = {name: place for place, name in enumerate(BANDS)}
+    bands = found.customer_id.map(table.set_index("customer_id").risk_band)
+    rose = bands.map(rank).astype(float) > found.risk_band.map(rank).astype(float)
+    moved = now.reindex(found.customer_id[rose]).to_numpy() - reasons.effects(
+        trial.risk, told[rose], trial.usual
+    )
+    found["rose_by"] = moved.idxmax(axis=1).reindex(found.index, fill_value="")
+    return found.astype(EARLIER)
 
 
 def scored(

@@ -35,6 +35,7 @@ INDEX_CARDS = (
 )
 BESIDE = "beside"  # the form of the ends of an interval: that of the column before them
 UNKNOWN = "–"  # as say.form writes it
+MOST_OPEN = 10
 MAX_TABLE_ROWS = 50  # of a table on a page; the files hold the rest
 
 
@@ -144,12 +145,12 @@ class Page:
         columns: Sequence[str],
         rows: int = MAX_TABLE_ROWS,
         shown_as: Mapping[str, Any] | None = None,
-        open_from: int = 10,
+        folded: bool | None = None,
     ) -> None:
         """The first `rows` of a frame: of `columns` those it has, headed and written as the schema
         says (SHOWN) or `shown_as`, entries of a registry that begin with heading and form. The ends
-        of an interval (form BESIDE) stand with the figure before them. A table of more rows than
-        `open_from` folds.
+        of an interval (form BESIDE) stand with the figure before them. Of one that is
+        `folded`, as by default of more than MOST_OPEN rows, only the caption shows until asked for.
         """
         if len(frame) == 0:
             return
@@ -174,7 +175,7 @@ class Page:
             for row, value in zip(cells, shown[column], strict=True):
                 row.append(say.form(form, value))
         text = shown.to_string(index=False, na_rep="–")
-        folds = len(cells) > open_from
+        folds = len(cells) > MOST_OPEN if folded is None else folded
         self._show(_fragment("table", say(caption), headings, numeric, cells, folds), text)
         if len(shown) < len(frame):
             self.caveat(

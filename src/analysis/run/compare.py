@@ -146,7 +146,7 @@ def _page(
         shown = written(some).dropna(axis=1, how="all")
         headed = HEADED | FIGURES
         columns = ["label", *NUMBERS, *COUNTED]
-        page.table(shown, PARTS[str(part)], columns, shown_as=headed, open_from=len(shown))
+        page.table(shown, PARTS[str(part)], columns, shown_as=headed, folded=False)
     page.heading(say("Who moved"))
     for what, some in moved.groupby("what", sort=False):
         columns = ["customer_id", "before", "after", "revenue"]

@@ -18,7 +18,7 @@ from analysis.schema import RECORDS
 from analysis.steering import comparison
 
 MOST_NAMED = 12  # days, and trials, in an error
-OTHER_DAYS = ("foretold", "cycle")  # tables that say what was known on another day
+OTHER_DAYS = ("foretold", "earlier_risk", "cycle")  # tables that say what was known on another day
 PERSONS = {name for name, meaning in RECORDS["customers"].columns.items() if meaning.person}
 
 

@@ -47,7 +47,7 @@ STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "01_data_quality": ((), ("transactions", "rejects", "customers", *OPTIONAL)),
     "02_segments": (("01_data_quality",), ("segments",)),
     "03_lifetime_value": (("01_data_quality",), ("clv", "clv_total")),
-    "04_churn": (("01_data_quality",), ("churn", "churn_total", "foretold")),
+    "04_churn": (("01_data_quality",), ("churn", "churn_total", "foretold", "earlier_risk")),
     "05_strategy": (("01_data_quality", "02_segments", "03_lifetime_value", "04_churn"), STRATEGY),
     "06_campaigns": (("01_data_quality", "03_lifetime_value", "05_strategy"), ("trial_design",)),
     "07_customer_care": (
@@ -55,8 +55,8 @@ STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("winback", "care", "scorecard"),
     ),
     "08_steering": (
-        ("01_data_quality", "03_lifetime_value", "04_churn", "05_strategy"),
-        ("kpis", "record", "lessons"),
+        ("01_data_quality", "02_segments", "03_lifetime_value", "04_churn", "05_strategy"),
+        ("kpis", "record", "lessons", "moves"),
     ),
 }
 # What of published runs is held against what came; runs that had no totals yet tell no interval.

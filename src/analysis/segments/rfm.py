@@ -146,6 +146,24 @@ def rfm(
     return found.fillna({"rfm_segment": "prospect"}).set_index(people.customer_id)
 
 
+def cut_points(
+    people: pd.DataFrame, segmented: pd.DataFrame, scores: int = SCORES
+) -> dict[str, list[float]]:
+    """The least order days and the least money of each score above 1, with which `rfm` scores
+    others, or the same at another date, as it scored `people`; none where a score is not known.
+    """
+    of, found = segmented.set_index("customer_id"), {}
+    for name, column, made in (
+        ("frequency", "window_orders", "f_score"),
+        ("money", "window_revenue", "m_score"),
+    ):
+        score = people.customer_id.map(of[made].dropna().astype(int))
+        if score.notna().any():
+            least = [people[column][score >= n].min() for n in range(2, scores + 1)]
+            found[name] = [float(np.nan_to_num(cut, nan=np.inf)) for cut in least]
+    return found
+
+
 def score_grid(segmented: pd.DataFrame, scores: int = SCORES) -> pd.DataFrame:
     """Customers by r_score (index, the highest first) and f_score (columns)."""
     counts = pd.crosstab(segmented.r_score, segmented.f_score)

@@ -14,14 +14,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binom
 from scipy.stats import t as student
 
-from analysis.report.privacy import shown_staff
+from analysis.models import history
 from analysis.report.text import N_, say
-from analysis.steering.causes import OF_PROFILES
 from analysis.steering.facts import Facts, Span, month_end
 from analysis.steering.kpis import FEWEST, KPIS, estimate
 from analysis.steering.record import missed
+from analysis.strategy import cycles, tiers
+from analysis.strategy.feedback import LIMITS
 
 MOST_NAMED = 5  # customers of an alert
 AGO = 2  # months that are held against those before
@@ -29,9 +31,19 @@ USUAL, LEAST_USUAL = 24, 10  # months before, at most and at least
 FALSE = 1 / 12  # false alarms a month that all tests together may raise: half of one in six months
 WHOLE = ""  # the group of all
 SMALLEST = 0.001  # of the usual figure: what a month differs by at least, where it never did
+PAUSED = ("silent", "lost")
+LATE, MONTH_DAYS = 2, 31  # times the longest time without a line; what is longer months tell
+SLOW = 0.9  # of the closed complaints were closed sooner
+CLASSES, SHIFT = (
+    8,
+    0.1,
+)  # classes of a mix beside the others; the least index that is called a shift
+MOST_SELDOM = 10_000  # months that a chance is given in
+UNDONE, GRACE_DAYS = 5, 7  # actions at least, and days after they were due
 
-
+Rows = Callable[[Facts], pd.DataFrame]
 Who = Callable[[Facts, str], pd.Index]
+Figure = Callable[[Facts, Span], dict[str, float]]
 
 
 def nobody(facts: Facts, group: str) -> pd.Index:
@@ -46,103 +58,102 @@ ROWS = ["group", "now", "usual", "p"]  # what a rule gives
 class Rule:
     """`measure`: the change of strategy it asks for. `of` gives a row for each group that could be
     judged: group (WHOLE, or a name), now, usual, p (the chance of that where nothing has changed;
-    empty: certain, and worth an alert). `who`: the customers that it is of. `beside`: what the
-    usual figure is called.
+    empty: certain, and worth an alert). `who`: the customers that it is of. `told`: the figures in
+    words.
     """
 
     label: str
     form: str
     measure: str
-    of: Callable[[Facts], pd.DataFrame]
+    of: Rows
     who: Who
-    beside: str = N_("usually")
+    told: str
 
 
 RULES: dict[str, Rule] = {}
-Entered = Callable[[Callable[[Facts], pd.DataFrame]], None]
 
 
 def rule(
-    label: str, form: str, measure: str, who: Who = nobody, beside: str = N_("usually")
-) -> Entered:
+    label: str,
+    form: str,
+    measure: str,
+    who: Who = nobody,
+    told: str = N_("{now:text}, usually {usual:text}"),
+) -> Callable[[Rows], Rows]:
     """Enter a function into RULES, by its name."""
 
-    def entered(of: Callable[[Facts], pd.DataFrame]) -> None:
-        RULES[of.__name__] = Rule(label, form, measure, of, who, beside)
+    def entered(of: Rows) -> Rows:
+        RULES[of.__name__] = Rule(label, form, measure, of, who, told)
+        return of
 
     return entered
 
 
 def by_month(
     label: str, form: str, bad: str, least: float, measure: str, who: Who = nobody
-) -> Entered:
-    """Enter a function that gives a figure by end of month (index) and group (columns). `bad`,
-    `least` as in `tested`.
+) -> Callable[[Figure], Figure]:
+    """Enter a function that gives a figure of a month by group. `bad`, `least` as in `tested`; of
+    form int it is a count.
     """
 
-    def entered(figures: Callable[[Facts], pd.DataFrame]) -> None:
-        @wraps(figures)
+    def entered(of: Figure) -> Figure:
+        @wraps(of)
         def rows(facts: Facts) -> pd.DataFrame:
-            return tested(figures(facts), bad, least)
+            return tested(months(facts, of), bad, least, counts=form == "int")
 
         rule(label, form, measure, who)(rows)
+        return of
 
     return entered
 
 
-def _months(facts: Facts, of: Callable[[Span], pd.Series]) -> pd.DataFrame:
-    """A figure by month and group."""
-    found = {span.end: of(span) for span in facts.spans(1, USUAL + AGO)}
-    return pd.DataFrame(found).T.sort_index()
+def months(facts: Facts, of: Figure) -> pd.DataFrame:
+    """A figure by end of month (index) and group (columns)."""
+    return pd.DataFrame(
+        {span.end: of(facts, span) for span in facts.spans(1, USUAL + AGO)}
+    ).T.sort_index()
 
 
-def _of_tier(facts: Facts, tier: str, column: str) -> pd.DataFrame:
-    """What a customer who was in a tier when the month began has in it: orders or money."""
-
-    def each(span: Span) -> pd.Series:
-        tiers = facts.tier(span.start)
-        mine = tiers.index[tiers == tier]
-        if len(mine) < FEWEST:
-            return pd.Series({WHOLE: np.nan})
-        return pd.Series({WHOLE: facts.during(span)[column].reindex(mine).sum() / len(mine)})
-
-    return _months(facts, each)
-
-
-def in_tier(tier: str) -> Who:
-    """Those of a tier before the last AGO months."""
+def in_tier(tier: str = "") -> Who:
+    """Those of a tier (or of that which the group is) before the last AGO months."""
 
     def found(facts: Facts, group: str) -> pd.Index:
-        tiers = facts.tier(month_end(facts.last, -AGO))
-        return tiers.index[tiers == tier]
+        then = facts.tier(month_end(facts.last, -AGO))
+        return then.index[then == (tier or group)]
 
     return found
 
 
 def in_group(facts: Facts, group: str) -> pd.Index:
     """Those whose profile names the group."""
-    people = _people(facts)
-    return people.index[people.eq(group).any(axis=1)]
+    return facts.groups.index[facts.groups.eq(group).any(axis=1)]
 
 
-def _people(facts: Facts) -> pd.DataFrame:
-    """The groups that profiles put each customer in."""
-    people = facts.records.profile_columns(*OF_PROFILES)
-    numbers = facts.ids.get_indexer(people.pop("customer_id"))
-    shown = people.map(lambda name: shown_staff(name) if pd.notna(name) else None)
-    return shown.set_index(numbers)
+def lately(of: Callable[[Facts, Span], pd.Series]) -> Who:
+    """Those whom something was true of in one of the last AGO months, by the group they are of."""
+
+    def found(facts: Facts, group: str) -> pd.Index:
+        named = pd.concat([of(facts, span) for span in facts.spans(1, AGO)])
+        return named.index[named == group].unique()
+
+    return found
 
 
-def _kpi(facts: Facts, name: str, tier: str = "") -> pd.DataFrame:
-    """A key figure of each month, of all or of those in a tier when the month began."""
+def _kpi(facts: Facts, span: Span, name: str, tier: str = "") -> dict[str, float]:
+    """A key figure, of all or of those in a tier when the month began."""
+    parts = KPIS[name].of(facts, span)
+    if tier:
+        parts = parts[parts.index.map(facts.tier(span.start)) == tier]
+    return {WHOLE: estimate(parts)}
 
-    def figure(span: Span) -> pd.Series:
-        parts = KPIS[name].of(facts, span)
-        if tier:
-            parts = parts[parts.index.map(facts.tier(span.start)) == tier]
-        return pd.Series({WHOLE: estimate(parts)})
 
-    return _months(facts, figure)
+def _of_tier(facts: Facts, span: Span, tier: str, column: str) -> dict[str, float]:
+    """What a customer who was in a tier when the month began has in it: orders or money."""
+    then = facts.tier(span.start)
+    mine = then.index[then == tier]
+    if len(mine) < FEWEST:
+        return {WHOLE: np.nan}
+    return {WHOLE: facts.during(span)[column].reindex(mine).sum() / len(mine)}
 
 
 @by_month(
@@ -153,8 +164,8 @@ def _kpi(facts: Facts, name: str, tier: str = "") -> pd.DataFrame:
     N_("adjust the service: talk to those who answered badly, and let their owners visit sooner"),
     in_tier("strategic"),
 )
-def strategic_satisfaction(facts: Facts) -> pd.DataFrame:
-    return _kpi(facts, "satisfied", "strategic")
+def strategic_satisfaction(facts: Facts, span: Span) -> dict[str, float]:
+    return _kpi(facts, span, "satisfied", "strategic")
 
 
 @by_month(
@@ -165,8 +176,8 @@ def strategic_satisfaction(facts: Facts) -> pd.DataFrame:
     N_("have their owners ask why, beginning with those who have gone silent"),
     in_tier("strategic"),
 )
-def strategic_orders(facts: Facts) -> pd.DataFrame:
-    return _of_tier(facts, "strategic", "orders")
+def strategic_orders(facts: Facts, span: Span) -> dict[str, float]:
+    return _of_tier(facts, span, "strategic", "orders")
 
 
 @by_month(
@@ -177,8 +188,8 @@ def strategic_orders(facts: Facts) -> pd.DataFrame:
     N_("adjust the offer: products and terms for those who order less often"),
     in_tier("important"),
 )
-def important_orders(facts: Facts) -> pd.DataFrame:
-    return _of_tier(facts, "important", "orders")
+def important_orders(facts: Facts, span: Span) -> dict[str, float]:
+    return _of_tier(facts, span, "important", "orders")
 
 
 @by_month(
@@ -189,8 +200,8 @@ def important_orders(facts: Facts) -> pd.DataFrame:
     N_("adjust the offer: larger orders by bundles or terms"),
     in_tier("important"),
 )
-def important_money(facts: Facts) -> pd.DataFrame:
-    return _of_tier(facts, "important", "revenue")
+def important_money(facts: Facts, span: Span) -> dict[str, float]:
+    return _of_tier(facts, span, "important", "revenue")
 
 
 @by_month(
@@ -201,8 +212,8 @@ def important_money(facts: Facts) -> pd.DataFrame:
     N_("adjust campaigns: other occasions, other channels, other offers"),
     in_tier("ordinary"),
 )
-def ordinary_orders(facts: Facts) -> pd.DataFrame:
-    return _of_tier(facts, "ordinary", "orders")
+def ordinary_orders(facts: Facts, span: Span) -> dict[str, float]:
+    return _of_tier(facts, span, "ordinary", "orders")
 
 
 @by_month(
@@ -212,18 +223,12 @@ def ordinary_orders(facts: Facts) -> pd.DataFrame:
     0.2,
     N_("adjust acquisition: where prospects come from, and what they are offered first"),
 )
-def prospects_won(facts: Facts) -> pd.DataFrame:
+def prospects_won(facts: Facts, span: Span) -> dict[str, float]:
     """Of those whose first contact lies in the month before."""
-    month = pd.Timedelta(days=30)
-
-    def share(span: Span) -> pd.Series:
-        due = facts.prospects[
-            (facts.prospects + month > span.start) & (facts.prospects + month <= span.end)
-        ]
-        first = facts.life["first"].reindex(due.index)
-        return pd.Series({WHOLE: float((first <= due + month).mean()) if len(due) else np.nan})
-
-    return _months(facts, share)
+    until = facts.prospects + pd.Timedelta(days=30)
+    due = until[(until > span.start) & (until <= span.end)]
+    first = facts.life["first"].reindex(due.index)
+    return {WHOLE: float((first <= due).mean()) if len(due) else np.nan}
 
 
 @by_month(
@@ -233,15 +238,13 @@ def prospects_won(facts: Facts) -> pd.DataFrame:
     0.08,
     N_("look whether prices, products or quantities changed, and whether forecasts know it"),
 )
-def order_value(facts: Facts) -> pd.DataFrame:
-    return _kpi(facts, "order_value")
+def order_value(facts: Facts, span: Span) -> dict[str, float]:
+    return _kpi(facts, span, "order_value")
 
 
-@by_month(
+@rule(
     N_("Share of the customers with an order"),
     "percent",
-    "lower",
-    0.2,
     N_("ask who serves them what happened there"),
     in_group,
 )
@@ -249,19 +252,20 @@ def share_of_group(facts: Facts) -> pd.DataFrame:
     """By region, industry and owner: what moves all moves none of them. Classes of FEWEST customers
     or more.
     """
-    people = _people(facts)
-    if people.columns.empty:
-        return pd.DataFrame()
-
-    def counts(span: Span) -> pd.Series:
-        ordered = facts.during(span)
-        mine = people.reindex(ordered.index[ordered.orders > 0])
-        every = [mine[name].value_counts() for name in mine]
-        return pd.concat([*every, pd.Series({WHOLE: len(mine)})]).groupby(level=0).sum()
-
-    found = _months(facts, counts).fillna(0)
+    found = months(facts, customers_by_group).fillna(0)
     large = found.columns[found.mean() >= FEWEST].drop(WHOLE, errors="ignore")
-    return found[large].div(found[WHOLE], axis=0)
+    return tested(
+        found[large].div(found[WHOLE], axis=0) if len(large) else found[large], "lower", 0.2
+    )
+
+
+def customers_by_group(facts: Facts, span: Span) -> dict[str, float]:
+    """Who ordered in a month, by group and of all."""
+    ordered = facts.during(span)
+    mine = facts.groups.reindex(ordered.index[ordered.orders > 0])
+    every = [mine[name].value_counts() for name in mine]
+    counts = pd.concat([pd.Series(dtype=float), *every]).groupby(level=0).sum()
+    return {**counts, WHOLE: len(mine)}
 
 
 @by_month(
@@ -271,9 +275,9 @@ def share_of_group(facts: Facts) -> pd.DataFrame:
     0.8,
     N_("find out whether the source still delivers; what rests on it is out of date"),
 )
-def lines_of_source(facts: Facts) -> pd.DataFrame:
-    """By table of the records, and of order lines by channel."""
-    return facts.lines.reindex(columns=facts.lines.columns[facts.lines.max() >= FEWEST])
+def lines_of_source(facts: Facts, span: Span) -> dict[str, float]:
+    """By table of the records, and by channel of each."""
+    return {**facts.lines.loc[span.start + pd.Timedelta(days=1) : span.end].sum()}
 
 
 @by_month(
@@ -283,8 +287,8 @@ def lines_of_source(facts: Facts) -> pd.DataFrame:
     0.25,
     N_("find the product, process or owner that the complaints are about"),
 )
-def complaints(facts: Facts) -> pd.DataFrame:
-    return _kpi(facts, "complaints")
+def complaints(facts: Facts, span: Span) -> dict[str, float]:
+    return _kpi(facts, span, "complaints")
 
 
 @by_month(
@@ -294,19 +298,16 @@ def complaints(facts: Facts) -> pd.DataFrame:
     0.25,
     N_("widen what the company rests on: plan for the day this customer leaves"),
 )
-def concentration(facts: Facts) -> pd.DataFrame:
-    def share(span: Span) -> pd.Series:
-        money = facts.during(span).revenue
-        return pd.Series({WHOLE: money.max() / money.sum() if money.sum() > 0 else np.nan})
-
-    return _months(facts, share)
+def concentration(facts: Facts, span: Span) -> dict[str, float]:
+    money = facts.during(span).revenue
+    return {WHOLE: money.max() / money.sum() if money.sum() > 0 else np.nan}
 
 
 @rule(
     N_("What came in the horizon of an earlier run"),
     "int",
     N_("look for what changed since, and do not plan by totals until forecasts hold again"),
-    beside=N_("foretold"),
+    told=N_("{now:text}, foretold {usual:text}"),
 )
 def missed_forecasts(facts: Facts) -> pd.DataFrame:
     """Of the latest run whose horizon ended within the last AGO months."""
@@ -316,10 +317,222 @@ def missed_forecasts(facts: Facts) -> pd.DataFrame:
     return missed(facts.record[facts.record.day + horizon > month_end(facts.last, -AGO)])
 
 
-def tested(figures: pd.DataFrame, bad: str, least: float) -> pd.DataFrame:
+def in_trouble(facts: Facts, span: Span) -> pd.Series:
+    """WHOLE, by customer who was strategic when the month began and in it fell silent, was lost, or
+    last gave a bad score.
+    """
+    then, now = facts.standing(span.start), facts.standing(span.end).stage.isin(PAUSED)
+    awake = then.index[(then.tier == "strategic") & ~then.stage.isin(PAUSED)]
+    said = {kind: facts.scores(kind, span) for kind in LIMITS}
+    bad = [scores.index[scores <= LIMITS[kind][1]] for kind, scores in said.items()]
+    strategic = then.index[then.tier == "strategic"]
+    silent = awake[now.reindex(awake, fill_value=False)]
+    return pd.Series(WHOLE, silent.union(strategic.intersection(bad[0].union(bad[1]))))
+
+
+@by_month(
+    N_("Strategic customers who in a month fell silent or gave a bad score"),
+    "int",
+    "higher",
+    0.25,
+    N_("let their owners call each of them this week and ask what happened"),
+    lately(in_trouble),
+)
+def strategic_trouble(facts: Facts, span: Span) -> dict[str, float]:
+    known = len(facts.standing(span.start))
+    return {WHOLE: len(in_trouble(facts, span)) if known else np.nan}
+
+
+@by_month(
+    N_("Value to come of a tier, against a month before"),
+    "percent",
+    "lower",
+    0.25,
+    N_("win back those who paused, the most valuable first, and look what the others buy less of"),
+    in_tier(),
+)
+def tier_value(facts: Facts, span: Span) -> dict[str, float]:
+    """Of those who were in the tier when the month began."""
+    then, now = facts.standing(span.start), facts.standing(span.end)
+    if then.empty:
+        return {WHOLE: np.nan}
+    value = pd.DataFrame({"then": tiers.value_to_come(then), "now": tiers.value_to_come(now)})
+    by = value.loc[then.index].groupby(then.tier)
+    sums = by.sum()[(by.size() >= FEWEST) & (by.then.sum() > 0)]
+    return {**(sums.now / sums.then - 1)}
+
+
+@rule(
+    N_("Days without a line of a source"),
+    "int",
+    N_("ask who delivers it; until then lists and figures are of an earlier day"),
+    told=N_("{now:text}, never more than {usual:text} before"),
+)
+def late(facts: Facts) -> pd.DataFrame:
+    """Sources that have been without a line LATE times as long as ever in the USUAL months; after a
+    month lines_of_source tells it.
+    """
+    rows, end = [], pd.Timestamp(facts.as_of)
+    for name, lines in facts.lines.loc[month_end(end, -USUAL) : end].items():
+        days = lines.index[lines > 0]
+        if len(days) >= FEWEST:
+            now, longest = (end - days[-1]).days, int(np.diff(days).max() / np.timedelta64(1, "D"))
+            if LATE * longest < now <= MONTH_DAYS:
+                rows.append((name, now, longest, np.nan))
+    return pd.DataFrame(rows, columns=ROWS)
+
+
+@rule(
+    N_("Share in what models learn from"),
+    "percent",
+    N_("read forecasts and risks with care until they have learned from the new months; ask why"),
+)
+def drift(facts: Facts) -> pd.DataFrame:
+    """By mix: the class that moved most. A mix has shifted where the population stability index of
+    its last months against those before is SHIFT or more, and their distance from the mean of all
+    others further than months usually have.
+    """
+    parts = []
+    for name, counts in facts.mixes.items():
+        there = counts.reindex([span.end for span in facts.spans(1, USUAL + AGO)][::-1]).dropna()
+        if len(there) < LEAST_USUAL + AGO or there.index[-1] != facts.last:
+            continue
+        common = there.sum().nlargest(CLASSES).index
+        few = there[common].assign(others=there.drop(columns=common).sum(axis=1)) + 0.5
+        mix = few.div(few.sum(axis=1), axis=0)
+        usual, now = mix[:-AGO], mix[-AGO:].mean()
+        rest = (usual.sum() - usual) / (len(usual) - 1)
+        far = pd.concat([shifts(usual, rest), shifts(mix[-AGO:], usual.mean())]).sum(axis=1)
+        row = tested(np.sqrt(far).to_frame(), "higher", 0.0)
+        moved = shifts(now.to_frame().T, usual.mean()).iloc[0]
+        most = moved.idxmax()
+        shown = {"group": _class(name, most), "now": now[most], "usual": usual[most].mean()}
+        parts.append(row.assign(**shown, p=row.p if moved.sum() >= SHIFT else 1.0))
+    return pd.concat([pd.DataFrame(columns=ROWS), *parts])
+
+
+def _class(mix: str, of: Any) -> str:
+    """A class of Facts.mixes in words."""
+    if of != "others" and mix in ("order_value", "pause"):
+        of = f"{2.0**of:g}–{2.0 ** (of + 1):g}"
+    texts = {
+        "order_value": N_("orders worth {of:text}"),
+        "pause": N_("pauses of {of:text} days"),
+        "channel": N_("channel {of:text}"),
+        "category": N_("category {of:text}"),
+    }
+    return say(texts[mix], of=str(of))
+
+
+def shifts(mix: pd.DataFrame, usual: pd.DataFrame | pd.Series) -> pd.DataFrame:
+    """What each class adds to the population stability index."""
+    return (mix - usual) * np.log(mix / usual)
+
+
+def visits_overdue(facts: Facts, span: Span) -> pd.Series:
+    """The owner, by customer whose visit is overdue at the end of a month: of those in the tiers
+    that the care calendar visits, and who may be contacted.
+    """
+    then, care = facts.tier(span.end), facts.settings.care
+    wait = {"strategic": care.strategic_days, "important": care.important_days}
+    wait = {tier: days for tier, days in wait.items() if days}
+    last = facts.touched[facts.touched.day <= span.end].drop_duplicates("customer", keep="last")
+    paused = (span.end - last.set_index("customer").day).dt.days
+    late = paused.reindex(then.index) > then.map(wait).astype(float)
+    refused = facts.consent.index[~facts.consent]
+    return facts.owners.reindex(then.index[late].difference(refused)).dropna()
+
+
+@by_month(
+    N_("Visits overdue"),
+    "int",
+    "higher",
+    0.25,
+    N_("give the owner time for them, or some of the customers to somebody else"),
+    lately(visits_overdue),
+)
+def overdue(facts: Facts, span: Span) -> dict[str, float]:
+    if facts.tier(span.end).empty:
+        return {}
+    return _by_owner(facts, span, visits_overdue)
+
+
+def open_long(facts: Facts, span: Span) -> pd.Series:
+    """The owner, by customer with a complaint of the last year that at the end of a month is open
+    for longer than most take.
+    """
+    told = facts.complaints[facts.complaints.day <= span.end]
+    closed = told.closed.where(told.closed <= span.end)
+    age = span.end - told.day
+    long = age > (closed - told.day).quantile(SLOW)
+    mine = told[closed.isna() & long & (age <= pd.Timedelta(days=history.LONG_DAYS))]
+    return facts.owners.reindex(mine.customer.unique()).dropna()
+
+
+@by_month(
+    N_("Customers with a complaint that is open for longer than nine in ten"),
+    "int",
+    "higher",
+    0.25,
+    N_("let the owner close them or say what is missing; call these customers first"),
+    lately(open_long),
+)
+def complaints_open(facts: Facts, span: Span) -> dict[str, float]:
+    """From the log's second year on: before there are few that could be open for long."""
+    return _by_owner(facts, span, open_long) if facts.covers(Span(span.end, 12)) else {}
+
+
+def _by_owner(facts: Facts, span: Span, of: Callable[[Facts, Span], pd.Series]) -> dict[str, float]:
+    """Customers by owner, of those who look after any."""
+    counts = of(facts, span).value_counts()
+    return {**counts.reindex(facts.owners.unique(), fill_value=0)}
+
+
+def calls_due(facts: Facts) -> pd.DataFrame:
+    """By customer whom the plan in force was to call or visit by GRACE_DAYS ago: owner, done (was
+    in contact since it began).
+    """
+    plan = None if facts.plans is None else cycles.in_force(facts.plans, facts.as_of)
+    if plan is None or facts.records.interactions is None:
+        return pd.DataFrame({"owner": [], "done": []})
+    due = plan[(plan.status == "planned") & plan.channel.isin(["phone", "visit"])]
+    due = due[due.due < pd.Timestamp(facts.as_of) - pd.Timedelta(days=GRACE_DAYS)]
+    met = history.last_contact(facts.records.interactions, facts.as_of).reindex(due.customer_id)
+    numbers = facts.ids.get_indexer(due.customer_id)
+    done = (met.to_numpy() >= due["first"]).to_numpy()
+    return pd.DataFrame({"owner": facts.owners.reindex(numbers), "done": done}, numbers)
+
+
+def _undone(facts: Facts, group: str) -> pd.Index:
+    found = calls_due(facts)
+    mine = (found.owner == group) | (group == WHOLE)
+    return found.index[mine & ~found.done.astype(bool)]
+
+
+@rule(
+    N_("Calls and visits of the plan that are past due without a contact"),
+    "int",
+    N_("agree which of them are made this week, and give up or give to others the rest"),
+    _undone,
+    N_("{now:text} of {usual:text}"),
+)
+def calls_undone(facts: Facts) -> pd.DataFrame:
+    """Where more than half of UNDONE or more are not done: of all, else of owners."""
+    found = calls_due(facts)
+    for by in (WHOLE, found.owner):
+        each = found.assign(by=by).groupby("by").done.agg(due="size", done="sum")
+        mostly = each[(each.due >= UNDONE) & (2 * each.done < each.due)]
+        rows = zip(mostly.index, mostly.due - mostly.done, mostly.due, strict=True)
+        if len(mostly):
+            break
+    return pd.DataFrame([(*row, np.nan) for row in rows], columns=ROWS)
+
+
+def tested(figures: pd.DataFrame, bad: str, least: float, counts: bool = False) -> pd.DataFrame:
     """The ROWS of figures by month: the mean of the last AGO months and of those before, and the
-    chance of a difference as bad as that (Student's t); 1 where it is less than `least`, as a
-    share of the usual. `bad`: lower, higher, or either.
+    chance of a difference as bad as that (Student's t; of counts that which things that happen
+    independently of one another have, if it is more: they may be too few for t); 1 where it is less
+    than `least`, as a share of the usual. `bad`: lower, higher, or either.
     """
     rows = []
     for group in figures:
@@ -331,9 +544,19 @@ def tested(figures: pd.DataFrame, bad: str, least: float) -> pd.DataFrame:
         far = (now.mean() - usual.mean()) / (spread * np.sqrt(1 / len(now) + 1 / len(usual)))
         tail = {"lower": far, "higher": -far, "either": -abs(far)}[bad]
         p = float(student.cdf(tail, len(usual) - 1)) * (2 if bad == "either" else 1)
+        p = max(p, _of_counts(now, usual, bad)) if counts else p
         p = p if abs(now.mean() - usual.mean()) >= least * abs(usual.mean()) else 1.0
         rows.append((str(group), float(now.mean()), float(usual.mean()), p))
     return pd.DataFrame(rows, columns=ROWS)
+
+
+def _of_counts(now: pd.Series, usual: pd.Series, bad: str) -> float:
+    """The chance that so few, or so many, of all events fell into the last months."""
+    late, every = int(now.sum()), int(now.sum() + usual.sum())
+    share = len(now) / (len(now) + len(usual))
+    return float(
+        binom.cdf(late, every, share) if bad == "lower" else binom.sf(late - 1, every, share)
+    )
 
 
 def raised(facts: Facts) -> pd.DataFrame:
@@ -367,28 +590,36 @@ def listed(facts: Facts) -> pd.DataFrame:
 def _words(facts: Facts, row: dict[str, Any]) -> tuple[str, str, str]:
     entry = RULES[row["alert"]]
     now, usual = (say.form(entry.form, row[name]) for name in ("now", "usual"))
-    values = {"label": entry.label, "group": row["group"], "now": now, "usual": usual}
-    values["beside"] = entry.beside
+    told = say(entry.told, now=now, usual=usual)
+    if row["p"] == row["p"]:
+        seldom = min(1 / max(row["p"], 1e-9), MOST_SELDOM)
+        told = say("{told:text}, by chance less than once in {n:int} months", told=told, n=seldom)
+    values = {"label": entry.label, "group": row["group"], "told": told}
     text = (
-        say("{label:word}, {group:word}: {now:text}, {beside:word} {usual:text}", **values)
+        say("{label:word}, {group:word}: {told:text}", **values)
         if row["group"]
-        else say("{label:word}: {now:text}, {beside:word} {usual:text}", **values)
+        else say("{label:word}: {told:text}", **values)
     )
     return text, say.word(entry.measure), ", ".join(whom(facts, row["alert"], row["group"]))
 
 
 def whom(facts: Facts, name: str, group: str) -> list[str]:
-    """Ids of the customers of a tier or group whose revenue of the last AGO months fell most
-    against as many months of the year before; none where an alert is of no customers.
+    """Ids of customers that an alert is of, first those whose revenue of the last AGO months fell
+    most against as many months of the year before.
     """
     mine = RULES[name].who(facts, group)
     now, year = Span(facts.last, AGO), Span(month_end(facts.last, -AGO), 12)
     bought = (facts.during(s).revenue.reindex(mine).fillna(0) for s in (now, year))
     fall = next(bought) - next(bought) * AGO / 12
-    return facts.ids[fall[fall < 0].nsmallest(MOST_NAMED).index].tolist()
+    return facts.ids[fall.nsmallest(MOST_NAMED).index].tolist()
 
 
 def sentences(found: pd.DataFrame) -> Iterator[tuple[str, dict[str, object]]]:
     """The alerts of `listed` for a page."""
     for row in found.to_dict("records"):
-        yield N_("Alert: {text:text}. What to do: {measure:text}."), row
+        if not row["customers"]:
+            yield N_("Alert: {text:text}. What to do: {measure:text}."), row
+            continue
+        ids = [say.form("customer", one) for one in row["customers"].split(", ")]
+        text = N_("Alert: {text:text}. What to do: {measure:text}. First of all: {customers:text}.")
+        yield text, row | {"customers": ", ".join(ids)}

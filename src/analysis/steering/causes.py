@@ -9,7 +9,6 @@ import pandas as pd
 from ibis import _
 from scipy.stats import norm
 
-from analysis.report.privacy import shown_staff
 from analysis.report.text import N_, labelled, say
 from analysis.segments.segmentation import first_that_holds
 from analysis.segments.small_cells import grouped
@@ -148,10 +147,8 @@ def groups(facts: Facts, now: Span, before: Span) -> pd.DataFrame:
     if len(tiers):
         named = tiers.astype("str").reindex(both.index).fillna("new")
         found.append(_sums(both, named, "group").assign(dimension=TIER_THEN))
-    people = facts.records.profile_columns(*OF_PROFILES)
-    people = people.set_index(facts.ids.get_indexer(people.pop("customer_id")))
-    for name in people:
-        column = people[name].dropna().map(shown_staff if name == "owner" else str)
+    for name in facts.groups:
+        column = facts.groups[name].dropna()
         if len(column.unique()) > 1:
             classes = grouped(column, both.index, facts.settings.of_persons)
             of = _sums(both, classes.set_axis(both.index), "group")
@@ -227,7 +224,14 @@ def headline(
         values = {"end": spans["now"].end, "now": now.revenue.sum()}
         told = [text for _, text in against.values()]
         text = (
-            N_("Revenue in the quarter to {end:date}: {now:compact}, {first:text} and {last:text}.")
+            N_(
+                "Revenue in the quarter to {end:date}: {now:compact}, against the quarter before and"
+                " a year before no more and no less than chance explains."
+            )
+            if len(told) > 1 and not any(sure for sure, _ in against.values())
+            else N_(
+                "Revenue in the quarter to {end:date}: {now:compact}, {first:text} and {last:text}."
+            )
             if len(told) > 1
             else N_("Revenue in the quarter to {end:date}: {now:compact}, {first:text}.")
             if told

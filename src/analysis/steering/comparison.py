@@ -7,11 +7,9 @@ from typing import Any, Protocol
 import pandas as pd
 
 from analysis.report.text import N_, say
-from analysis.schema import STAGES
+from analysis.steering import movement
 from analysis.steering.kpis import KPIS
 from analysis.strategy.call_lists import as_planned
-from analysis.strategy.picture import RISKS
-from analysis.strategy.tiers import TIERS
 
 FIGURES, QUARTER, STATUS = "figures", "quarter", "status"
 PARTS = {
@@ -23,7 +21,7 @@ PARTS = {
     STATUS: N_("What the plan says"),
     "lists": N_("Lists"),
 }
-CLASSES = {"tier": TIERS, "stage": STAGES, "risk_band": RISKS}
+CLASSES = {kind: movement.CLASSES[kind] for kind in ("tier", "stage", "risk_band")}  # of the matrix
 EVERYBODY = "everybody"
 LISTS = {
     EVERYBODY: N_("Customers and prospects"),
@@ -60,9 +58,7 @@ def measures(before: Run, after: Run) -> pd.DataFrame:
         if part in LISTS:
             rows.append(_counts("lists", part, pair.before.notna(), pair.after.notna(), pair))
             continue
-        known = {*pair.before.dropna(), *pair.after.dropna()}
-        ordered = [one for one in CLASSES.get(part, ()) if one in known]
-        for one in [*ordered, *sorted(known - {*ordered})]:
+        for one in movement.in_order(part, {*pair.before.dropna(), *pair.after.dropna()}):
             rows.append(_counts(part, one, pair.before == one, pair.after == one))
     table = pd.DataFrame(rows, columns=[*COLUMNS, *COUNTED])
     table["change"] = table.after - table.before
@@ -89,7 +85,7 @@ def moved(before: Run, after: Run) -> pd.DataFrame:
 def findings(moved: pd.DataFrame) -> list[tuple[str, dict[str, Any]]]:
     """What is said of `moved`: sentences and their values."""
     tiers, plan = (moved[moved.what == what] for what in ("tier", "plan"))
-    then, now = (tiers[when].map(TIERS.index) for when in ("before", "after"))
+    way = movement.ways("tier", tiers.before, tiers.after)
     came, went = plan.before.isna(), plan.after.isna()
     return [
         (
@@ -97,7 +93,7 @@ def findings(moved: pd.DataFrame) -> list[tuple[str, dict[str, Any]]]:
                 "Customers in a higher tier than before: {up:int}; in a lower one: {down:int}; at"
                 " another stage of life: {stage:int}."
             ),
-            {"up": sum(now < then), "down": sum(now > then), "stage": sum(moved.what == "stage")},
+            {"up": sum(way > 0), "down": sum(way < 0), "stage": sum(moved.what == "stage")},
         ),
         (
             N_(

@@ -15,9 +15,14 @@ from analysis import customers
 from analysis.intake.dataset import Dataset
 from analysis.models import history
 from analysis.models.history import Records
+from analysis.report.privacy import shown_staff
 from analysis.strategy.feedback import last_answers
+from analysis.strategy.owners import looking_after
+from analysis.strategy.retention import NOBODY
 
 UNSEEN = 6  # months of a log, before which its first customers may have ordered
+OF_PROFILES = ("region", "industry", "owner")
+FEW_LINES = 30  # of a source in all
 CLOSED_DAYS = 6  # at the beginning of a month, on which a shop may have sold nothing
 
 
@@ -50,8 +55,8 @@ def month_end(day: pd.Timestamp, months: int) -> pd.Timestamp:
 
 class Facts:
     """A company's months; those that are not over by `as_of` are left out. `tiers` is the table
-    tier_history, `record` the table of that name. Customers are numbers, places in `ids`, which is
-    faster than their names.
+    tier_history, `record` the table of that name, `plans` the table cycle of all cycles. Customers
+    are numbers, places in `ids`, which is faster than their names.
     """
 
     def __init__(
@@ -61,13 +66,15 @@ class Facts:
         as_of: dt.date,
         settings: Dataset,
         record: pd.DataFrame | None = None,
+        plans: pd.DataFrame | None = None,
     ) -> None:
-        self.records, self.settings, self.record = records, settings, record
+        self.records, self.settings, self.as_of = records, settings, as_of
+        self.record, self.plans = record, plans
         self._tiers = tiers[tiers.full_window]
         this_month = pd.Timestamp(as_of) + pd.offsets.MonthEnd(0)
         self.last = month_end(this_month, 0 if this_month.date() == as_of else -1)
         self._during: dict[Span, pd.DataFrame] = {}
-        self._tier: dict[pd.Timestamp, pd.Series] = {}
+        self._standing: dict[pd.Timestamp, pd.DataFrame] = {}
 
     @cached_property
     def oldest(self) -> pd.Timestamp:
@@ -139,14 +146,18 @@ class Facts:
         found = self._read(first, "first").set_index("customer")
         return found.astype({"second_after": float})
 
-    def tier(self, end: pd.Timestamp) -> pd.Series:
-        """The tier of each customer at the end of a month; empty where the history does not reach
-        back so far, or the log over less than the value window.
+    def standing(self, end: pd.Timestamp) -> pd.DataFrame:
+        """The rows of tier_history at the end of a month, by customer; none where the history does
+        not reach back so far, or the log over less than the value window.
         """
-        if end not in self._tier:
+        if end not in self._standing:
             then = self._tiers[self._tiers.month_end == end]
-            self._tier[end] = then.set_index(self.ids.get_indexer(then.customer_id)).tier
-        return self._tier[end]
+            self._standing[end] = then.set_index(self.ids.get_indexer(then.customer_id))
+        return self._standing[end]
+
+    def tier(self, end: pd.Timestamp) -> pd.Series:
+        """The tier of each customer at the end of a month."""
+        return self.standing(end).tier
 
     @cached_property
     def _answers(self) -> pd.DataFrame:
@@ -204,8 +215,8 @@ class Facts:
 
     @cached_property
     def lines(self) -> pd.DataFrame:
-        """Lines of the records by end of month (index), of each log and of each of its channels
-        (columns), 0 where there are none.
+        """Lines of the records by day (index), of each log and of each of its channels (columns), 0
+        where there are none; not of channels that hardly ever had any.
         """
         logs = {"transactions": self.records.transactions}
         logs |= {"interactions": self.records.interactions, "feedback": self.records.feedback}
@@ -213,16 +224,64 @@ class Facts:
         for name, log in logs.items():
             if log is None:
                 continue
-            by = {"month_end": log.day.truncate("M")}
-            by |= {"channel": log.channel} if "channel" in log.columns else {}
-            counts = log.group_by(**by).agg(lines=_.count()).to_pandas()
-            ends = pd.to_datetime(counts.month_end) + pd.offsets.MonthEnd(0)
-            found[name] = counts.lines.groupby(ends).sum()
+            by = ["day", "channel"] if "channel" in log.columns else ["day"]
+            counts = log.filter(_.day <= self.as_of).group_by(by).agg(lines=_.count()).to_pandas()
+            counts["day"] = pd.to_datetime(counts.day)
+            found[name] = counts.groupby("day").lines.sum()
             if "channel" in counts:
-                by_channel = counts.lines.groupby([ends, counts.channel.fillna("unknown")]).sum()
                 found |= {
-                    f"{name}, {c}": by_channel.xs(c, level=1)
-                    for c in counts.channel.dropna().unique()
+                    f"{name}, {c}": of.set_index("day").lines for c, of in counts.groupby("channel")
                 }
-        ends = pd.date_range(self.oldest + pd.offsets.MonthEnd(0), self.last, freq="ME")
-        return pd.DataFrame(found).reindex(ends).fillna(0)
+        many = {name: lines for name, lines in found.items() if lines.sum() >= FEW_LINES}
+        days = pd.date_range(self.oldest, self.as_of)
+        return pd.DataFrame(many, days).fillna(0)
+
+    @cached_property
+    def mixes(self) -> dict[str, pd.DataFrame]:
+        """What models read, by month (index) and class (columns), as counts: order_value and pause
+        (days) in classes that begin at powers of two; lines by channel and by category.
+        """
+        log, day = self.records.transactions, self.last.date()
+        paid = customers.order_days(log, day).filter(_.sales > 0)
+        ended = customers.pauses(log, day).filter(_.ended)
+        ended = ended.mutate(day=_.start + _.days.as_interval("D"))
+        kinds = {
+            "order_value": paid.mutate(of=_.sales.cast("float64").log2().floor()),
+            "pause": ended.mutate(of=_.days.log2().floor()),
+        }
+        lines = customers.sales(log, day)
+        kinds |= {n: lines.mutate(of=_[n]) for n in ("channel", "category") if n in lines.columns}
+        found = {}
+        for name, rows in kinds.items():
+            counts = rows.group_by(month=_.day.truncate("M"), of=_.of).agg(n=_.count()).to_pandas()
+            wide = counts.dropna().pivot(index="month", columns="of", values="n").fillna(0)
+            found[name] = wide.set_axis(pd.to_datetime(wide.index) + pd.offsets.MonthEnd(0))
+        return found
+
+    @cached_property
+    def groups(self) -> pd.DataFrame:
+        """OF_PROFILES by customer, as far as profiles know them; owners as reports show them."""
+        people = self.records.profile_columns(*OF_PROFILES)
+        numbers = self.ids.get_indexer(people.pop("customer_id"))
+        shown = {
+            name: people[name].map(shown_staff if name == "owner" else str, na_action="ignore")
+            for name in people
+        }
+        return pd.DataFrame(shown).set_axis(numbers)
+
+    @cached_property
+    def owners(self) -> pd.Series:
+        """Who looks after each customer who is somebody's, as owners.looking_after names them."""
+        named = looking_after(self.records, pd.Series(self.ids)).reset_index(drop=True)
+        return named[named != NOBODY]
+
+    @cached_property
+    def touched(self) -> pd.DataFrame:
+        """The last day of each month with an order or a contact by staff: customer, day."""
+        log, end = self.records.transactions, self.last.date()
+        days = customers.sales(log, end).select("customer_id", "day")
+        if self.records.interactions is not None:
+            met = history.staff_contacts(self.records.interactions, end)
+            days = days.union(met.select("customer_id", "day"))
+        last = days.group_by("customer_id", month=days.day.truncate("M")).agg(day=_.day.max())
+        return self._read(last.drop("month"), "day")

@@ -15,7 +15,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from analysis.models import history
-from analysis.report.text import N_
+from analysis.report.text import N_, labelled
 from analysis.schema import UNKNOWN
 from analysis.statistics import net_share, wilson
 from analysis.strategy.tiers import TIERS
@@ -26,6 +26,17 @@ ENOUGH = 30  # answers of a period; of fewer an interval of nps is wider than 50
 YEAR = 365  # days
 QUARTER = 3  # months
 FIGURES = ["answers", "score", "low", "high"]
+# What customers are by their answer to nps, the best first.
+ANSWERS = tuple(
+    labelled(
+        {
+            "promoter": N_("Promoter"),
+            "passive": N_("Passive"),
+            "detractor": N_("Detractor"),
+        },
+        str,
+    )
+)
 
 
 def points(kind: str, scores: pd.Series) -> dict[str, float]:
@@ -62,6 +73,19 @@ def last_answers(feedback: Table, ends: Sequence[dt.date]) -> pd.DataFrame:
     found = last.order_by("kind", "period", "customer_id").to_pandas()
     found["day"] = pd.to_datetime(found.day).astype("datetime64[s]")
     return found.astype({"customer_id": "str", "kind": "str", "score": float})
+
+
+def recommends(feedback: Table | None, day: dt.date) -> pd.Series:
+    """Which of ANSWERS each customer is by the last answer to nps in the YEAR to a day, by
+    customer_id.
+    """
+    if feedback is None:
+        return pd.Series(dtype=object)
+    said = last_answers(feedback, [day, day - dt.timedelta(days=YEAR)])
+    score = said[said.kind == "nps"].set_index("customer_id").score
+    from_, up_to = LIMITS["nps"]
+    found = np.select([score >= from_, score <= up_to], [ANSWERS[0], ANSWERS[2]], ANSWERS[1])
+    return pd.Series(found, score.index, dtype=object)
 
 
 def by_tier(feedback: Table, matrix: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:

@@ -5,7 +5,6 @@ from analysis.report.charts import (  # noqa: F401, their charts are in CHARTS t
     customer_care,
     data_quality,
     lifetime_value,
-    movement,
     segments,
     steering,
     strategy,

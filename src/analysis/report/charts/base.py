@@ -119,7 +119,10 @@ def svg(ax: Axes) -> str:
     for colour, name in OF_PAGE.items():
         element = element.replace(f": {colour}", f": var({name})")
     head, rest = element.split(">", 1)
-    return re.sub(r' (?:width|height)="[^"]*"', "", head) + ">" + rest
+    head = re.sub(r' (?:width|height)="[^"]*"', "", head)
+    if figure.get_figwidth() < INCHES[0]:  # made for phones, and no larger elsewhere
+        head += f' style="max-width:{7 * figure.get_figwidth():g}rem"'
+    return head + ">" + rest
 
 
 def numbers(ax: Axes, form: str = "int", axis: str = "y") -> None:

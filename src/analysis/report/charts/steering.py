@@ -1,16 +1,23 @@
 """Charts of steering."""
 
+import datetime as dt
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 
 from analysis.report.charts.base import (
     ACCENT,
     INK,
+    SOFT,
     WARN,
     beside,
     chart,
     labelled,
+    legend_below,
     numbers,
     percents,
     shaded,
@@ -18,6 +25,9 @@ from analysis.report.charts.base import (
 from analysis.report.text import say
 
 MOST_COHORTS = 18
+WAY_COLOURS = {"better": ACCENT, "worse": WARN, "": SOFT}
+NARROW = 4.0  # inches, in which text is 11 pixels high on a phone
+GAP, LINE = 0.06, 0.42  # of the height between classes; inches that a label of two lines takes
 
 
 @chart("What came in by month")
@@ -66,3 +76,64 @@ def _by_age(ax: Axes, table: pd.DataFrame, column: str) -> Axes:
     shaded(ax, shades, rows, columns, cmap="GnBu", vmin=0, vmax=top)
     ax.figure.set_figheight(1.4 + 0.2 * len(rows))  # type: ignore[union-attr]
     return ax.figure.colorbar(ax.images[0], ax=ax, shrink=0.6).ax
+
+
+@chart("Who moved, of all in the class")
+def flow(ax: Axes, moves: pd.DataFrame, days: Sequence[dt.date] = ()) -> None:
+    """Bands of who moved from the class before, on the left, to that of now, as wide as there are
+    customers; who stayed has none. Columns: before, after, way, customers; the two `days`.
+    """
+    order = [*dict.fromkeys([*moves.before, *moves.after])]
+    moved = moves[moves.before != moves.after]
+    if moved.empty:
+        return
+    most = max(moved.before.nunique(), moved.after.nunique())
+    height = LINE * max(most, 5)
+    ax.figure.set_size_inches(NARROW, 1.0 + height)  # type: ignore[union-attr]
+    scale = (1 - GAP * (most - 1)) / moved.customers.sum()
+    tops = {}
+    for x, side, other in ((0, "before", "after"), (1, "after", "before")):
+        by_class = moved.groupby(side).customers.sum()
+        names = [name for name in order if name in by_class]
+        sizes = scale * by_class[names].to_numpy()
+        room = (1 - sizes.sum()) / max(len(names) - 1, 1)
+        starts = 1 - np.concatenate([[0], np.cumsum(sizes + room)[:-1]])
+        ax.bar([x] * len(names), -sizes, 0.03, bottom=starts, color=INK, zorder=2)
+        all_of = moves.groupby(side).customers.sum()
+        for name, place in zip(names, _apart(starts - sizes / 2, LINE / height), strict=True):
+            text = say("{moved:int} of {all:int}", moved=by_class[name], all=all_of[name])
+            at, edge = (1.05, "left") if x else (-0.05, "right")
+            ax.text(at, place, f"{say.word(name)}\n{text}", ha=edge, va="center")
+        rank = {name: place for place, name in enumerate(order)}
+        ordered = moved.assign(mine=moved[side].map(rank), theirs=moved[other].map(rank))
+        ordered = ordered.sort_values(["mine", "theirs"])
+        done = ordered.groupby("mine").customers.cumsum() - ordered.customers
+        tops[side] = ordered[side].map(dict(zip(names, starts, strict=True))) - scale * done
+    for row, way, size in zip(moved.index, moved.way, moved.customers, strict=True):
+        left, right = tops["before"][row], tops["after"][row]
+        _band(ax, left, right, scale * size, WAY_COLOURS[way])
+        if scale * size > 0.4 * LINE / height:
+            ax.text(0.05, left - scale * size / 2, say.form("int", size), va="center")
+    for x, day in enumerate(days):
+        edge = "left" if x else "right"
+        ax.text(x, 1.13, f"{day:%Y-%m-%d}", ha=edge, va="bottom", weight="bold")
+    for way in [way for way in WAY_COLOURS if way in {*moved.way}]:
+        ax.fill([], [], color=WAY_COLOURS[way], alpha=0.5, label=say.word(way or say("neither")))
+    legend_below(ax)
+    ax.set(xlim=(-0.8, 1.8), ylim=(-0.08, 1.2))
+    ax.axis("off")
+
+
+def _apart(places: np.ndarray, least: float) -> np.ndarray:
+    """Places from the top down, moved so that no two are nearer than `least`, the last not below
+    0.
+    """
+    steps = least * np.arange(len(places))
+    return np.maximum(np.minimum.accumulate(places + steps) - steps, steps[::-1])
+
+
+def _band(ax: Axes, left: float, right: float, size: float, colour: str) -> None:
+    up = [(0, left), (0.5, left), (0.5, right), (1, right)]
+    down = [(1, right - size), (0.5, right - size), (0.5, left - size), (0, left - size)]
+    codes = [Path.MOVETO, *[Path.CURVE4] * 3, Path.LINETO, *[Path.CURVE4] * 3]
+    ax.add_patch(PathPatch(Path([*up, *down], codes), color=colour, alpha=0.5, lw=0))
