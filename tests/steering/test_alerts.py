@@ -260,11 +260,14 @@ def test_the_population_stability_index_by_hand():
     assert found.sum(axis=1)[0] == pytest.approx(0.2 * np.log(1.4) - 0.2 * np.log(0.6))
 
 
-def test_tests_share_one_chance_and_what_is_certain_stands_by_itself(monkeypatch):
-    """Of two tests each may have half of the chance; a third one leaves neither enough."""
-    half = alerts.FALSE / 2
+def test_rules_share_one_chance_and_what_is_certain_stands_by_itself(monkeypatch):
+    """Of two rules each may have half of the chance, and of two tests of one a quarter; a third
+    rule leaves neither enough.
+    """
+    quarter = alerts.FALSE / 4
     rows = {
-        "tests": [("a", 1, 2, half * 0.99), ("b", 1, 2, half * 1.01)],
+        "tests": [("a", 1, 2, quarter * 0.99), ("b", 1, 2, quarter * 1.01)],
+        "one": [("", 1, 2, 2 * quarter * 0.99)],
         "facts": [("", 3, 1, np.nan)],
         "unknown": [],
     }
@@ -283,8 +286,9 @@ def test_tests_share_one_chance_and_what_is_certain_stands_by_itself(monkeypatch
 
     monkeypatch.setattr(alerts, "RULES", {})
     found = raised()
-    assert found[["alert", "group"]].to_numpy().tolist() == [["facts", ""], ["tests", "a"]]
-    assert found.attrs["rules"] == 2
+    rest = [["facts", ""], ["tests", "a"], ["one", ""]]
+    assert found[["alert", "group"]].to_numpy().tolist() == rest
+    assert found.attrs["rules"] == 3
     rows["third"] = [("c", 1, 2, 1.0)]
     assert raised().alert.tolist() == ["facts"]
 
