@@ -19,7 +19,6 @@ MONTHS = 62  # of the log; tiers need a year before their first month end
 FIRST = pd.Timestamp("2021-01-01")
 REGIONS = ("north", "east", "south", "west", "centre", "islands")
 PLANTED = ("prices", "region", "satisfaction", "important", "prospects", "source")
-MORE = ("mix", "late", "visits", "complaints", "silence", "value")  # further ones, of other rules
 STAFF = tuple(f"s{n}@x.example" for n in range(6))
 LATE_DAYS = 21  # that contacts are not delivered for
 SETTINGS = Dataset.model_validate(
@@ -38,7 +37,8 @@ def end_of_log(months: int = MONTHS) -> dt.date:
 def company(seed: int, *planted: str, customers: int = 1500, months: int = MONTHS) -> Records:
     """Customers with own rates who come over time and leave by chance, order by two channels,
     answer how satisfied they are, and were prospects before. Staff look after them: contacts, and
-    complaints that take a few days.
+    complaints that take a few days. `planted`: of PLANTED, mix, late, visits, complaints, silence
+    and value.
     """
     random = np.random.default_rng(seed)
     days = (FIRST + pd.DateOffset(months=months) - FIRST).days

@@ -260,11 +260,14 @@ def test_the_population_stability_index_by_hand():
     assert found.sum(axis=1)[0] == pytest.approx(0.2 * np.log(1.4) - 0.2 * np.log(0.6))
 
 
-def test_tests_share_one_chance_and_what_is_certain_stands_by_itself(monkeypatch):
-    """Of two tests each may have half of the chance; a third one leaves neither enough."""
-    half = alerts.FALSE / 2
+def test_rules_share_one_chance_and_what_is_certain_stands_by_itself(monkeypatch):
+    """Of two rules each may have half of the chance, and of two tests of one a quarter; a third
+    rule leaves neither enough.
+    """
+    quarter = alerts.FALSE / 4
     rows = {
-        "tests": [("a", 1, 2, half * 0.99), ("b", 1, 2, half * 1.01)],
+        "tests": [("a", 1, 2, quarter * 0.99), ("b", 1, 2, quarter * 1.01)],
+        "one": [("", 1, 2, 2 * quarter * 0.99)],
         "facts": [("", 3, 1, np.nan)],
         "unknown": [],
     }
@@ -283,8 +286,9 @@ def test_tests_share_one_chance_and_what_is_certain_stands_by_itself(monkeypatch
 
     monkeypatch.setattr(alerts, "RULES", {})
     found = raised()
-    assert found[["alert", "group"]].to_numpy().tolist() == [["facts", ""], ["tests", "a"]]
-    assert found.attrs["rules"] == 2
+    rest = [["facts", ""], ["tests", "a"], ["one", ""]]
+    assert found[["alert", "group"]].to_numpy().tolist() == rest
+    assert found.attrs["rules"] == 3
     rows["third"] = [("c", 1, 2, 1.0)]
     assert raised().alert.tolist() == ["facts"]
 
@@ -304,16 +308,31 @@ def test_what_is_planted_is_found_named_and_told_and_nothing_else():
     assert alerts.listed(calm).empty
 
 
+def test_what_came_later_changes_no_alert():
+    """Of a month end as of which nobody knew of the last three months."""
+    whole = facts(company(3, "visits", "region", customers=400, months=40), end_of_log(40))
+    end = alerts.month_end(whole.last, -3)
+    records = whole.records
+    logs = ("transactions", "interactions", "feedback")
+    known = {name: getattr(records, name).filter(_.day <= end.date()) for name in logs}
+    tiers = pd.concat([whole.standing(day) for day in pd.date_range("2022-01-31", end, freq="ME")])
+    then = Facts(Records(**known, profiles=records.profiles), tiers, end.date(), SETTINGS)
+    for name, entry in alerts.RULES.items():
+        pd.testing.assert_frame_equal(entry.of(at(whole, end)), entry.of(then), obj=name)
+
+
 @pytest.mark.slow
 def test_without_change_one_false_alarm_in_half_a_year_and_planted_changes_are_found(monkeypatch):
-    """Over 24 months of 50 companies; and each of six changes in 50 companies, two months later."""
+    """Over 24 months of 50 companies; and each of six changes in 50 companies two months later, of
+    further ones most.
+    """
     monkeypatch.setattr(tiers, "MONTH_ENDS", 50)
     false = [len(false_alarms(seed, monkeypatch)) for seed in range(50)]
     assert np.mean(false) / 4 <= 1
     monkeypatch.undo()
     for planted, name in RAISES.items():
         seen = [
-            name in {*alerts.raised(facts(company(s, planted), end_of_log())).alert}
+            name in {*alerts.raised(facts(company(s, planted, months=40), end_of_log(40))).alert}
             for s in range(100, 150)
         ]
         assert np.mean(seen) >= (0.9 if planted in PLANTED else 0.5), planted

@@ -183,8 +183,8 @@ def test_risk_by_hand():
     ]
     assert told == (
         "2 customers, who had brought $2.4K in the value window, rose into a higher band of risk,"
-        " most often: orders lately against before (1); 2 are in a lower one or new below the highest"
-        " (even, within chance)."
+        " most often: orders lately against before (1); 2 are in a lower one or new without a high"
+        " risk (even, within chance)."
     )
 
 
@@ -354,11 +354,11 @@ def test_what_moved_down_is_said_by_what_it_lost():
     assert texts[:3] == [
         "Since Oct 2, 2025, 0 customers moved up a tier and 3 moved down (even, within chance); of"
         " these, 3 bring $250 less in the value window, most often: fewer orders (2).",
-        "0 customers became active with a first order and 0 after a long pause; 1, who had brought"
-        " $90 in the value window, fell silent or were lost (even, within chance).",
-        "1 customers, who had brought $90 in the value window, rose into a higher band of risk, most"
-        " often: how long the customer has been silent (1); 0 are in a lower one or new below the highest"
-        " (even, within chance).",
+        "0 customers became active with a first order and 0 after a long pause; 1, who had"
+        " brought $90 in the value window, fell silent or were lost (even, within chance).",
+        "1 customers, who had brought $90 in the value window, rose into a higher band of risk,"
+        " most often: how long the customer has been silent (1); 0 are in a lower one or new"
+        " without a high risk (even, within chance).",
     ]
     assert movement.fallen(both).customer_id.tolist() == ["a", "b", "c"]
     stayed = movement.side_by_side(frame(then).assign(rose_by=""), frame(then))

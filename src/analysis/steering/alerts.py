@@ -3,8 +3,8 @@
 A rule gives what is now beside what is usual, of the whole or of groups, and the chance of that.
 Most are a figure by month, which raises an alert where the last AGO months together lie further
 from the months before than these differ among themselves, so that a season or a noisy figure asks
-for more. All tests of a month share one chance of a false alarm. A rule of facts that are certain
-gives no chance, and only what is worth an alert.
+for more. All rules of a month share one chance of a false alarm evenly, and so do the tests of a
+rule. A rule of facts that are certain gives no chance, and only what is worth an alert.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,11 +28,14 @@ from analysis.strategy.feedback import LIMITS
 MOST_NAMED = 5  # customers of an alert
 AGO = 2  # months that are held against those before
 USUAL, LEAST_USUAL = 24, 10  # months before, at most and at least
-FALSE = 1 / 12  # false alarms a month that all tests together may raise: half of one in six months
+FALSE = (
+    1 / 6
+)  # false alarms a month that all tests together may raise, were all as exact as they say
 WHOLE = ""  # the group of all
 SMALLEST = 0.001  # of the usual figure: what a month differs by at least, where it never did
 PAUSED = ("silent", "lost")
 LATE, MONTH_DAYS = 2, 31  # times the longest time without a line; what is longer months tell
+LARGE = 0.05  # share of revenue with one customer that a company has to think of
 SLOW = 0.9  # of the closed complaints were closed sooner
 CLASSES, SHIFT = (
     8,
@@ -291,14 +294,24 @@ def complaints(facts: Facts, span: Span) -> dict[str, float]:
     return _kpi(facts, span, "complaints")
 
 
-@by_month(
+def largest(facts: Facts, group: str) -> pd.Index:
+    """Who brought most in the last AGO months."""
+    return facts.during(Span(facts.last, AGO)).revenue.nlargest(1).index
+
+
+@rule(
     N_("Share of revenue with the largest customer"),
     "percent",
-    "higher",
-    0.25,
     N_("widen what the company rests on: plan for the day this customer leaves"),
+    largest,
 )
-def concentration(facts: Facts, span: Span) -> dict[str, float]:
+def concentration(facts: Facts) -> pd.DataFrame:
+    """Nothing that matters below LARGE."""
+    rows = tested(months(facts, largest_share), "higher", 0.25)
+    return rows.assign(p=rows.p.where(rows.now >= LARGE, 1.0))
+
+
+def largest_share(facts: Facts, span: Span) -> dict[str, float]:
     money = facts.during(span).revenue
     return {WHOLE: money.max() / money.sum() if money.sum() > 0 else np.nan}
 
@@ -566,7 +579,9 @@ def raised(facts: Facts) -> pd.DataFrame:
     """
     parts = [entry.of(facts).assign(alert=name) for name, entry in RULES.items()]
     every = pd.concat([part for part in parts if len(part)] or parts[:1])[["alert", *ROWS]]
-    found = every[every.p.isna() | (every.p < FALSE / max(every.p.count(), 1))]
+    tests = every.groupby("alert").p.transform("count")
+    rules = every[every.p.notna()].alert.nunique()
+    found = every[every.p.isna() | (every.p * tests * rules < FALSE)]
     found = found.sort_values(["p", "alert", "group"], na_position="first", ignore_index=True)
     found.attrs["rules"] = every.alert.nunique()
     return found

@@ -252,11 +252,11 @@ def _of_risk(some: pd.DataFrame, down: pd.DataFrame) -> tuple[str, dict[str, Any
     if down.empty:
         return N_(
             "Nobody rose into a higher band of risk; {up:int} customers are in a lower one or new"
-            " below the highest ({net:word})."
+            " without a high risk ({net:word})."
         ), {}
     return N_(
         "{down:int} customers, {worth:text}, rose into a higher band of risk, most often:"
-        " {why:word} ({count:int}); {up:int} are in a lower one or new below the highest"
+        " {why:word} ({count:int}); {up:int} are in a lower one or new without a high risk"
         " ({net:word})."
     ), _mode(down.rose_by_before)
 
