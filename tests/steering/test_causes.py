@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 
+from analysis import customers
 from analysis.models.history import Records
 from analysis.report.text import say
 from analysis.steering import causes
 from analysis.steering.facts import Facts, Span
-from tests.steering.companies import dated
+from tests.steering.companies import company, dated, end_of_log, facts
 from tests.steering.test_kpis import NOBODY, log_of, months_of
 
 NOW = Span(pd.Timestamp("2024-06-30"), 3)
@@ -156,3 +157,16 @@ def test_campaigns_of_the_months_that_are_proven_are_named():
     (_, values), *others = causes.campaigns(effects, NOW)
     assert values["campaign"] == "autumn" and not others
     assert [values[n] for n in ("effect", "low", "high")] == pytest.approx([60, 30, 90])
+
+
+def test_the_groups_of_then_are_tiers_and_segments_and_add_up():
+    records, end = company(3, customers=150, months=40), end_of_log(40)
+    found = facts(records, end)
+    spans = causes.times(found)
+    by_group = causes.groups(found, spans["now"], spans["year"])
+    moved = by_group[by_group.dimension == "region"].change.sum()
+    for name in causes.CLOSED:
+        part = by_group[by_group.dimension == name]
+        assert part.change.sum() == pytest.approx(moved, abs=0.005) and len(part) > 2, name
+    ids = customers.at(records.transactions, spans["year"].end.date()).customer_id
+    assert {*found.segment(spans["year"].end).index} == {*found.ids.get_indexer(ids)}

@@ -76,7 +76,7 @@ def standing(wanted, matrix=MATRIX, window_days=365):
         ("active_share", None, 2 / 3),
         ("silent_share", "strategic", 0.5),
         ("mean_risk", None, 0.4),
-        ("value_to_come", "strategic", 6),
+        ("lifetime_value", "strategic", 6),
     ],
 )
 def test_measures_by_hand(load, measure, tier, now):
@@ -98,9 +98,9 @@ DAY = dt.timedelta(days=1)
 @pytest.mark.parametrize(
     ("measure", "target", "by", "stands", "gap"),
     [
-        ("value_to_come", 8, AS_OF, "reached", 0),
-        ("value_to_come", 9, AS_OF, "open", 1),
-        ("value_to_come", 9, AS_OF - DAY, "missed", 1),
+        ("lifetime_value", 8, AS_OF, "reached", 0),
+        ("lifetime_value", 9, AS_OF, "open", 1),
+        ("lifetime_value", 9, AS_OF - DAY, "missed", 1),
         ("mean_risk", 0.4, AS_OF, "reached", 0),
         ("mean_risk", 0.3, AS_OF, "open", 0.1),
         ("silent_share", 0.5, AS_OF - DAY, "reached", 0),
@@ -176,12 +176,12 @@ def test_every_measure_has_words_and_a_form_and_is_said(load):
 
 def test_what_is_missing_of_a_share_is_percentage_points(load):
     """A third of the customers is silent or lost; at most a fifth may be: 13.3 points too many."""
-    found = goals.in_words(standing(load(goal("silent_share", 0.2), goal("value_to_come", 9))))
+    found = goals.in_words(standing(load(goal("silent_share", 0.2), goal("lifetime_value", 9))))
     assert found.gap.tolist() == ["13.3 percentage points", "$1"]
 
 
 def test_only_standings_that_there_are_are_named(load):
-    value = (goal("value_to_come", money, by=AS_OF) for money in (8, 9))
+    value = (goal("lifetime_value", money, by=AS_OF) for money in (8, 9))
     found = standing(load(*value, goal("customers", 99)))
     text, values = goals.summary(found)
     assert say(text, **values) == "Goals: 3, 1 reached, 2 open."

@@ -71,6 +71,8 @@ SQL = {
         where first + 91 > :start and first + 91 <= :last""",
     "strategic_share": f"""select sum(net) filter (customer_id in {TIER}) / sum(net) from {DAYS}
         where {NOW}""",
+    "value_to_come": """select sum(window_revenue * case stage when 'silent' then 0.7
+        when 'lost' then 0.4 else 1 end) from t where month_end = :last""",
     "satisfied": f"select avg((score >= 4)::int) from {ANSWER.format('csat')}",
     "nps": f"""select 100 * (avg((score >= 9)::int) - avg((score <= 6)::int))
         from {ANSWER.format("nps")}""",

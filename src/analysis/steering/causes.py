@@ -53,7 +53,8 @@ AGAINST = {
 OF_PROFILES = ("region", "industry", "owner")
 MOST_CAUSES = 3
 NEARLY_ALL = 0.9  # of the revenue of a dimension
-UNKNOWN, TIER_THEN = "unknown", "tier_then"
+UNKNOWN = "unknown"
+CLOSED = ("tier_then", "segment_then")  # dimensions of what customers were at the time before
 
 
 def times(facts: Facts) -> dict[str, Span]:
@@ -135,18 +136,19 @@ def _sums(both: pd.DataFrame, groups: pd.Series, name: str) -> pd.DataFrame:
 
 
 def groups(facts: Facts, now: Span, before: Span) -> pd.DataFrame:
-    """By groups, as far as the records know them: the tier at the end of the time before, region,
-    industry and owner of the profile, and the category of what was bought.
+    """By groups, as far as the records know them: tier and RFM segment at the end of the time
+    before, region, industry and owner of the profile, and the category of what was bought.
 
     Columns: dimension, group, customers, before, now (money), change, error (standard, by how much
     customers differ from one time to the next), low, high (95 %), verdict (more, less or chance:
     beyond what chance moves any of a dimension by in one of 20 cases, Bonferroni's).
     """
     both, found = _side_by_side(facts, now, before), []
-    tiers = facts.tier(before.end)
-    if len(tiers):
-        named = tiers.astype("str").reindex(both.index).fillna("new")
-        found.append(_sums(both, named, "group").assign(dimension=TIER_THEN))
+    of_then = (facts.tier(before.end), facts.segment(before.end))
+    for name, classes in zip(CLOSED, of_then, strict=True):
+        if len(classes):
+            named = classes.astype("str").reindex(both.index).fillna("new")
+            found.append(_sums(both, named, "group").assign(dimension=name))
     for name in facts.groups:
         column = facts.groups[name].dropna()
         if len(column.unique()) > 1:
@@ -182,12 +184,12 @@ def _by_category(facts: Facts, now: Span, before: Span) -> pd.DataFrame:
 
 def largest(by_group: pd.DataFrame, moved: float) -> pd.DataFrame:
     """The group of each dimension that moved most the way the whole did, beyond chance, the largest
-    first; none that holds nearly all, and no tier of then: nobody can have joined it since.
+    first; none that holds nearly all, and none of CLOSED: nobody can have joined it since.
     """
     whole = by_group.groupby("dimension").before.transform("sum")
     beyond = by_group.verdict == ("more" if moved > 0 else "less")
     named = by_group[beyond & by_group.before.between(0, NEARLY_ALL * whole, inclusive="neither")]
-    named = named[(named.group != UNKNOWN) & (named.dimension != TIER_THEN)]
+    named = named[(named.group != UNKNOWN) & ~named.dimension.isin(CLOSED)]
     ordered = named.sort_values("change", key=abs, ascending=False, kind="stable")
     return ordered.drop_duplicates("dimension").head(MOST_CAUSES)
 
@@ -225,8 +227,8 @@ def headline(
         told = [text for _, text in against.values()]
         text = (
             N_(
-                "Revenue in the quarter to {end:date}: {now:compact}, against the quarter before and"
-                " a year before no more and no less than chance explains."
+                "Revenue in the quarter to {end:date}: {now:compact}, against the quarter before"
+                " and a year before no more and no less than chance explains."
             )
             if len(told) > 1 and not any(sure for sure, _ in against.values())
             else N_(

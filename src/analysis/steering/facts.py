@@ -16,6 +16,7 @@ from analysis.intake.dataset import Dataset
 from analysis.models import history
 from analysis.models.history import Records
 from analysis.report.privacy import shown_staff
+from analysis.segments import registry
 from analysis.strategy.feedback import last_answers
 from analysis.strategy.owners import looking_after
 from analysis.strategy.retention import NOBODY
@@ -158,6 +159,17 @@ class Facts:
     def tier(self, end: pd.Timestamp) -> pd.Series:
         """The tier of each customer at the end of a month."""
         return self.standing(end).tier
+
+    def segment(self, end: pd.Timestamp) -> pd.Series:
+        """The RFM segment of each customer at the end of a month, by the records known then; none
+        where the log reaches back over less than the value window.
+        """
+        if self.standing(end).empty:
+            return pd.Series(dtype="str")
+        settings = self.settings
+        people = customers.at(self.records.transactions, end.date(), settings.value_window_days)
+        found = registry.segment(people, registry.ALWAYS, settings)
+        return found.set_index(self.ids.get_indexer(found.customer_id)).rfm_segment.astype("str")
 
     @cached_property
     def _answers(self) -> pd.DataFrame:

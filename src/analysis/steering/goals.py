@@ -93,7 +93,7 @@ MEASURES = {
         lambda people: people.churn_risk.mean(),
         less_is_better=True,
     ),
-    "value_to_come": Measure(N_("value to come"), "money", lambda people: known_sum(people.clv)),
+    "lifetime_value": Measure(N_("lifetime value"), "money", lambda people: known_sum(people.clv)),
 }
 
 
@@ -174,7 +174,7 @@ def _of_months(goal: Goal, facts: Facts, as_of: dt.date) -> tuple[float, str]:
     """
     by = whole(goal.by)
     span = Span(min(facts.last, by), goal.months)
-    is_sum = "below" not in KPIS[goal.measure].of(facts, span)
+    is_sum = not KPIS[goal.measure].stock and "below" not in KPIS[goal.measure].of(facts, span)
     over = goal.months - _months_between(facts.last, by)
     less = KPIS[goal.measure].better == "lower"
     if by <= facts.last:

@@ -15,6 +15,7 @@ import pandas as pd
 from analysis import schema
 from analysis.report.text import N_, labelled, say
 from analysis.steering.facts import UNSEEN, Facts, Span
+from analysis.strategy import tiers
 from analysis.strategy.feedback import LIMITS
 
 SPANS = (1, 3, 12)  # months
@@ -28,6 +29,7 @@ ON_CARDS = (
     "stopped",
     "new",
     "satisfied",
+    "value_to_come",
     "strategic_share",
     "order_value",
     "orders_each",
@@ -54,7 +56,8 @@ VERDICTS = labelled(
 class Kpi:
     """`better` is higher, lower, or empty where it depends. `of` gives, by customer, what the
     figure sums: above, and below where it is divided by that sum; nothing where it is not known.
-    `of_sample`: of those who happened to answer, who stand for the others.
+    `of_sample`: of those who happened to answer, who stand for the others. `stock`: a sum as of the
+    end of the months, whatever their number.
     """
 
     label: str
@@ -62,18 +65,19 @@ class Kpi:
     better: str
     of: Callable[[Facts, Span], pd.DataFrame]
     of_sample: bool
+    stock: bool
 
 
 KPIS: dict[str, Kpi] = {}
 
 
 def kpi(
-    label: str, form: str, better: str = "", of_sample: bool = False
+    label: str, form: str, better: str = "", of_sample: bool = False, stock: bool = False
 ) -> Callable[[Callable[..., pd.DataFrame]], None]:
     """Enter a function into KPIS, by its name."""
 
     def entered(of: Callable[[Facts, Span], pd.DataFrame]) -> None:
-        KPIS[of.__name__] = Kpi(label, form, better, of, of_sample)
+        KPIS[of.__name__] = Kpi(label, form, better, of, of_sample, stock)
 
     return entered
 
@@ -178,6 +182,14 @@ def strategic_share(facts: Facts, span: Span) -> pd.DataFrame:
     if tiers.empty:
         return _share(pd.Series(dtype=float))
     return _ratio(money.where(money.index.map(tiers) == "strategic", 0.0), money)
+
+
+@kpi(N_("Value to come within the value window"), "money", "higher", stock=True)
+def value_to_come(facts: Facts, span: Span) -> pd.DataFrame:
+    """As tiers count it at any day: what the value window brought, less after a long pause."""
+    people = facts.standing(span.end)
+    known = len(people) and people.window_revenue.notna().any()
+    return _sum(tiers.value_to_come(people) if known else pd.Series(dtype=float))
 
 
 @kpi(N_("Satisfied customers"), "percent", "higher", of_sample=True)
