@@ -151,9 +151,11 @@ def _kpi(facts: Facts, span: Span, name: str, tier: str = "") -> dict[str, float
 
 
 def _of_tier(facts: Facts, span: Span, tier: str, column: str) -> dict[str, float]:
-    """What a customer who was in a tier when the month began has in it: orders or money."""
-    then = facts.tier(span.start)
-    mine = then.index[then == tier]
+    """What a customer who was in a tier when the month began, and not lost, has in it: orders or
+    money. The lost grow in number with a log's age, without anything having changed.
+    """
+    then = facts.standing(span.start)
+    mine = then.index[(then.tier == tier) & (then.stage != "lost")]
     if len(mine) < FEWEST:
         return {WHOLE: np.nan}
     return {WHOLE: facts.during(span)[column].reindex(mine).sum() / len(mine)}
