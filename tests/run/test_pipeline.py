@@ -100,7 +100,7 @@ def test_a_stopped_run_ends_with_one_line_and_leaves_no_child(shop: Path, inside
 def test_a_killed_run_leaves_the_last_whole_and_the_next_makes_what_is_missing_or_damaged(
     shop: Path, inside: Path
 ) -> None:
-    """Damaged: a table cut short, a page with another letter, a manifest half written, and what a
+    """Damaged: a table cut short, a page's notebook with another letter, a manifest half written, and what a
     kill in the moment of publishing leaves.
     """
     before = tree(inside / "reports", inside / "models")
@@ -115,7 +115,7 @@ def test_a_killed_run_leaves_the_last_whole_and_the_next_makes_what_is_missing_o
     folders = {s: inside / f["folder"] for s, f in manifest["stages"].items()}  # type: ignore[index]
     care = folders["07_customer_care"] / "care.parquet"
     care.write_bytes(care.read_bytes()[:-100])
-    page = folders["06_campaigns"] / "pages" / "06_campaigns.html"
+    page = folders["06_campaigns"] / "06_campaigns.ipynb"  # as executed: the page is made of it
     page.write_text(page.read_text("utf-8").replace("a", "o", 1), "utf-8")
     (folder / ".run.json.part").write_text("{")
     written = folder / "run.json"

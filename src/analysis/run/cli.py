@@ -69,6 +69,13 @@ of_run = click.option(
     type=click.IntRange(1, 16),
     help="Notebooks side by side.",
 )
+@click.option(
+    "--language",
+    "languages",
+    multiple=True,
+    metavar="TAG",
+    help="To say it in, as zh; by default the dataset file's. Given twice, pages in both.",
+)
 @click.option("--open", "opened", is_flag=True, help="Show the report in the browser when done.")
 @click.option(
     "--trial",
@@ -92,6 +99,7 @@ def run(
     given: tuple[str, ...],
     start: str,
     jobs: int,
+    languages: tuple[str, ...],
     opened: bool,
     new_cycle: bool,
     trial: str | None,
@@ -100,7 +108,9 @@ def run(
     """Regenerate the reports of the dataset file DATASET."""
     from analysis.run import pipeline
 
-    index = pipeline.run(dataset, as_of, given, start, jobs, click.echo, new_cycle, trial, notify)
+    index = pipeline.run(
+        dataset, as_of, given, start, jobs, click.echo, new_cycle, trial, notify, languages
+    )
     click.echo(index)
     if opened:
         import webbrowser

@@ -8,10 +8,10 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,6 @@ from analysis.files import ROOT
 from analysis.intake import cleaning, store
 from analysis.intake import dataset as dataset_file
 from analysis.intake.dataset import Dataset
-from analysis.report import page as report
 from analysis.report.text import say
 from analysis.run import notebook, parameters, publish, stopping, trials
 from analysis.run import notify as notifying
@@ -34,8 +33,6 @@ from analysis.run.stage import FACTS, STAGES
 from analysis.strategy import cycles
 
 if TYPE_CHECKING:
-    from nbformat import NotebookNode
-
     from analysis.run.kernels import Kernels
 
 LONGEST = ("03_lifetime_value", "04_churn")  # begun first, so that the shorter ones run beside them
@@ -57,6 +54,13 @@ class Run:
     freezes: bool = False  # a cycle begins where none holds
     earlier: dict[str, dict[str, str]] = field(default_factory=dict)  # tables of runs, by day
     trial: str = ""  # its name, of a run that is not to be published
+    others: list["Run"] = field(default_factory=list)  # the same, said in further languages
+    beside: str = ""  # the folder of its pages below that of the run, where it is one of others
+
+    @property
+    def languages(self) -> dict[str, str]:
+        """The folder of the pages in each language, below that of the run."""
+        return {r.dataset.language: r.beside for r in [self, *self.others]}
 
     @property
     def cycle(self) -> str:
@@ -67,6 +71,10 @@ class Run:
     @property
     def place(self) -> str:
         return runs.place(self.as_of, self.trial)
+
+    def said(self) -> None:
+        """What this process says from now on is in the language of the run."""
+        say.speak(self.dataset.language, self.dataset.currency)
 
     @property
     def folder(self) -> Path:
@@ -93,17 +101,20 @@ def run(
     new_cycle: bool = False,
     trial: str | None = None,
     notify: str = "",
+    languages: Sequence[str] = (),
 ) -> Path:
     """Regenerate the reports of a dataset; returns the page to open. `new_cycle`: the plan is
     frozen anew, though another one holds. `trial`: a name under which the run stays by itself and
     publishes nothing. `notify`: a command that is told where the alerts are, if one is new.
+    `languages`: what the pages are said in, by default that of the dataset; of further ones after
+    the first only pages and lists are kept.
 
     Raises InputError (nothing could be computed) and RunError (a stage failed). Either leaves the
     last published run as it was.
     """
     began, told = time.monotonic(), notifying.command(notify)
     name = trials.named(trial, new_cycle)
-    found = dataset_file.load(dataset)
+    found, *others = _said_in(dataset_file.load(dataset), languages)
     begin = [stage for stage in STAGES if start and stage.startswith(start)]
     if start and len(begin) != 1:
         raise InputError(f"--from {start} names no stage; known: {', '.join(STAGES)}")
@@ -117,7 +128,11 @@ def run(
         this = _prepare(found, runs.parse_day(as_of), given, progress, new_cycle, name)
         for leftover in this.folder.glob("*.part"):
             files.remove(leftover)
-        _execute(this, redo, jobs, kernels)
+        this.others = [_in_language(this, other) for other in others]
+        for each in [this, *this.others]:
+            each.said()
+            _execute(each, redo, jobs, kernels)
+        this.said()
         before = {} if this.trial else notifying.standing(found.name, this.as_of)
         manifest = publish.publish(this, time.monotonic() - began)
         publish.bring_cycle(manifest, anew=True)
@@ -125,6 +140,21 @@ def run(
     page = publish.bring_pages(manifest)
     notifying.tell(manifest, told, echo, before)
     return page
+
+
+def _said_in(dataset: Dataset, languages: Sequence[str]) -> list[Dataset]:
+    """The dataset in each of the languages, or in its own. Raises InputError for an unknown one."""
+    wanted = [*dict.fromkeys(languages)] or [dataset.language]
+    for language in wanted:
+        say.speak(language, dataset.currency)
+    return [dataset.model_copy(update={"language": language}) for language in wanted]
+
+
+def _in_language(this: Run, dataset: Dataset) -> Run:
+    other = replace(this, dataset=dataset, beside=dataset.language, others=[])
+    other = replace(other, fingerprints={}, folders={}, stages={})
+    _fingerprint(other)
+    return other
 
 
 @contextmanager
@@ -277,10 +307,10 @@ def _whole(this: Run, stage: str, where: Path) -> Path | None:
 
 
 def _copied(this: Run, stage: str, made: Path) -> Path:
-    """A copy for the trial of what the run of its day has made; only the page is another."""
+    """A copy for the trial of what the run of its day has made."""
     folder, part = _new_folder(this, stage)
     shutil.copytree(made, part)
-    _close(this, stage, notebook.done(part, stage), runs.read_json(part / FACTS), folder)
+    _close(part, runs.read_json(part / FACTS), folder)
     return folder
 
 
@@ -304,13 +334,18 @@ def _make(this: Run, stage: str, kernels: "Kernels") -> None:
     tables = {table: str(path) for table, path in this.tables(STAGES[stage][0]).items()}
     frozen = {first: str(path) for first, path in this.frozen.items()}
     inputs: dict[str, Any] = given | {"tables": tables, "records": str(this.records)}
-    inputs |= {"frozen": frozen, "freezes": this.freezes, "earlier": this.earlier}
+    inputs |= {
+        "language": this.dataset.language,
+        "frozen": frozen,
+        "freezes": this.freezes,
+        "earlier": this.earlier,
+    }
     (part / "inputs.json").write_text(json.dumps(inputs), "utf-8")
     given = this.chosen[stage] | given | {"run": str(part)}
     with kernels.one() as kernel:
-        done = notebook.execute(stage, given, part, kernel, partial(this.progress.cell, stage))
+        notebook.execute(stage, given, part, kernel, partial(this.progress.cell, stage))
     facts = runs.read_json(part / FACTS) | {"seconds": round(time.monotonic() - began, 1)}
-    _close(this, stage, done, facts, folder)
+    _close(part, facts, folder)
     _keep(this, stage, folder, reused=False)
     this.progress.done(stage, f"{facts['seconds']:6.1f} s {facts['peak_mb']:6,} MB")
 
@@ -322,12 +357,7 @@ def _new_folder(this: Run, stage: str) -> tuple[Path, Path]:
     return folder, folder.with_name(f"{folder.name}.part")
 
 
-def _close(
-    this: Run, stage: str, done: "NotebookNode", facts: dict[str, Any], folder: Path
-) -> None:
-    """Add page and facts to what a notebook has made, and give it its name."""
-    part = folder.with_name(f"{folder.name}.part")
-    page = report.notebook_page(done, publish.page_facts(this, stage))
-    (part / "pages" / f"{stage}.html").write_text(page, "utf-8")
+def _close(part: Path, facts: dict[str, Any], folder: Path) -> None:
+    """Add facts to what a notebook has made, and give it its name."""
     (part / FACTS).write_text(json.dumps(facts | {"files": _files(part)}), "utf-8")
     files.move(part, folder)

@@ -7,6 +7,8 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from babel import Locale
+
 from analysis import files
 from analysis.files import home
 from analysis.report import page as report
@@ -47,8 +49,10 @@ def day_in_words(as_of: dt.date, trial: str = "") -> str:
     return say("{day:text}, trial {name:text}", day=day, name=trial) if trial else day
 
 
-def page_facts(this: "Run", stage: str = "") -> dict[str, Any]:
-    """The facts at the end of a page: data, day, parameters, versions."""
+def page_facts(this: "Run", stage: str, languages: dict[str, str]) -> dict[str, Any]:
+    """The facts at the end of a page: data, day, parameters, versions; and where the others are, in
+    this language and in `languages`, folders of pages below that of the run.
+    """
     own = this.chosen.get(stage, {})
     settings = runs.overruled(this.dataset, own)
     parameters = {name: getattr(settings, name) for name in KNOBS_SHOWN} | own
@@ -63,33 +67,30 @@ def page_facts(this: "Run", stage: str = "") -> dict[str, Any]:
         (say("Parameters"), "; ".join(f"{name} = {value}" for name, value in parameters.items())),
         (say("Versions"), versions_in_words()),
     ]
+    page, up = f"{stage or 'index'}.html", "../" if this.beside else ""
     return {
         "title": this.dataset.title or this.dataset.name,
         "as_of": str(this.as_of),
         "day": day_in_words(this.as_of, this.trial),
         "as_of_date": this.as_of,
         "pages": [(f"{name}.html", report.title(notebook.read(name))) for name in STAGES],
+        "languages": {
+            Locale.parse(name, sep="-").get_display_name(): f"{up}{folder and folder + '/'}{page}"
+            for name, folder in languages.items()
+            if folder != this.beside
+        },
         "lines": lines,
     }
 
 
 def publish(this: "Run", seconds: float) -> dict[str, Any]:
     """Write the manifest: the one step that makes this run the published one."""
-    made = {
-        kind: [p for stage in STAGES for p in sorted((this.folders[stage] / kind).iterdir())]
-        for kind in ("pages", "models")
-    }
-    pages = {f"{this.place}/{path.name}": path for path in made["pages"]}
-    lists = [path.name for path in made["pages"] if path.suffix != ".html"]
-    kept = {s: runs.read_json(this.folders[s] / "page.json") for s in STAGES}
-    titles = {s: report.title(notebook.read(s)) for s in STAGES}
-    index = this.folder / f"index-{files.sha256_text(str(sorted(this.folders.values())))[:12]}"
-    fronts = {f"{this.place}/index.html": ""}
-    fronts |= {} if this.trial else {"index.html": f"{this.place}/"}
-    for where, prefix in fronts.items():
-        content = report.index_page(kept, titles, lists, page_facts(this), prefix)
-        pages[where] = index / where.replace("/", "-")
-        files.replace(pages[where], content.encode())
+    made = [p for stage in STAGES for p in sorted((this.folders[stage] / "models").iterdir())]
+    pages: dict[str, Path] = {}
+    for each in [this, *this.others]:
+        each.said()
+        pages |= _pages(each, this.languages)
+    this.said()
     manifest: dict[str, Any] = {
         "schema": runs.SCHEMA,
         "status": "trial" if this.trial else "published",
@@ -105,7 +106,7 @@ def publish(this: "Run", seconds: float) -> dict[str, Any]:
         },
         "tables": {table: _below_home(path) for table, path in this.tables(STAGES).items()},
         "pages": {where: _below_home(path) for where, path in pages.items()},
-        "models": {path.name: _below_home(path) for path in made["models"]},
+        "models": {path.name: _below_home(path) for path in made},
     }
     manifest |= {"trial": this.trial} if this.trial else {}
     before = runs.published(this.dataset.name, this.place) or {}
@@ -115,6 +116,34 @@ def publish(this: "Run", seconds: float) -> dict[str, Any]:
         manifest["cycle"] = manifest["tables"]["cycle"]
     files.replace(this.folder / runs.MANIFEST, json.dumps(manifest, indent=1).encode())
     return manifest
+
+
+def _pages(this: "Run", languages: dict[str, str]) -> dict[str, Path]:
+    """The pages and lists of a run in its language, by where people look for them below reports/.
+    Pages are made here, as only the whole run knows where its header leads.
+    """
+    place = f"{this.place}/{this.beside}/" if this.beside else f"{this.place}/"
+    lists = [p for stage in STAGES for p in sorted((this.folders[stage] / "pages").iterdir())]
+    written = {
+        f"{place}{stage}.html": report.notebook_page(
+            notebook.done(this.folders[stage], stage), page_facts(this, stage, languages)
+        )
+        for stage in STAGES
+    }
+    kept = {s: runs.read_json(this.folders[s] / "page.json") for s in STAGES}
+    titles = {s: report.title(notebook.read(s)) for s in STAGES}
+    fronts = {f"{place}index.html": ""}
+    fronts |= {} if this.trial or this.beside else {"index.html": place}
+    for where, prefix in fronts.items():
+        facts = page_facts(this, "", languages)
+        names = [path.name for path in lists]
+        written[where] = report.index_page(kept, titles, names, facts, prefix)
+    made = files.sha256_text(str([sorted(this.folders.values()), languages, this.trial]))[:12]
+    pages = {f"{place}{path.name}": path for path in lists}
+    for where, content in written.items():
+        pages[where] = this.folder / f"pages-{made}" / where.replace("/", "-")
+        files.replace(pages[where], content.encode())
+    return pages
 
 
 def _below_home(path: Path) -> str:

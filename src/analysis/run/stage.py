@@ -399,6 +399,7 @@ def open_stage(name: str, dataset: str, as_of: str = "", run: str = "", **knobs:
             )
         found, day = dataset_file.load(given["dataset"]), dt.date.fromisoformat(given["as_of"])
         kept = given["records"], given["frozen"], given["freezes"], given["earlier"]
+        knobs["language"] = given["language"]
         return Stage(name, settings(found, **knobs), day, folder, given["tables"], *kept)
     path = Path(dataset)
     path = path if path.is_absolute() or path.is_file() else ROOT / path
