@@ -37,7 +37,7 @@ def end_of_log(months: int = MONTHS) -> dt.date:
 def company(seed: int, *planted: str, customers: int = 1500, months: int = MONTHS) -> Records:
     """Customers with own rates who come over time and leave by chance, order by two channels,
     answer how satisfied they are, and were prospects before. Staff look after them: contacts, and
-    complaints that take a few days. `planted`: of PLANTED, mix, late, visits, complaints, silence
+    complaints that take a few days. `planted`: of PLANTED, mix, late, visits, complaints
     and value.
     """
     random = np.random.default_rng(seed)
@@ -88,10 +88,6 @@ def company(seed: int, *planted: str, customers: int = 1500, months: int = MONTH
         category = np.where(
             late & (category == "a") & (other.random(len(who)) < 0.5), "c", category
         )
-    if "silence" in planted:
-        # two months earlier, since it takes as long until a pause is a long one
-        gone = (rank <= 0.05) & (other.random(number) < 0.3)
-        kept &= ~((day >= changed - 61) & gone[who])
     if "value" in planted:
         kept &= ~(late & (rank[who] <= 0.2) & (other.random(len(who)) < 0.5))
     names = np.array([f"c{n:05}" for n in range(number)])

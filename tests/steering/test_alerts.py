@@ -19,8 +19,7 @@ from tests.steering.companies import PLANTED, SETTINGS, company, dated, end_of_l
 RAISES = {
     "prices": "order_value", "region": "share_of_group", "satisfaction": "strategic_satisfaction",
     "important": "important_orders", "prospects": "prospects_won", "source": "lines_of_source",
-    "mix": "drift", "late": "late", "visits": "overdue", "complaints": "complaints_open",
-    "silence": "strategic_trouble", "value": "tier_value",
+    "mix": "drift", "late": "late", "complaints": "complaints_open", "value": "tier_value",
 }  # fmt: skip
 
 
