@@ -51,15 +51,15 @@ def test_an_earlier_day_does_not_take_the_place_of_the_newest(inside: Path) -> N
 
 def test_notebooks_by_hand_write_drafts_and_leave_the_published_run(
     shop: Path,
-    inside: Path,
+    copied: Path,
     perform,  # type: ignore[no-untyped-def]
 ) -> None:
-    before = tree(inside)
+    before = tree(copied)
     _, left = perform(["06_campaigns"], shop, horizon_days=30)
     draft = files.processed("shop", AS_OF) / "draft" / "06_campaigns"
     assert left["stage"].folder == draft and left["settings"].horizon_days == 30
     assert len(runs.read_table("trial_design", draft / "trial_design.parquet")) > 0
-    after = tree(inside)
+    after = tree(copied)
     assert {path: after[path] for path in before} == before
 
 
@@ -98,21 +98,21 @@ def test_a_stopped_run_ends_with_one_line_and_leaves_no_child(shop: Path, inside
 
 
 def test_a_killed_run_leaves_the_last_whole_and_the_next_makes_what_is_missing_or_damaged(
-    shop: Path, inside: Path
+    shop: Path, copied: Path
 ) -> None:
     """Damaged: a table cut short, a page's notebook with another letter, a manifest half written, and what a
     kill in the moment of publishing leaves.
     """
-    before = tree(inside / "reports", inside / "models")
+    before = tree(copied / "reports", copied / "models")
     manifest, folder = runs.published("shop"), files.processed("shop", AS_OF)
     running = begun(shop, 5)
     running.kill()
     running.wait()
     with filelock.FileLock(folder.parent / ".lock", timeout=30):
         pass  # a kernel that was just being started may have held what its parent did
-    assert tree(inside / "reports", inside / "models") == before
+    assert tree(copied / "reports", copied / "models") == before
     assert runs.published("shop") == manifest
-    folders = {s: inside / f["folder"] for s, f in manifest["stages"].items()}  # type: ignore[index]
+    folders = {s: copied / f["folder"] for s, f in manifest["stages"].items()}  # type: ignore[index]
     care = folders["07_customer_care"] / "care.parquet"
     care.write_bytes(care.read_bytes()[:-100])
     page = folders["06_campaigns"] / "06_campaigns.ipynb"  # as executed: the page is made of it
@@ -129,8 +129,8 @@ def test_a_killed_run_leaves_the_last_whole_and_the_next_makes_what_is_missing_o
     assert printed.count("unchanged") == len(runs.STAGES) - len(remade)
     runs.read_table("care", runs.table_path("shop", "care"))
     assert not list(folder.glob("*.part"))
-    assert set(tree(inside / "reports", inside / "models")) == set(before)
-    assert "moved_days = 5" in (inside / "reports" / "shop" / AS_OF / "08_steering.html").read_text(
+    assert set(tree(copied / "reports", copied / "models")) == set(before)
+    assert "moved_days = 5" in (copied / "reports" / "shop" / AS_OF / "08_steering.html").read_text(
         "utf-8"
     )
 

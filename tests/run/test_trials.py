@@ -70,7 +70,7 @@ def test_a_trial_is_whole_in_folders_of_its_own(with_trial: Path) -> None:
     assert manifest is not None
     folder = files.processed("shop", "trials/half")
     made = {folder / Path(facts["folder"]).name for facts in manifest["stages"].values()}
-    indexes = {path for path in folder.iterdir() if path.name.startswith("index-")}
+    indexes = {path for path in folder.iterdir() if path.name.startswith("pages-")}
     assert {path for path in folder.iterdir() if path.is_dir()} == made | indexes
     trial, newest = analysis.open("shop", "half"), analysis.open("shop")
     assert {*trial} == {*newest}
