@@ -22,8 +22,8 @@ HEADED = {
     "before": (N_("Before"), "word"),
     "after": (N_("After"), "word"),
     "change": (N_("Change"), "figure"),
-    "joined": (N_("Came"), "int"),
-    "left": (N_("Went"), "int"),
+    "joined": (N_("Joined"), "int"),
+    "left": (N_("Left since"), "int"),
     "changed": (N_("Another action"), "int"),
 }
 NUMBERS = ["before", "after", "change"]
