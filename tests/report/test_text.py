@@ -162,7 +162,7 @@ SAID = [
     ("en", "USD", "customer", "+49 170 1234567", "•••"),
     ("en", "USD", "word", "strategic", "Strategic"),
     ("en", "USD", "field", "phone", "Phone"),
-    ("zh", "CNY", "percent", 0.1234, f"12.3{NBSP}%"),
+    ("zh", "CNY", "percent", 0.1234, "12.3%"),
     ("zh", "CNY", "money", 5.5, "¥5.50"),
     ("zh", "CNY", "exact", Decimal("-0.1"), "-¥0.10"),
     ("zh", "USD", "money", 1234.4, "US$1,234"),

@@ -100,8 +100,8 @@ def test_a_stopped_run_ends_with_one_line_and_leaves_no_child(shop: Path, inside
 def test_a_killed_run_leaves_the_last_whole_and_the_next_makes_what_is_missing_or_damaged(
     shop: Path, copied: Path
 ) -> None:
-    """Damaged: a table cut short, a page's notebook with another letter, a manifest half written, and what a
-    kill in the moment of publishing leaves.
+    """Damaged: a table cut short, a page's notebook with another letter, a manifest half written,
+    and what a kill in the moment of publishing leaves.
     """
     before = tree(copied / "reports", copied / "models")
     manifest, folder = runs.published("shop"), files.processed("shop", AS_OF)

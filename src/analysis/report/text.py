@@ -19,7 +19,13 @@ from babel import Locale
 from babel.dates import format_date
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
-from babel.numbers import format_compact_currency, format_currency, format_decimal, format_percent
+from babel.numbers import (
+    format_compact_currency,
+    format_currency,
+    format_decimal,
+    format_percent,
+    get_currency_name,
+)
 
 from analysis import schema
 from analysis.errors import InputError, did_you_mean
@@ -28,6 +34,7 @@ from analysis.report.privacy import shown_id
 LOCALE = Path(__file__).with_name("locale")
 Entry = TypeVar("Entry")
 SHARES = {"percent": 1, "whole_percent": 0}  # form: digits of the percentage
+UNSPACED = ("zh", "ja", "ko")  # languages that write no blank before the sign of percent
 WHOLE_MONEY = 1_000  # from here on cents only distract
 LARGE_MONEY = 100_000  # and from here on all but three digits
 NOT_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
@@ -86,8 +93,8 @@ class Language:
             "number": lambda x: format_decimal(x, "#,##0.00", self.locale),
             "short": lambda x: format_decimal(float(f"{x:.3g}"), "#,##0.#####", self.locale),
             # 0 is added so that no minus stands before a zero
-            "percent": lambda x: format_percent(round(x, 3) + 0.0, "#,##0.0\u00a0%", self.locale),
-            "whole_percent": lambda x: format_percent(x, "#,##0\u00a0%", self.locale),
+            "percent": lambda x: self._percent(round(x, 3) + 0.0, "#,##0.0"),
+            "whole_percent": lambda x: self._percent(x, "#,##0"),
             "money": self.money,
             "compact": self.compact,
             "time": self.time,
@@ -138,6 +145,10 @@ class Language:
             return "–"
         return self._forms[name](value)
 
+    def _percent(self, share: float, digits: str) -> str:
+        gap = "" if self.locale.language in UNSPACED else "\u00a0"
+        return format_percent(share, f"{digits}{gap}%", self.locale)
+
     def signed(self, form: str, number: float) -> str:
         """One value in a named form, with its sign also where it is above zero."""
         text = self.form(form, number)
@@ -167,6 +178,11 @@ class Language:
         pattern = copy.copy(self.locale.currency_formats["standard"])
         pattern.frac_prec = pattern.frac_prec if cents else (0, 0)
         return format_currency(amount, self.currency, pattern, self.locale, currency_digits=cents)
+
+    @property
+    def money_name(self) -> str:
+        """What the currency is called."""
+        return get_currency_name(self.currency, locale=self.locale)
 
     def compact(self, amount: float) -> str:
         """An amount with its currency in few letters, as $1.23M; whole units below a thousand."""

@@ -189,9 +189,10 @@ def keep(
     profiles: pd.DataFrame,
     as_of: dt.date,
     book: Playbook,
+    language: str = "en",
 ) -> pd.DataFrame:
     """The table `plan` of a day within a cycle: as frozen, for the customers of `today` (the plan
-    that the day itself would make).
+    that the day itself would make), in the words that its rules have in the language.
 
     Who has withdrawn consent or has complained since drops out (status no_consent,
     open_complaint); newcomers join the next cycle (next_cycle), and an action that must be done is
@@ -206,6 +207,9 @@ def keep(
         rule=made.rule.fillna(today.rule),
         account_owner=today.account_owner,
     )
+    words, known = book.said(made.rule, language), made.action.notna()
+    for name in words:
+        made[name] = made[name].mask(known & words[name].notna(), words[name])
     made[["cost", "expected_value"]] = made[["cost", "expected_value"]].fillna(0.0)
     asked = today.rule.map(book.table.must).fillna(False).astype(bool)
     urgent = asked & (today.status == "planned") & made.arm.eq("none")

@@ -19,7 +19,6 @@ from analysis.strategy.allocation import Limits
 from analysis.strategy.playbook import DELIVERS, Playbook, rules_of
 from analysis.strategy.retention import NOBODY
 from analysis.strategy.trials import draw, draw_by_owner, seed_of, strata
-from analysis.strategy.written import in_language
 
 STATUSES = (
     *("planned", "held_back", "no_consent", "contacted_lately", "not_worth", "beyond_budget"),
@@ -174,15 +173,12 @@ def plan(
     done = taken[["cost", "gain"]].where(arm != "control", 0.0).fillna(0.0)
     rule = book.table.reindex(taken.rule).reset_index(drop=True)
     within = rule.days.clip(upper=settings.plan.cycle_days - 1)  # the next cycle plans anew
-    said = rule[["objective", "action"]].map(
-        lambda text: in_language(text, settings.language), na_action="ignore"
-    )
     return pd.DataFrame(
         {
             "customer_id": people.customer_id,
             "rule": taken.rule.fillna(people.rule),
             "status": np.where(arm == "control", "held_back", status),
-            **said,
+            **book.said(taken.rule, settings.language),
             "channel": taken.channel,
             "owner": taken.owner,
             "account_owner": people.account_owner,

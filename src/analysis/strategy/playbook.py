@@ -12,7 +12,7 @@ from analysis.intake.settings import Amount, Days, Share, Strict
 from analysis.schema import STAGES
 from analysis.strategy import picture
 from analysis.strategy.tiers import TIERS, Stage, Tier, TierCondition, TierRule
-from analysis.strategy.written import Text, checked, content
+from analysis.strategy.written import Text, checked, content, in_language
 
 FOLDER = Path(__file__).with_name("playbooks")
 DELIVERS = "account_manager"  # the role whose actions account owners deliver themselves
@@ -87,6 +87,11 @@ class Playbook(Strict):
     def table(self) -> pd.DataFrame:
         """The rules by id (index), a column for each of their keys."""
         return pd.DataFrame([dict(rule) for rule in self.rules]).set_index("id")
+
+    def said(self, rules: pd.Series, language: str) -> pd.DataFrame:
+        """objective and action of rules, by row; empty for one that is not in the playbook."""
+        texts = self.table.reindex(rules)[["objective", "action"]].set_axis(rules.index)
+        return texts.map(lambda text: in_language(text, language), na_action="ignore")
 
     @property
     def ratings(self) -> tuple[str, ...]:
