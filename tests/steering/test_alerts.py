@@ -13,7 +13,7 @@ from analysis.models.history import Records
 from analysis.report.text import Language
 from analysis.steering import alerts
 from analysis.steering.facts import Facts, Span
-from analysis.strategy import tiers
+from analysis.strategy import playbook, tiers
 from tests.steering.companies import PLANTED, SETTINGS, company, dated, end_of_log, facts
 
 RAISES = {
@@ -62,8 +62,10 @@ def false_alarms(seed, monkeypatch):
 
 
 def test_an_entry_says_all_that_an_alert_needs():
+    words = playbook.load().alerts
+    assert words.keys() == alerts.RULES.keys()
     for name, entry in alerts.RULES.items():
-        assert entry.label and entry.measure, name
+        assert entry.label and {"en", "zh"} <= {*words[name]}, name
         assert entry.form in ("percent", "number", "money", "int"), name
 
 

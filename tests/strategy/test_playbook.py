@@ -8,6 +8,7 @@ from analysis.errors import InputError
 from analysis.intake.dataset import Dataset
 from analysis.intake.table_files import TableFile
 from analysis.strategy import playbook
+from analysis.strategy.written import content
 
 STAGES = ("prospect", "new", "repeat", "loyal", "silent", "lost")
 CELLS = list(
@@ -280,3 +281,11 @@ def test_customers_fall_under_the_rule_of_their_cell_and_rating_in_any_index(loa
     found = playbook.rules_of(people, book)
     assert found.to_dict() == {7: "weak", 3: "rest", 9: "important", 1: "important"}
     assert playbook.rules_of(people.drop(columns="rating"), book)[7] == "important"
+
+
+def test_a_playbook_may_say_what_an_alert_asks_for(tmp_path):
+    own = tmp_path / "own.yml"
+    rules = content(playbook.FOLDER / "retail.yml")["rules"]
+    own.write_text(yaml.safe_dump({"rules": rules, "alerts": {"order_value": "ask Ann"}}), "utf-8")
+    found, usual = playbook.load(own).alerts, playbook.load().alerts
+    assert found == usual | {"order_value": "ask Ann"} and len(usual) > 10

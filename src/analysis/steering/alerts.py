@@ -17,13 +17,15 @@ import pandas as pd
 from scipy.stats import binom
 from scipy.stats import t as student
 
+from analysis.errors import InputError, did_you_mean
 from analysis.models import history
 from analysis.report.text import N_, say
 from analysis.steering.facts import Facts, Span, month_end
 from analysis.steering.kpis import FEWEST, KPIS, estimate
 from analysis.steering.record import missed
-from analysis.strategy import cycles, tiers
+from analysis.strategy import cycles, playbook, tiers
 from analysis.strategy.feedback import LIMITS
+from analysis.strategy.written import in_language
 
 MOST_NAMED = 5  # customers of an alert
 AGO = 2  # months that are held against those before
@@ -59,15 +61,13 @@ ROWS = ["group", "now", "usual", "p"]  # what a rule gives
 
 @dataclass(frozen=True)
 class Rule:
-    """`measure`: the change of strategy it asks for. `of` gives a row for each group that could be
-    judged: group (WHOLE, or a name), now, usual, p (the chance of that where nothing has changed;
-    empty: certain, and worth an alert). `who`: the customers that it is of. `told`: the figures in
-    words.
+    """`of` gives a row for each group that could be judged: group (WHOLE, or a name), now, usual, p
+    (the chance of that where nothing has changed; empty: certain, and worth an alert). `who`: the
+    customers that it is of. `told`: the figures in words. What it asks for, the playbook says.
     """
 
     label: str
     form: str
-    measure: str
     of: Rows
     who: Who
     told: str
@@ -79,21 +79,20 @@ RULES: dict[str, Rule] = {}
 def rule(
     label: str,
     form: str,
-    measure: str,
     who: Who = nobody,
     told: str = N_("{now:text}, usually {usual:text}"),
 ) -> Callable[[Rows], Rows]:
     """Enter a function into RULES, by its name."""
 
     def entered(of: Rows) -> Rows:
-        RULES[of.__name__] = Rule(label, form, measure, of, who, told)
+        RULES[of.__name__] = Rule(label, form, of, who, told)
         return of
 
     return entered
 
 
 def by_month(
-    label: str, form: str, bad: str, least: float, measure: str, who: Who = nobody
+    label: str, form: str, bad: str, least: float, who: Who = nobody
 ) -> Callable[[Figure], Figure]:
     """Enter a function that gives a figure of a month by group. `bad`, `least` as in `tested`; of
     form int it is a count.
@@ -104,7 +103,7 @@ def by_month(
         def rows(facts: Facts) -> pd.DataFrame:
             return tested(months(facts, of), bad, least, counts=form == "int")
 
-        rule(label, form, measure, who)(rows)
+        rule(label, form, who)(rows)
         return of
 
     return entered
@@ -166,7 +165,6 @@ def _of_tier(facts: Facts, span: Span, tier: str, column: str) -> dict[str, floa
     "percent",
     "lower",
     0.1,
-    N_("adjust the service: talk to those who answered badly, and let their owners visit sooner"),
     in_tier("strategic"),
 )
 def strategic_satisfaction(facts: Facts, span: Span) -> dict[str, float]:
@@ -178,7 +176,6 @@ def strategic_satisfaction(facts: Facts, span: Span) -> dict[str, float]:
     "number",
     "lower",
     0.1,
-    N_("have their owners ask why, beginning with those who have gone silent"),
     in_tier("strategic"),
 )
 def strategic_orders(facts: Facts, span: Span) -> dict[str, float]:
@@ -190,7 +187,6 @@ def strategic_orders(facts: Facts, span: Span) -> dict[str, float]:
     "number",
     "lower",
     0.1,
-    N_("adjust the offer: products and terms for those who order less often"),
     in_tier("important"),
 )
 def important_orders(facts: Facts, span: Span) -> dict[str, float]:
@@ -202,7 +198,6 @@ def important_orders(facts: Facts, span: Span) -> dict[str, float]:
     "money",
     "lower",
     0.1,
-    N_("adjust the offer: larger orders by bundles or terms"),
     in_tier("important"),
 )
 def important_money(facts: Facts, span: Span) -> dict[str, float]:
@@ -214,7 +209,6 @@ def important_money(facts: Facts, span: Span) -> dict[str, float]:
     "number",
     "lower",
     0.1,
-    N_("adjust campaigns: other occasions, other channels, other offers"),
     in_tier("ordinary"),
 )
 def ordinary_orders(facts: Facts, span: Span) -> dict[str, float]:
@@ -226,7 +220,6 @@ def ordinary_orders(facts: Facts, span: Span) -> dict[str, float]:
     "percent",
     "lower",
     0.2,
-    N_("adjust acquisition: where prospects come from, and what they are offered first"),
 )
 def prospects_won(facts: Facts, span: Span) -> dict[str, float]:
     """Of those whose first contact lies in the month before."""
@@ -241,7 +234,6 @@ def prospects_won(facts: Facts, span: Span) -> dict[str, float]:
     "money",
     "either",
     0.08,
-    N_("look whether prices, products or quantities changed, and whether forecasts know it"),
 )
 def order_value(facts: Facts, span: Span) -> dict[str, float]:
     return _kpi(facts, span, "order_value")
@@ -250,7 +242,6 @@ def order_value(facts: Facts, span: Span) -> dict[str, float]:
 @rule(
     N_("Share of the customers with an order"),
     "percent",
-    N_("ask who serves them what happened there"),
     in_group,
 )
 def share_of_group(facts: Facts) -> pd.DataFrame:
@@ -278,7 +269,6 @@ def customers_by_group(facts: Facts, span: Span) -> dict[str, float]:
     "int",
     "lower",
     0.8,
-    N_("find out whether the source still delivers; what rests on it is out of date"),
 )
 def lines_of_source(facts: Facts, span: Span) -> dict[str, float]:
     """By table of the records, and by channel of each."""
@@ -290,7 +280,6 @@ def lines_of_source(facts: Facts, span: Span) -> dict[str, float]:
     "int",
     "higher",
     0.25,
-    N_("find the product, process or owner that the complaints are about"),
 )
 def complaints(facts: Facts, span: Span) -> dict[str, float]:
     return _kpi(facts, span, "complaints")
@@ -304,7 +293,6 @@ def largest(facts: Facts, group: str) -> pd.Index:
 @rule(
     N_("Share of revenue with the largest customer"),
     "percent",
-    N_("widen what the company rests on: plan for the day this customer leaves"),
     largest,
 )
 def concentration(facts: Facts) -> pd.DataFrame:
@@ -321,7 +309,6 @@ def largest_share(facts: Facts, span: Span) -> dict[str, float]:
 @rule(
     N_("What came in the horizon of an earlier run"),
     "int",
-    N_("look for what changed since, and do not plan by totals until forecasts hold again"),
     told=N_("{now:text}, foretold {usual:text}"),
 )
 def missed_forecasts(facts: Facts) -> pd.DataFrame:
@@ -350,7 +337,6 @@ def in_trouble(facts: Facts, span: Span) -> pd.Series:
     "int",
     "higher",
     0.25,
-    N_("let their owners call each of them this week and ask what happened"),
     lately(in_trouble),
 )
 def strategic_trouble(facts: Facts, span: Span) -> dict[str, float]:
@@ -363,7 +349,6 @@ def strategic_trouble(facts: Facts, span: Span) -> dict[str, float]:
     "percent",
     "lower",
     0.25,
-    N_("win back those who paused, the most valuable first, and look what the others buy less of"),
     in_tier(),
 )
 def tier_value(facts: Facts, span: Span) -> dict[str, float]:
@@ -380,7 +365,6 @@ def tier_value(facts: Facts, span: Span) -> dict[str, float]:
 @rule(
     N_("Days without a line of a source"),
     "int",
-    N_("ask who delivers it; until then lists and figures are of an earlier day"),
     told=N_("{now:text}, never more than {usual:text} before"),
 )
 def late(facts: Facts) -> pd.DataFrame:
@@ -400,7 +384,6 @@ def late(facts: Facts) -> pd.DataFrame:
 @rule(
     N_("Share in what models learn from"),
     "percent",
-    N_("read forecasts and risks with care until they have learned from the new months; ask why"),
 )
 def drift(facts: Facts) -> pd.DataFrame:
     """By mix: the class that moved most. A mix has shifted where the population stability index of
@@ -463,7 +446,6 @@ def visits_overdue(facts: Facts, span: Span) -> pd.Series:
     "int",
     "higher",
     0.25,
-    N_("give the owner time for them, or some of the customers to somebody else"),
     lately(visits_overdue),
 )
 def overdue(facts: Facts, span: Span) -> dict[str, float]:
@@ -489,7 +471,6 @@ def open_long(facts: Facts, span: Span) -> pd.Series:
     "int",
     "higher",
     0.25,
-    N_("let the owner close them or say what is missing; call these customers first"),
     lately(open_long),
 )
 def complaints_open(facts: Facts, span: Span) -> dict[str, float]:
@@ -527,7 +508,6 @@ def _undone(facts: Facts, group: str) -> pd.Index:
 @rule(
     N_("Calls and visits of the plan that are past due without a contact"),
     "int",
-    N_("agree which of them are made this week, and give up or give to others the rest"),
     _undone,
     N_("{now:text} of {usual:text}"),
 )
@@ -590,13 +570,21 @@ def raised(facts: Facts) -> pd.DataFrame:
 
 
 def listed(facts: Facts) -> pd.DataFrame:
-    """The table alerts.csv: `raised`, with month_end, text (the alert in words), measure (what to
-    do) and customers (ids of up to MOST_NAMED who brought most less than in the year before).
+    """The table alerts.csv: `raised`, with month_end, text (the alert in words), measure (what the
+    playbook says to do) and customers (ids of up to MOST_NAMED who brought most less than in the
+    year before). Raises InputError for a playbook that names an alert that there is not.
     """
-    found = raised(facts)
+    found, book = raised(facts), playbook.of(facts.settings)
+    for name in book.alerts.keys() - RULES.keys():
+        raise InputError(f"playbook: no alert {name!r}; {did_you_mean(name, RULES)}")
     rows = found.to_dict("records")
     words = [
-        dict(zip(("text", "measure", "customers"), _words(facts, r), strict=True)) for r in rows
+        {
+            "text": _words(row),
+            "measure": in_language(book.alerts[row["alert"]], facts.settings.language),
+            "customers": ", ".join(whom(facts, row["alert"], row["group"])),
+        }
+        for row in rows
     ]
     told = pd.DataFrame(words, columns=["text", "measure", "customers"], dtype="str")
     listed = found.assign(month_end=facts.last).join(told)
@@ -604,7 +592,7 @@ def listed(facts: Facts) -> pd.DataFrame:
     return listed
 
 
-def _words(facts: Facts, row: dict[str, Any]) -> tuple[str, str, str]:
+def _words(row: dict[str, Any]) -> str:
     entry = RULES[row["alert"]]
     now, usual = (say.form(entry.form, row[name]) for name in ("now", "usual"))
     told = say(entry.told, now=now, usual=usual)
@@ -612,12 +600,9 @@ def _words(facts: Facts, row: dict[str, Any]) -> tuple[str, str, str]:
         seldom = min(1 / max(row["p"], 1e-9), MOST_SELDOM)
         told = say("{told:text}, by chance less than once in {n:int} months", told=told, n=seldom)
     values = {"label": entry.label, "group": row["group"], "told": told}
-    text = (
-        say("{label:word}, {group:word}: {told:text}", **values)
-        if row["group"]
-        else say("{label:word}: {told:text}", **values)
-    )
-    return text, say.word(entry.measure), ", ".join(whom(facts, row["alert"], row["group"]))
+    if row["group"]:
+        return say("{label:word}, {group:word}: {told:text}", **values)
+    return say("{label:word}: {told:text}", **values)
 
 
 def whom(facts: Facts, name: str, group: str) -> list[str]:

@@ -15,6 +15,7 @@ from analysis.strategy.tiers import TIERS, Stage, Tier, TierCondition, TierRule
 from analysis.strategy.written import Text, checked, content, in_language
 
 FOLDER = Path(__file__).with_name("playbooks")
+USUAL = ("tiers", "alerts")  # files of what every playbook has that says nothing else
 DELIVERS = "account_manager"  # the role whose actions account owners deliver themselves
 
 
@@ -68,6 +69,7 @@ class Playbook(Strict):
 
     tiers: tuple[TierRule, ...]
     rules: tuple[Rule, ...] = Field(min_length=1)
+    alerts: dict[str, Text] = {}  # what each asks for, by its name
 
     @model_validator(mode="after")
     def _everybody_has_one(self) -> "Playbook":
@@ -118,7 +120,7 @@ def of(settings: Dataset) -> Playbook:
     name = settings.playbook
     own, shipped = settings.file.parent / name, FOLDER / f"{name}.yml"
     if not own.is_file() and not shipped.is_file():
-        names = sorted(path.stem for path in FOLDER.glob("*.yml") if path.stem != "tiers")
+        names = sorted(path.stem for path in FOLDER.glob("*.yml") if path.stem not in USUAL)
         raise InputError(
             f"plan.playbook: {name} is no file, and no playbook that comes along;"
             f" {did_you_mean(name, names)}"
@@ -127,10 +129,13 @@ def of(settings: Dataset) -> Playbook:
 
 
 def load(path: Path = FOLDER / "retail.yml") -> Playbook:
-    """Read and check a playbook: every cell of the matrix has one rule. Without tiers of its own it
-    has the usual ones.
+    """Read and check a playbook: every cell of the matrix has one rule. Without tiers of its own,
+    or words for an alert, it has the usual ones.
     """
-    book = checked(Playbook, content(FOLDER / "tiers.yml") | content(path), path.name)
+    usual, own = content(FOLDER / "tiers.yml") | content(FOLDER / "alerts.yml"), content(path)
+    if isinstance(own.get("alerts"), dict):
+        own["alerts"] = usual["alerts"] | own["alerts"]
+    book = checked(Playbook, usual | own, path.name)
     for cell in product(TIERS, STAGES, picture.RISKS, book.ratings):
         book.rule_for(*cell)
     return book
