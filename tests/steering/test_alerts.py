@@ -275,7 +275,7 @@ def test_rules_share_one_chance_and_what_is_certain_stands_by_itself(monkeypatch
 
     def raised():
         for name, given in rows.items():
-            alerts.rule("Label", "int", "do")(named(name, pd.DataFrame(given, columns=alerts.ROWS)))
+            alerts.rule("Label", "int")(named(name, pd.DataFrame(given, columns=alerts.ROWS)))
         return alerts.raised(None)
 
     def named(name, frame):
