@@ -17,7 +17,7 @@ def company(customers=6):
     )
     plan = pd.DataFrame({"customer_id": ids, "account_owner": "anna@shop.example", "rule": "call"})
     plan["status"] = ["held_back"] + ["planned"] * (customers - 1)
-    plan["action"] = "Call them"
+    plan["objective"], plan["action"] = "Win back", "Call them"
     churn = pd.DataFrame({"customer_id": ids, "reasons": "no visit; fewer orders"})
     return matrix, plan, churn
 
@@ -31,7 +31,7 @@ def test_a_cell_holds_its_customers_money_and_what_is_done():
     loyal, silent = strategic["cells"]
     assert [strategic["count"], ordinary["count"]] == ["2", "4"]
     assert (loyal["count"], loyal["risk"], loyal["money"]) == ("1", "10\N{NO-BREAK SPACE}%", "$1K")
-    assert loyal["action"] == "" and silent["action"] == "Call them"  # who is held back gets none
+    assert loyal["aim"] == "" and silent["aim"] == "Win back"  # who is held back gets none
     assert [loyal["shade"], silent["shade"]] == [round(100 * 100 / 320), round(100 * 200 / 320)]
     nobody, others = ordinary["cells"]
     assert "count" not in nobody and others["shade"] == 100 and others["moved"] == ""

@@ -36,8 +36,8 @@ ON_CARDS = (
     "repeat_rate",
 )
 AGAINST = {
-    "before": N_("{moved:text} on the quarter before"),
-    "year": N_("{moved:text} on a year before"),
+    "before": N_("{moved:text} in a quarter"),
+    "year": N_("{moved:text} in a year"),
 }
 VERDICT_COLUMNS = ["before_verdict", "year_verdict"]
 VERDICTS = labelled(

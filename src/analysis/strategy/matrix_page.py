@@ -23,7 +23,7 @@ def people(
 
     Columns: who (the company's name; the id where customers are persons or no name is known), tier,
     stage, revenue (value window), risk, at_risk (money: revenue times risk), why (reasons in
-    words), account_owner, rule, action (empty where none is planned).
+    words), account_owner, rule, aim and action (empty where none is planned).
     """
     found = matrix.set_index("customer_id")
     planned = made.set_index("customer_id").reindex(found.index)
@@ -44,6 +44,7 @@ def people(
             "why": told,
             "account_owner": planned.account_owner.fillna("").map(_owner),
             "rule": planned.rule,
+            "aim": planned.objective.where(planned.status == "planned"),
             "action": planned.action.where(planned.status == "planned"),
         }
     )
@@ -57,7 +58,7 @@ def _owner(name: str) -> str:
 def cells(table: pd.DataFrame, history: pd.DataFrame) -> list[dict[str, Any]]:
     """What the page's matrix shows, by tier, of whom there are any: tier, customers and, for each
     of the stages that somebody is in, nothing or count, moved (since BACK month ends; empty where
-    that is not known), money, risk, action (the commonest), shade (its share of all money at risk,
+    that is not known), money, risk, aim (the commonest), shade (its share of all money at risk,
     0 to 1), customers (the largest, with their facts in words). `table` as from people; `history`
     is the table tier_history.
     """
@@ -88,8 +89,8 @@ def _counts_before(history: pd.DataFrame) -> dict[Any, int]:
     return then.groupby(["tier", "stage"]).size().to_dict()
 
 
-def _cell(cell: pd.DataFrame, stage: str, moved: int, most: float) -> dict[str, Any]:
-    money, risk, actions = cell.revenue.sum(min_count=1), cell.risk.mean(), cell.action.dropna()
+def _cell(cell: pd.DataFrame, stage: str, moved: int, top: float) -> dict[str, Any]:
+    money, risk = cell.revenue.sum(min_count=1), cell.risk.mean()
     return {
         "stage": say.word(stage),
         "count": say.form("int", len(cell)),
@@ -97,8 +98,8 @@ def _cell(cell: pd.DataFrame, stage: str, moved: int, most: float) -> dict[str, 
         "money": say.form("compact", money) if money > 0 else "",
         "risk": say.form("whole_percent", risk) if pd.notna(risk) else "",
         "percent": round(100 * risk) if pd.notna(risk) else 0,
-        "action": actions.mode().get(0, ""),
-        "shade": round(100 * float(cell.at_risk.sum() / most)) if most > 0 else 0,
+        "aim": cell.aim.mode().get(0, ""),
+        "shade": round(100 * float(cell.at_risk.sum() / top)) if top > 0 else 0,
         "customers": customers(cell),
     }
 
