@@ -92,7 +92,8 @@ def chart(
                 if len(frame):
                     draw(ax, frame, **options)
                 label, beside = (textwrap.fill(say(one), LINE) for one in (x, y))
-                ax.set(title=say(title), xlabel=label, ylabel=beside)
+                ax.set(title=say(title), ylabel=beside)
+                ax.set_xlabel(label, loc="right")  # in the middle it were cut below short bars
             return ax
 
         CHARTS[draw.__name__] = drawn
@@ -175,8 +176,8 @@ def labelled(ax: Axes, names: Sequence[str]) -> np.ndarray:
 
 
 def beside(ax: Axes, x: float, y: float, text: str) -> None:
-    """A text to the right of a place."""
-    ax.annotate(text, (x, y), (3, 0), textcoords="offset points", va="center")
+    """A text to the right of a place, for which the layout makes room."""
+    ax.annotate(text, (x, y), (3, 0), textcoords="offset points", va="center", clip_on=False)
 
 
 def bars(ax: Axes, heights: pd.Series, form: str = "int") -> None:
@@ -185,7 +186,7 @@ def bars(ax: Axes, heights: pd.Series, form: str = "int") -> None:
     ax.barh(places, ends, color=ACCENT)
     for place, height, end in zip(places, heights, ends, strict=True):
         beside(ax, end, place, say.form(form, height))
-    ax.margins(x=0.3 if form == "money" else 0.18)
+    ax.margins(x=0.4 if form == "money" else 0.18)
     numbers(ax, form, "x")
 
 

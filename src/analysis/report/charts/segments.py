@@ -32,6 +32,8 @@ from analysis.report.charts.base import (
 from analysis.report.text import say
 from analysis.schema import SHOWN, UNKNOWN
 
+ACROSS = 4  # numbers of seven letters that fit side by side on a phone
+
 
 @chart("Share of customers and of revenue")
 def segment_sizes(ax: Axes, groups: pd.DataFrame) -> None:
@@ -186,18 +188,25 @@ def open_needs(ax: Axes, table: pd.DataFrame) -> None:
 
 @chart("What marks each group")
 def cluster_features(ax: Axes, apart: pd.DataFrame, medians: pd.DataFrame) -> None:
-    """Groups (index) by features (columns): the shade is the group's distance from the mean of all,
-    in standard deviations (`apart`); in the cells its `medians`, each feature in its form.
+    """Groups (index) by features (columns), ACROSS of them side by side and the next below: the
+    shade is the group's distance from the mean of all, in standard deviations (`apart`); in the
+    cells its `medians`, each feature in its form.
     """
-    apart = apart.reindex(index=medians.index)
-    values = apart.to_numpy(float)
-    columns = [textwrap.fill(say.heading(feature), 11) for feature in apart]
-    rows = [textwrap.fill(say.word(name), 18) for name in apart.index]
-    shaded(ax, values, rows, columns, cmap="BrBG", vmin=-2, vmax=2)
-    forms = [SHOWN[feature][1].replace("money", "compact") for feature in apart]
-    for (row, column), value in np.ndenumerate(values):
-        text = say.form(forms[column], medians[apart.columns[column]].iloc[row])
-        colour = "white" if abs(value) > 1.4 else DARK
-        ax.text(column, row, text, ha="center", va="center", color=colour)
+    apart, high = apart.reindex(index=medians.index), len(medians) + 1  # below their headings
+    blocks = -(-apart.shape[1] // ACROSS)
+    shades = np.full((high * blocks, ACROSS), np.nan)
+    for place, feature in enumerate(apart):
+        top, column = high * (place // ACROSS), place % ACROSS
+        shades[top + 1 : top + high, column] = apart[feature]
+        heading = textwrap.fill(say.heading(feature), 10)
+        ax.text(column, top + 0.4, heading, ha="center", va="bottom")
+        form = SHOWN[feature][1].replace("money", "compact")
+        for row, median in enumerate(medians[feature], top + 1):
+            colour = "white" if abs(shades[row, column]) > 1.4 else DARK
+            text = say.form(form, median)
+            ax.text(column, row, text, ha="center", va="center", color=colour)
+    names = ["", *(textwrap.fill(say.word(name), 16) for name in apart.index)]
+    shaded(ax, shades, names * blocks, [], cmap="BrBG", vmin=-2, vmax=2)
     ax.tick_params(length=0)
-    tall(ax, 2 * len(apart))  # a name takes two lines or three
+    ax.spines[:].set_visible(False)
+    tall(ax, 2 * len(shades))  # a name takes two lines or three
