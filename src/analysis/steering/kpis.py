@@ -393,7 +393,7 @@ def cards(figures: pd.DataFrame, months: int, targets: dict[str, str]) -> list[d
         changes += [{"text": targets[name], "bad": False}] if name in targets else []
         series = figures[(figures.kpi == name) & (figures.months == months)].value
         card = {"label": say(KPIS[name].label), "changes": changes, "spark": spark(series)}
-        found.append(card | {"now": say.form("compact" if form == "money" else form, row.value)})
+        found.append(card | {"now": say.form(form, row.value)})
     return found
 
 

@@ -10,6 +10,7 @@ from analysis.report.privacy import shown_id, shown_staff
 from analysis.report.text import N_, say
 from analysis.schema import STAGES
 from analysis.strategy.plan_findings import Said
+from analysis.strategy.retention import NOBODY
 from analysis.strategy.tiers import TIERS
 
 MOST_NAMED = 5  # customers of a cell or a decision
@@ -52,7 +53,7 @@ def people(
 
 
 def _owner(name: str) -> str:
-    return say.word(name) if name in say.labels else shown_staff(name) if name else ""
+    return "" if name in ("", NOBODY) else shown_staff(name)
 
 
 def cells(table: pd.DataFrame, history: pd.DataFrame) -> list[dict[str, Any]]:
