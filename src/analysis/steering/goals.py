@@ -254,25 +254,21 @@ def summary(standing: pd.DataFrame) -> tuple[str, dict[str, Any]]:
 
 
 def in_words(standing: pd.DataFrame) -> pd.DataFrame:
-    """The table with the measure in words, and now, target and gap written as it asks."""
+    """The table with the measure in words, now and target (and by when) written as it asks."""
     if standing.empty:
         return standing
     known = {name: (entry.words, entry.form) for name, entry in MEASURES.items()}
     known |= {name: (entry.label, entry.form) for name, entry in KPIS.items()}
     words, forms = zip(*(known[name] for name in standing.measure), strict=True)
-    texts = {
-        name: [say.form(form, x) for form, x in zip(forms, standing[name], strict=True)]
+    now, target = (
+        [say.form(form, x) for form, x in zip(forms, standing[name], strict=True)]
         for name in ("now", "target")
-    }
-    missing = [_missing(form, x) for form, x in zip(forms, standing.gap, strict=True)]
-    return standing.assign(**texts, gap=missing, measure=list(words))
-
-
-def _missing(form: str, gap: float) -> str:
-    """What is missing, of a share in percentage points: 5 % of it could be less of it."""
-    if form != "percent" or pd.isna(gap):
-        return say.form(form, gap)
-    return say("{points:short} percentage points", points=round(100 * gap, 1))
+    )
+    due = [
+        say("{target:text} by {by:date}", target=text, by=by)
+        for text, by in zip(target, standing.by, strict=True)
+    ]
+    return standing.assign(now=now, target=due, measure=list(words))
 
 
 def on_cards(standing: pd.DataFrame) -> dict[str, str]:
