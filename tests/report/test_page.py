@@ -207,7 +207,9 @@ def test_a_page_keeps_what_the_index_needs(tmp_path):
         page.finding("{n:int} row", "{n:int} rows", n=2, part="decision")
         page.cards(x=("Card", "int", 1234), unknown=("Not known", "money", float("nan")))
         page.figure(charts.stage_sizes(pd.Series({"new": 1})), "not for the index")
-        page.piece("scorecards", [{"label": "<b>", "now": "1", "spark": "", "changes": []}])
+        page.piece(
+            "scorecards", [{"label": "<b>", "of": "now", "now": "1", "spark": "", "changes": []}]
+        )
         page.piece("matrix", [])
         page.explain("Term", "meaning")
 

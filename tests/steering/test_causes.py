@@ -127,9 +127,9 @@ def test_a_region_that_falls_is_named_and_a_steady_company_has_no_cause():
 def test_a_group_of_customers_to_whom_nobody_comes_is_closed():
     growing = [("a", "2023-06-01", 1), ("b", "2024-05-01", 1), ("a", "2024-06-01", 1)]
     closed = [("a", "2023-06-01", 1), ("b", "2023-12-31", 1), ("a", "2024-06-01", 1)]
-    assert causes.is_closed(months_of(log_of(*closed), "2024-06-30"))
-    assert not causes.is_closed(months_of(log_of(*growing), "2024-06-30"))
-    assert not causes.is_closed(months_of(log_of(*closed[2:]), "2024-06-30"))  # one month
+    assert months_of(log_of(*closed), "2024-06-30").closed
+    assert not months_of(log_of(*growing), "2024-06-30").closed
+    assert not months_of(log_of(*closed[2:]), "2024-06-30").closed  # one month
 
 
 def test_of_a_log_without_money_nothing_is_said_of_revenue():

@@ -216,7 +216,7 @@ def test_without_amounts_nothing_is_said_of_money():
     both = movement.gather(source(lines), THEN)
     texts = [say(text, **values) for text, values in movement.sentences(both, THEN, True)]
     assert not [text for text in texts if "$" in text or "nan" in text]
-    assert "1, whose money is not known, fell silent or were lost" in texts[1]
+    assert "1 who were active, whose money is not known, are silent or lost now" in texts[1]
     assert movement.moves(both).revenue_before.isna().all()
     assert movement.fallen(both).empty
 
@@ -354,8 +354,8 @@ def test_what_moved_down_is_said_by_what_it_lost():
     assert texts[:3] == [
         "Since Oct 2, 2025, 0 customers moved up a tier and 3 moved down (even, within chance); of"
         " these, 3 bring $250 less in the value window, most often: fewer orders (2).",
-        "0 customers became active with a first order and 0 after a long pause; 1, who had"
-        " brought $90 in the value window, fell silent or were lost (even, within chance).",
+        "0 customers became active with a first order and 0 after a long pause; 1 who were active,"
+        " who had brought $90 in the value window, are silent or lost now (even, within chance).",
         "1 customers, who had brought $90 in the value window, rose into a higher band of risk,"
         " most often: how long the customer has been silent (1); 0 are in a lower one or new"
         " without a high risk (even, within chance).",
@@ -366,7 +366,7 @@ def test_what_moved_down_is_said_by_what_it_lost():
     assert texts[0] == (
         "Since Oct 2, 2025, 0 customers moved up a tier and 0 moved down (even, within chance)."
     )
-    assert "0, who had brought $0 in the value window, fell silent" in texts[1]
+    assert "0 who were active, who had brought $0 in the value window, are silent" in texts[1]
     assert texts[2].startswith("Nobody rose into a higher band of risk; 0 customers")
     [first, *_] = movement.sentences(both, THEN, False)
     assert "in part because the log did not yet fill the value window" in say(first[0], **first[1])

@@ -209,6 +209,9 @@ def test_what_left_against_what_was_foretold():
     [(text, found)] = record.realised(table(), told, 30)
     assert (found["came"], found["told"], found["share"]) == (60, 50, 0.6)
     assert (found["low"], found["high"]) == pytest.approx((50 - 9.8, 50 + 9.8))
+    assert "off beyond chance" in text
+    fewer = told.assign(left=[True] * 55 + [False] * 45)
+    [(text, found)] = record.realised(table(), fewer, 30)
     assert "by chance alone" in text
     [(text, found)] = record.realised(table(run()), told, 30)
     assert (found["came"], found["foretold"], found["share"]) == (1, pytest.approx(0.9), 0.5)

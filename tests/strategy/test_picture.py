@@ -53,6 +53,7 @@ def test_what_is_said_of_strategic_customers():
         "silent": 1,
         "silent_revenue": 20,
         "risky": 1,
+        "risky_revenue": 60,
     }
     assert picture.strategic(matrix) == pytest.approx(said)
     assert [picture.strategic(one)["share"] for one in (matrix.head(1), matrix.tail(1))] == [1, 0]

@@ -289,3 +289,6 @@ def test_a_playbook_may_say_what_an_alert_asks_for(tmp_path):
     own.write_text(yaml.safe_dump({"rules": rules, "alerts": {"order_value": "ask Ann"}}), "utf-8")
     found, usual = playbook.load(own).alerts, playbook.load().alerts
     assert found == usual | {"order_value": "ask Ann"} and len(usual) > 10
+    own.write_text(yaml.safe_dump({"rules": rules, "alerts": {"ordervalue": "x"}}), "utf-8")
+    with pytest.raises(InputError, match=r"no alert 'ordervalue'; did you mean order_value"):
+        playbook.load(own)

@@ -165,6 +165,7 @@ def groups(facts: Facts, now: Span, before: Span) -> pd.DataFrame:
     tests = every.groupby("dimension").change.transform("size")
     far = every.change.abs() > norm.isf(0.025 / tests) * every.error
     verdict = np.where(far, np.where(every.change > 0, "more", "less"), "chance")
+    verdict[every.dimension.isin(CLOSED)] = ""  # they can only lose, and the new ones only gain
     return every.assign(verdict=verdict).reset_index(drop=True)
 
 
@@ -209,10 +210,10 @@ def standing(facts: Facts, spans: dict[str, Span]) -> Iterator[tuple[str, dict[s
 
 
 def headline(
-    facts: Facts, spans: dict[str, Span], gone: dict[str, float]
+    facts: Facts, spans: dict[str, Span], top: dict[str, float]
 ) -> Iterator[tuple[str, dict[str, object]]]:
     """The first sentences of all: revenue of the last quarter, better or worse, mainly why, and
-    what came from strategic customers who have gone silent (`gone` as from picture.strategic).
+    what came from strategic customers at high risk (`top` as from picture.strategic).
     """
     against = {}
     for name in [name for name in ("before", "year") if name in spans]:
@@ -243,18 +244,13 @@ def headline(
     for name in [name for name, told in against.items() if told[0]][-1:]:
         by_factor = factors(now, facts.during(spans[name]))
         yield N_("Mainly because {main:word}."), {"main": main_factor(by_factor)}
-    if gone["silent"] and gone["silent_revenue"] > 0:
+    if top["risky"] and top["risky_revenue"] > 0:
         yield (
             N_(
-                "{revenue:compact} of the last 12 months came from {silent:int} strategic customer"
-                " who has gone silent."
-            )
-            if gone["silent"] == 1
-            else N_(
-                "{revenue:compact} of the last 12 months came from {silent:int} strategic customers"
-                " who have gone silent."
+                "Strategic customers at high risk of leaving: {risky:int}, who brought"
+                " {risky_revenue:compact} in the value window."
             ),
-            {"revenue": gone["silent_revenue"], "silent": gone["silent"]},
+            {name: top[name] for name in ("risky", "risky_revenue")},
         )
 
 
@@ -296,13 +292,6 @@ def _against(name: str, by_chance: bool, less: bool) -> str:
         "That is {share:percent} more than in the same months a year before ({then:money}; 95 %"
         " sure: {low:compact} to {high:compact})."
     )
-
-
-def is_closed(facts: Facts) -> bool:
-    """Whether nobody has ordered for the first time in half a year, though others had before."""
-    first = facts.life["first"]
-    half_a_year = Span(facts.last, 6)
-    return facts.covers(half_a_year) and bool(len(first)) and first.max() <= half_a_year.start
 
 
 def reasons(

@@ -147,6 +147,14 @@ class Facts:
         found = self._read(first, "first").set_index("customer")
         return found.astype({"second_after": float})
 
+    @cached_property
+    def closed(self) -> bool:
+        """Whether nobody has ordered for the first time in half a year, though others had before:
+        a group that can only become smaller, which tells nothing of how the company does.
+        """
+        first, half_a_year = self.life["first"], Span(self.last, 6)
+        return self.covers(half_a_year) and bool(len(first)) and first.max() <= half_a_year.start
+
     def standing(self, end: pd.Timestamp) -> pd.DataFrame:
         """The rows of tier_history at the end of a month, by customer; none where the history does
         not reach back so far, or the log over less than the value window.

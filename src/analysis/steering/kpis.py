@@ -22,22 +22,21 @@ SPANS = (1, 3, 12)  # months
 ENDS = 24  # of months, that the series have
 SURE = 1.96  # standard errors: 95 %
 FEWEST = 30  # customers that a ratio is of; of fewer chance is not known
-MOST_CARDS = 6
+MOST_CARDS, QUARTER = 6, 3
 ON_CARDS = (
     "revenue",
     "active",
     "stopped",
     "new",
     "satisfied",
-    "value_to_come",
     "strategic_share",
     "order_value",
     "orders_each",
     "repeat_rate",
 )
 AGAINST = {
-    "before": N_("{moved:text} in a quarter"),
-    "year": N_("{moved:text} in a year"),
+    "before": N_("{moved:text} on the quarter before"),
+    "year": N_("{moved:text} on a year before"),
 }
 VERDICT_COLUMNS = ["before_verdict", "year_verdict"]
 VERDICTS = labelled(
@@ -184,7 +183,7 @@ def strategic_share(facts: Facts, span: Span) -> pd.DataFrame:
     return _ratio(money.where(money.index.map(tiers) == "strategic", 0.0), money)
 
 
-@kpi(N_("Value to come within the value window"), "money", "higher", stock=True)
+@kpi(N_("Revenue of the value window, less after long pauses"), "money", "higher", stock=True)
 def value_to_come(facts: Facts, span: Span) -> pd.DataFrame:
     """As tiers count it at any day: what the value window brought, less after a long pause."""
     people = facts.standing(span.end)
@@ -283,14 +282,16 @@ def change(now: pd.DataFrame, before: pd.DataFrame) -> tuple[float, float]:
     return moved, float(np.sqrt((each**2).sum()))
 
 
-def verdict(name: str, low: float, high: float) -> str:
-    """One of VERDICTS, by the 95 % interval of the change; empty where that is not known."""
+def verdict(name: str, low: float, high: float, closed: bool = False) -> str:
+    """One of VERDICTS, by the 95 % interval of the change; empty where that is not known. Of a
+    closed group, which can only fall, nothing is better or worse.
+    """
     if np.isnan(low):
         return ""
     if low <= 0 <= high:
         return "chance"
     better = KPIS[name].better
-    if not better:
+    if closed or not better:
         return "more" if low > 0 else "less"
     return "better" if (low > 0) == (better == "higher") else "worse"
 
@@ -312,7 +313,7 @@ def compared(facts: Facts, name: str, span: Span, tier: str = "") -> dict[str, A
         moved, error = change(now, then)
         low, high = moved - SURE * error, moved + SURE * error
         row |= {which: estimate(then), f"{which}_change": moved, f"{which}_low": low}
-        row |= {f"{which}_high": high, f"{which}_verdict": verdict(name, low, high)}
+        row |= {f"{which}_high": high, f"{which}_verdict": verdict(name, low, high, facts.closed)}
     return row
 
 
@@ -373,12 +374,13 @@ def _moved(form: str, before: float, moved: float, verdict: str) -> str:
     return say("{moved:text}, {verdict:word}", moved=said, verdict=verdict) if verdict else said
 
 
-def cards(figures: pd.DataFrame, months: int, targets: dict[str, str]) -> list[dict[str, Any]]:
-    """The first MOST_CARDS of ON_CARDS that are known: label, now, changes (text, and whether it is
-    bad) and spark, the series as a small picture. `targets`: what is to be reached, in words.
+def cards(figures: pd.DataFrame, targets: dict[str, str]) -> list[dict[str, Any]]:
+    """Of the last quarter the first MOST_CARDS of ON_CARDS that are known: label, of (which months),
+    now, changes (text, and whether it is bad) and spark, the series as a small picture. `targets`:
+    what is to be reached, in words.
     """
-    last = figures[(figures.months == months) & (figures.month_end == figures.month_end.max())]
-    rows = last.set_index("kpi")
+    figures = figures[figures.months == QUARTER]
+    rows = figures[figures.month_end == figures.month_end.max()].set_index("kpi")
     found: list[dict[str, Any]] = []
     for name in [name for name in ON_CARDS if name in rows.index][:MOST_CARDS]:
         row, form = rows.loc[name], KPIS[name].form
@@ -391,8 +393,11 @@ def cards(figures: pd.DataFrame, months: int, targets: dict[str, str]) -> list[d
             if pd.notna(row[f"{which}_change"])
         ]
         changes += [{"text": targets[name], "bad": False}] if name in targets else []
-        series = figures[(figures.kpi == name) & (figures.months == months)].value
+        series = figures[figures.kpi == name].value
         card = {"label": say(KPIS[name].label), "changes": changes, "spark": spark(series)}
+        card["of"] = say(
+            "The quarter to {end:date}, and its course over two years", end=row.month_end
+        )
         found.append(card | {"now": say.form(form, row.value)})
     return found
 

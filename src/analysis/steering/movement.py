@@ -244,7 +244,7 @@ def _of_stages(some: pd.DataFrame, down: pd.DataFrame) -> tuple[str, dict[str, A
     back = sum(some.before[some.way > 0].isin(["silent", "lost"]))
     return N_(
         "{first:int} customers became active with a first order and {back:int} after a long pause;"
-        " {down:int}, {worth:text}, fell silent or were lost ({net:word})."
+        " {down:int} who were active, {worth:text}, are silent or lost now ({net:word})."
     ), {"first": sum(some.way > 0) - back, "back": back}
 
 

@@ -218,10 +218,18 @@ def realised(
         reach = 1.96 * np.sqrt((risk * (1 - risk)).sum())
         values = {"told": risk.sum(), "low": max(risk.sum() - reach, 0), "high": risk.sum() + reach}
         values |= {"customers": len(risk), "came": foretold.left.sum(), "days": horizon_days}
-        text = N_(
-            "Of {customers:int} customers not lost on {day:date}, {came:int} ({share:percent}) left"
-            " within {days:time}; a forecast that knew only the orders up to that day says"
-            " {told:int} (by chance alone {low:int} to {high:int})."
+        text = (
+            N_(
+                "Of {customers:int} customers not lost on {day:date}, {came:int} ({share:percent})"
+                " left within {days:time}; a forecast that knew only the orders up to that day says"
+                " {told:int} (by chance alone {low:int} to {high:int})."
+            )
+            if values["low"] <= values["came"] <= values["high"]
+            else N_(
+                "Of {customers:int} customers not lost on {day:date}, {came:int} ({share:percent})"
+                " left within {days:time}; a forecast that knew only the orders up to that day says"
+                " {told:int} and was off beyond chance ({low:int} to {high:int})."
+            )
         )
         yield text, values | {"day": foretold.day.max(), "share": foretold.left.mean()}
 

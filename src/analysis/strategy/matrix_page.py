@@ -14,6 +14,7 @@ from analysis.strategy.retention import NOBODY
 from analysis.strategy.tiers import TIERS
 
 MOST_NAMED = 5  # customers of a cell or a decision
+MOSTLY = 0.9  # of an effect, from which on it is called measured
 BACK = 3  # month ends, to the one that counts are held against
 
 
@@ -56,14 +57,14 @@ def _owner(name: str) -> str:
     return "" if name in ("", NOBODY) else shown_staff(name)
 
 
-def cells(table: pd.DataFrame, history: pd.DataFrame) -> list[dict[str, Any]]:
+def cells(table: pd.DataFrame, history: pd.DataFrame, closed: bool = False) -> list[dict[str, Any]]:
     """What the page's matrix shows, by tier, of whom there are any: tier, customers and, for each
     of the stages that somebody is in, nothing or count, moved (since BACK month ends; empty where
     that is not known), money, risk, aim (the commonest), shade (its share of all money at risk,
     0 to 1), customers (the largest, with their facts in words). `table` as from people; `history`
-    is the table tier_history.
+    is the table tier_history. Of a `closed` group, to which nobody comes, no change is told.
     """
-    before = _counts_before(history)
+    before = {} if closed else _counts_before(history)
     stages = [stage for stage in STAGES if (table.stage == stage).any()]
     most = table.groupby(["tier", "stage"]).at_risk.sum().max()
     found = []
@@ -121,6 +122,12 @@ def customers(of: pd.DataFrame) -> list[dict[str, str]]:
     ]
 
 
+def _proof(row: pd.Series) -> str:
+    if pd.isna(row.effect_low):
+        return N_("assumed")
+    return N_("measured") if row.measured_share > MOSTLY else N_("partly measured")
+
+
 def decisions(chosen: pd.DataFrame, said: list[Said], table: pd.DataFrame) -> list[dict[str, Any]]:
     """A row for each decision: action, who (how many), cost, brings, holds, proof, owner, due, its
     sentence and its largest customers. `chosen` and `said` as from plan_findings.
@@ -132,7 +139,7 @@ def decisions(chosen: pd.DataFrame, said: list[Said], table: pd.DataFrame) -> li
             "count": say.form("int", row.customers),
             "cost": say.form("money", row.cost),
             "pays": f"{say.form('short', row.break_even)} / {say.form('short', row.effect)}",
-            "proof": say(N_("assumed") if pd.isna(row.effect_low) else N_("measured")),
+            "proof": say(_proof(row)),
             "owner": say.word(row.owner),
             "due": say.form("date", row.due),
             "customers": customers(table[(table.rule == name) & table.action.notna()]),

@@ -94,10 +94,11 @@ def cells(matrix: pd.DataFrame) -> pd.DataFrame:
 
 def strategic(matrix: pd.DataFrame) -> dict[str, float]:
     """Strategic customers: how many (strategic), their share of those who ordered and of revenue
-    (share, revenue_share), the silent or lost (silent, silent_revenue), at high risk (risky).
+    (share, revenue_share), the silent or lost (silent, silent_revenue), at high risk (risky,
+    risky_revenue).
     """
     top = matrix[matrix.tier == "strategic"]
-    gone = top[top.stage.isin(["silent", "lost"])]
+    gone, risky = top[top.stage.isin(["silent", "lost"])], top.risk_band == "high"
     revenue = matrix.revenue.sum()
     return {
         "strategic": len(top),
@@ -105,7 +106,8 @@ def strategic(matrix: pd.DataFrame) -> dict[str, float]:
         "revenue_share": top.revenue.sum() / revenue if revenue > 0 else np.nan,
         "silent": len(gone),
         "silent_revenue": gone.revenue.sum() if matrix.revenue.notna().any() else np.nan,
-        "risky": int((top.risk_band == "high").sum()),
+        "risky": int(risky.sum()),
+        "risky_revenue": top.revenue[risky].sum() if matrix.revenue.notna().any() else np.nan,
     }
 
 

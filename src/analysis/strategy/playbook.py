@@ -134,6 +134,9 @@ def load(path: Path = FOLDER / "retail.yml") -> Playbook:
     """
     usual, own = content(FOLDER / "tiers.yml") | content(FOLDER / "alerts.yml"), content(path)
     if isinstance(own.get("alerts"), dict):
+        for name in own["alerts"].keys() - usual["alerts"].keys():
+            meant = did_you_mean(name, usual["alerts"])
+            raise InputError(f"{path.name}: alerts: no alert {name!r}; {meant}")
         own["alerts"] = usual["alerts"] | own["alerts"]
     book = checked(Playbook, usual | own, path.name)
     for cell in product(TIERS, STAGES, picture.RISKS, book.ratings):
