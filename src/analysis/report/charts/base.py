@@ -130,7 +130,7 @@ def numbers(ax: Axes, form: str = "int", axis: str = "y") -> None:
     """Round numbers along an axis, so few that they do not touch; money in few letters."""
     along, short = getattr(ax, f"{axis}axis"), "compact" if form == "money" else form
     along.set_major_formatter(FuncFormatter(lambda value, _: say.form(short, value)))
-    most = 3 if axis == "x" and form == "money" else 5
+    most = 3 if axis == "x" and form in ("money", "number") else 5
     along.set_major_locator(MaxNLocator(most, steps=ROUND, integer=form == "int"))
 
 
