@@ -28,7 +28,7 @@ TIER_COLOURS = {
     "potential": "#e9c46a",
 }
 CARE_COLOURS = {
-    "action": "#1d3557",
+    "action": INK,
     "follow_up": ACCENT,
     "refresh": "#cfe3e3",
     "birthday": "#e9c46a",
@@ -130,7 +130,7 @@ def numbers(ax: Axes, form: str = "int", axis: str = "y") -> None:
     """Round numbers along an axis, so few that they do not touch; money in few letters."""
     along, short = getattr(ax, f"{axis}axis"), "compact" if form == "money" else form
     along.set_major_formatter(FuncFormatter(lambda value, _: say.form(short, value)))
-    most = 3 if axis == "x" and form == "money" else 5
+    most = 3 if axis == "x" and form in ("money", "number") else 5
     along.set_major_locator(MaxNLocator(most, steps=ROUND, integer=form == "int"))
 
 
@@ -163,7 +163,8 @@ def heat(ax: Axes, table: pd.DataFrame, form: str = "int", words: bool = True) -
     shades = np.sqrt(np.clip(values, 0, None) / top)
     shaded(ax, shades, map(name, table.index), map(name, table), cmap="GnBu", vmin=0, vmax=1.25)
     for (row, column), value in np.ndenumerate(values):
-        colour = "white" if value > 0.7 * top else DARK
+        on_shade = "white" if value > 0.7 * top else DARK
+        colour = INK if np.isnan(value) else on_shade  # which has no shade
         ax.text(column, row, say.form(form, value), ha="center", va="center", color=colour)
 
 

@@ -67,7 +67,8 @@ def daily_lines(ax: Axes, daily: pd.DataFrame) -> None:
     for oddity, odd in daily[daily.oddity != ""].groupby("oddity"):
         colour, label = ODDITY_COLOURS[str(oddity)], say.word(oddity)
         ax.plot(odd.day, odd.lines, "o", ms=4, color=colour, label=label)
-        ax.legend()
+    if daily.oddity.any():
+        legend_below(ax)
     ax.set_ylim(bottom=0)
     months(ax)
     numbers(ax)

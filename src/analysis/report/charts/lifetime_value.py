@@ -47,11 +47,13 @@ def by_week(ax: Axes, table: pd.DataFrame, origin: Any) -> None:
     actual_expected(ax, table.week, table.actual, table.expected)
     if origin is not None:
         end = pd.Timestamp(origin)
+        late = end > table.week.min() + (table.week.max() - table.week.min()) / 2
         ax.axvline(end, color=INK, lw=0.8, ls=":")
         ax.annotate(
             say("data of the model end"),
             (end, 0),
-            (3, 3),
+            (-3 if late else 3, 3),
+            ha="right" if late else "left",
             textcoords="offset points",
             xycoords=("data", "axes fraction"),
         )
