@@ -375,7 +375,7 @@ def _moved(form: str, before: float, moved: float, verdict: str) -> str:
 
 
 def cards(figures: pd.DataFrame, targets: dict[str, str]) -> list[dict[str, Any]]:
-    """Of the last quarter the first MOST_CARDS of ON_CARDS that are known: label, of (which months),
+    """Of the last quarter the first MOST_CARDS of ON_CARDS known: label, of (which months),
     now, changes (text, and whether it is bad) and spark, the series as a small picture. `targets`:
     what is to be reached, in words.
     """
