@@ -224,6 +224,7 @@ def test_no_file_means_no_goals(tmp_path):
         ({"colour": "red"}, "goals.0.colour"),
         ({"measure": "silent_share", "target": 10}, "between 0 and 1"),
         ({"measure": "repeat_rate", "target": 60}, "between 0 and 1"),
+        ({"measure": "revenue", "target": 0.1}, "no share but a sum"),
         ({"measure": "revenue", "target": "ten"}, "goals.0.target"),
         ({"measure": "nsp"}, "nps"),
         ({"measure": "nps", "months": 2}, "goals.0.months"),

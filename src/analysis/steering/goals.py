@@ -113,6 +113,11 @@ def of(settings: Dataset) -> Goals:
                 f"{path.name}: goal {goal.id}: {goal.measure} is a share, so that the target is"
                 f" between 0 and 1 (0.1 for 10 %), not {goal.target:g}"
             )
+        if known[goal.measure].form in ("money", "int") and 0 < goal.target < 1:
+            raise InputError(
+                f"{path.name}: goal {goal.id}: {goal.measure} is no share but a sum, so that the"
+                f" target {goal.target:g} is too small; write what it is to come to"
+            )
         if goal.since and goal.since >= goal.by:
             raise InputError(
                 f"{path.name}: goal {goal.id} counts from {goal.since}, which is not before the day"
