@@ -166,10 +166,11 @@ def test_a_goal_by_a_day_before_the_log_is_refused(load):
 
 def test_every_measure_has_words_and_a_form_and_is_said(load):
     assert len({measure.words for measure in goals.MEASURES.values()}) == len(goals.MEASURES)
-    found = standing(load(*(goal(measure, 0.25) for measure in goals.MEASURES)))
+    targets = {name: 0.25 if m.form == "percent" else 25 for name, m in goals.MEASURES.items()}
+    found = standing(load(*(goal(measure, target) for measure, target in targets.items())))
     said = goals.in_words(found)
     assert said.measure.tolist() == [measure.words for measure in goals.MEASURES.values()]
-    forms = {"int": "0", "money": "$0.25", "percent": "25.0\xa0%"}
+    forms = {"int": "25", "money": "$25", "percent": "25.0\xa0%"}
     due = [forms[measure.form] for measure in goals.MEASURES.values()]
     assert [text.partition(" by ")[0] for text in said.target] == due
     assert said.target.str.endswith(" by Jun 30, 2026").all()
