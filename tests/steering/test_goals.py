@@ -80,12 +80,12 @@ def standing(wanted, matrix=MATRIX, window_days=365):
     ],
 )
 def test_measures_by_hand(load, measure, tier, now):
-    found = standing(load(goal(measure, 0.5, tier=tier)))
+    found = standing(load(goal(measure, 1, tier=tier)))
     assert found.now.iloc[0] == pytest.approx(now)
 
 
 def test_every_measure_can_be_held_against_nobody(load):
-    found = standing(load(*(goal(measure, 0.5) for measure in goals.MEASURES)), MATRIX.head(0))
+    found = standing(load(*(goal(measure, 1) for measure in goals.MEASURES)), MATRIX.head(0))
     assert set(found.standing) == {
         "unknown",
         "open",
