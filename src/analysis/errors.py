@@ -30,8 +30,10 @@ class Stopped(BaseException):
         self.exit_code = 128 + number
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The nearest known word as a question, or the list of all when none is near."""
+def did_you_mean(word: str, known: Iterable[str], most: int | None = None) -> str:
+    """The nearest known word as a question, or the list of all (of `most`) when none is near."""
     known = sorted(known)
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+    if near := difflib.get_close_matches(word, known, n=1):
+        return f"did you mean {near[0]}?"
+    more = f" and {len(known) - most:,} more" if most and len(known) > most else ""
+    return f"known: {', '.join(known[:most])}{more}"

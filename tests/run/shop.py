@@ -1,15 +1,19 @@
 """A small shop, and the command as a scheduler would call it."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
 from click.testing import CliRunner
 
+from analysis import files, schema
+from analysis.run import stage as runs
 from analysis.run.cli import main
 
 AS_OF = "2024-06-30"
@@ -65,3 +69,21 @@ def tree(*folders: Path) -> dict[str, bytes]:
     """All files below, by path."""
     found = (path for folder in folders for path in sorted(folder.rglob("*")))
     return {str(path): path.read_bytes() for path in found if path.is_file()}
+
+
+def later(title: str = "", **tables: Any) -> str:
+    """The day of a run that is the published one but for its title and these tables."""
+    day, before = "2024-07-31", runs.published("shop")
+    assert before is not None
+    folder, paths = files.processed("shop", day) / "made", {}
+    folder.mkdir(parents=True)
+    for name, frame in tables.items():
+        schema.write(name, frame, folder / f"{name}.parquet", runs.CONTRACTS.get(name))
+        paths[name] = str(folder.relative_to(files.home()) / f"{name}.parquet")
+    facts = files.fingerprint(folder.iterdir()).items()
+    made = {"files": {Path(path).name: fact for path, fact in facts}}
+    (folder / runs.FACTS).write_text(json.dumps(made), "utf-8")
+    changed = before | {"as_of": day, "tables": before["tables"] | paths}
+    changed["settings"] = before["settings"] | {"title": title}
+    files.replace(folder.parent / runs.MANIFEST, json.dumps(changed).encode())
+    return day

@@ -10,12 +10,12 @@ import pytest
 from bs4 import BeautifulSoup
 
 import analysis
-from analysis import files, schema
+from analysis import files
 from analysis.errors import InputError
 from analysis.report.privacy import HIDDEN
 from analysis.run import compare
 from analysis.run import stage as runs
-from tests.run.shop import AS_OF, say
+from tests.run.shop import AS_OF, later, say
 
 FOLDER = Path("reports") / "shop" / "comparisons"
 
@@ -88,24 +88,6 @@ def test_the_page_looks_like_the_others_and_links_to_what_is_there(
     assert "value_window_days 365 → 182" in soup.text and "drawn anew" in soup.text
     cells = [cell.text for cell in soup.find_all("td")]
     assert cells and not [cell for cell in cells if re.search(r"\d\.\d{6,}|\bnan\b|<NA>", cell)]
-
-
-def later(title: str = "", **tables: pd.DataFrame) -> str:
-    """The day of a run that is the published one but for its title and these tables."""
-    day, before = "2024-07-31", runs.published("shop")
-    assert before is not None
-    folder, paths = files.processed("shop", day) / "made", {}
-    folder.mkdir(parents=True)
-    for name, frame in tables.items():
-        schema.write(name, frame, folder / f"{name}.parquet", runs.CONTRACTS.get(name))
-        paths[name] = str(folder.relative_to(files.home()) / f"{name}.parquet")
-    facts = files.fingerprint(folder.iterdir()).items()
-    made = {"files": {Path(path).name: fact for path, fact in facts}}
-    (folder / runs.FACTS).write_text(json.dumps(made), "utf-8")
-    changed = before | {"as_of": day, "tables": before["tables"] | paths}
-    changed["settings"] = before["settings"] | {"title": title}
-    files.replace(folder.parent / runs.MANIFEST, json.dumps(changed).encode())
-    return day
 
 
 def test_what_data_say_is_text_on_the_page_and_no_formula_in_the_list(copied: Path) -> None:

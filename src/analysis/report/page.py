@@ -194,6 +194,17 @@ class Page:
         """The heading of a section, already in the report's language."""
         self._show(_fragment("heading", text, level), text)
 
+    def facts(self, facts: Mapping[str, str]) -> None:
+        """What is known, each below its label; what is not known has none."""
+        if known := {label: value for label, value in facts.items() if value}:
+            text = "\n".join(f"{label}: {value}" for label, value in known.items())
+            self._show(_fragment("facts", known), text)
+
+    def beside(self, *columns: "Page") -> None:
+        """What other pages hold, side by side where there is room."""
+        bodies = ["\n".join(column.body or []) for column in columns]
+        self._show(_fragment("beside", bodies), "\n\n".join(bodies))
+
     def links(self, names: Sequence[str]) -> None:
         """Files beside the page."""
         self._show(_fragment("links", names), "\n".join(names))

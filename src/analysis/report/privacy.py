@@ -22,6 +22,16 @@ def shown_id(customer_id: object) -> str:
     return HIDDEN + (hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:8] if key else "")
 
 
+def file_stem(customer_id: object, secret: bytes) -> str:
+    """What a file about a customer is called: safe in every file system, another for every id, and
+    of an id that reports hide only the pseudonym.
+    """
+    text = str(customer_id)
+    shown = re.sub("[^a-z0-9]+", "-", shown_id(text).lower()).strip("-")[:40]
+    digest = hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()[:16]
+    return f"customer-{shown if shown == text else f'{shown}.{digest}'}"
+
+
 # What cannot be seen, and what turns the direction of reading: a number with such letters in it
 # would pass unnoticed.
 UNSEEN = re.compile(
@@ -50,6 +60,12 @@ def masked(text: object, names: Iterable[object] = (), most: int = 200) -> str:
         said = re.sub(alone, HIDDEN, said, flags=re.IGNORECASE)
     said = NUMBER.sub(HIDDEN, EMAIL.sub(HIDDEN, said))
     return said if len(said) <= most else f"{said[: most - 1].rstrip()}…"
+
+
+def without_contacts(value: object) -> str:
+    """A value of the company's own columns, masked where a telephone or an e-mail is in it."""
+    text = str(value)
+    return masked(text) if "@" in text or PHONE.search(text) else text
 
 
 def shown_staff(owner: object) -> str:

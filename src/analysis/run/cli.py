@@ -240,6 +240,38 @@ def compare(dataset: str, before: str, after: str) -> None:
         click.echo(line)
 
 
+@main.command()
+@click.argument("dataset")
+@click.argument("customers", nargs=-1, metavar="[CUSTOMER]...")
+@click.option("--strategic", is_flag=True, help="One for every strategic customer.")
+@click.option("--warned", is_flag=True, help="One for every customer with most to lose.")
+@click.option(
+    "--contacts",
+    is_flag=True,
+    help="With names and contact details of who has agreed to be contacted.",
+)
+@click.option(
+    "--run", "day", default="", metavar="RUN", help="Of this day or trial; by default the newest."
+)
+def sheet(
+    dataset: str,
+    customers: tuple[str, ...],
+    strategic: bool,
+    warned: bool,
+    contacts: bool,
+    day: str,
+) -> None:
+    """Write what is known of each CUSTOMER (an id) of DATASET (its name) on a page of its own, to
+    print before a visit.
+
+    Only you can read the pages; `clean` removes them.
+    """
+    from analysis.run import sheet as sheets
+
+    for page in sheets.write(dataset, customers, strategic, warned, contacts, day):
+        click.echo(page)
+
+
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def lab(arguments: tuple[str, ...]) -> None:
@@ -262,8 +294,8 @@ def lab(arguments: tuple[str, ...]) -> None:
     "--cycles", is_flag=True, help="The frozen plans of cycles too: nobody measures them."
 )
 def clean(everything: bool, cycles: bool) -> None:
-    """Remove drafts, trials and unfinished work; your raw data stay. Refuses while a run is in
-    progress.
+    """Remove drafts, trials, customers' sheets and unfinished work; your raw data stay. Refuses
+    while a run is in progress.
     """
     from contextlib import ExitStack
 
@@ -276,6 +308,7 @@ def clean(everything: bool, cycles: bool) -> None:
     unfinished += (
         f for top in ("models", "reports") for f in (files.home() / top).glob("*/trials")
     )
+    unfinished += (files.home() / "reports").glob("*/sheets")
     if cycles:  # their folders stay, so that no run brings them back
         unfinished += work.glob("*/cycles/*/*")
     published = [

@@ -114,12 +114,12 @@ def _doubts(then: OpenedRun, now: OpenedRun) -> list[tuple[str, dict[str, Any]]]
 
 def _differing(then: OpenedRun, now: OpenedRun) -> str:
     """The parameters that are not the same, as name before → after."""
-    old, new = (_parameters(run.manifest) for run in (then, now))
+    old, new = (parameters(run.manifest) for run in (then, now))
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     return "; ".join(f"{name} {old.get(name, '–')} → {new.get(name, '–')}" for name in names)
 
 
-def _parameters(manifest: dict[str, Any]) -> dict[str, Any]:
+def parameters(manifest: dict[str, Any]) -> dict[str, Any]:
     """What a run was made with, by name."""
     given = {n: value for chosen in manifest["parameters"].values() for n, value in chosen.items()}
     knobs = ("currency", *publish.KNOBS_SHOWN)

@@ -43,17 +43,21 @@ class OpenedRun:
 
     def __getitem__(self, table: str) -> pd.DataFrame:
         """A table as a frame of your own. Raises InputError for one that this run has not."""
-        if table not in self:
-            absent = "name its file under tables in the dataset file"
-            hint = absent if table in runs.OPTIONAL else did_you_mean(str(table), self)
-            raise InputError(f"{self.name} has no table {table!r}; {hint}")
         if table not in self._frames:
-            path = self._whole(files.home() / self.manifest["tables"][table])
+            path = self.path(table)
             try:
                 self._frames[table] = runs.read_table(table, path)
             except RunError as error:
                 raise RunError(f"{error}: another version made it; {self._again}") from None
         return self._frames[table].copy(deep=False)
+
+    def path(self, table: str) -> Path:
+        """Where a table lies as a file. Raises InputError for one that this run has not."""
+        if table not in self:
+            absent = "name its file under tables in the dataset file"
+            hint = absent if table in runs.OPTIONAL else did_you_mean(str(table), self)
+            raise InputError(f"{self.name} has no table {table!r}; {hint}")
+        return self._whole(files.home() / self.manifest["tables"][table])
 
     def __getattr__(self, table: str) -> pd.DataFrame:
         if table.startswith("_"):

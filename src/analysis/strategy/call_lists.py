@@ -44,15 +44,21 @@ def opening(known: pd.DataFrame) -> pd.Series:
     return first_that_holds(dict(zip(OPENINGS, fits, strict=True)), "")
 
 
-def last_items(transactions: Table, as_of: dt.date) -> pd.DataFrame:
-    """What each customer bought on the last order day, the dearest first: customer_id, last_items
-    (with commas). Products that are mere numbers tell nobody anything: categories stand for them.
-    Empty where the log knows neither.
+def named_by(transactions: Table) -> str:
+    """The column of the log that tells people what was bought: product, category or nothing ("").
+    Products that are mere numbers tell nobody anything: categories stand for them.
     """
-    name = interests.level(transactions)
     if "product" in transactions.columns:
         words = transactions.product.re_search("[^0-9]").any().execute()
-        name = "product" if words else name
+        return "product" if words else interests.level(transactions)
+    return interests.level(transactions)
+
+
+def last_items(transactions: Table, as_of: dt.date) -> pd.DataFrame:
+    """What each customer bought on the last order day, the dearest first: customer_id, last_items
+    (with commas), by the column that `named_by` tells. Empty where the log knows none.
+    """
+    name = named_by(transactions)
     if not name:
         return pd.DataFrame({"customer_id": [], "last_items": []}, dtype="str")
     sold = customers.sales(transactions, as_of)
