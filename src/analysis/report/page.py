@@ -108,7 +108,8 @@ class Page:
         """A sentence that states a result, with its numbers; `many` is its plural.
 
         Where a number of it is not known, that is said instead. `part` is where the index shows it:
-        standing, course, matrix, decision, or, by default, among what each page found.
+        headline, alert, care, standing, course, matrix, or, by default, among what each
+        page found.
         """
         if say.unknown(text, values):
             self.caveat("There is too little data to say more here.")
