@@ -62,6 +62,8 @@ def command(*arguments: object, home: Path) -> subprocess.CompletedProcess[str]:
 def say(*arguments: object) -> tuple[int, str]:
     """The command in this process: its exit code and what it prints."""
     done = CliRunner().invoke(main, [str(a) for a in arguments])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception  # nobody expects it, and pytest shows where it was raised
     return done.exit_code, done.output
 
 

@@ -181,7 +181,7 @@ def test_strategic_and_warned_are_those_of_the_tables(copied: Path) -> None:
 )
 def test_who_is_not_there_is_said_in_a_line(copied: Path, asked: list[str], words: str) -> None:
     code, printed = say("sheet", "shop", *asked)
-    assert code == 2 and words in printed and len(printed.splitlines()) == 1
+    assert code == 2 and words in printed and len(printed.splitlines()) == 1, printed
     assert len(printed) < 200 and not (copied / "reports" / "shop" / "sheets").exists()
 
 

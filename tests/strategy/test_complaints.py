@@ -185,7 +185,7 @@ def test_the_sentence_of_the_unhappy_counts_them():
     found = complaints.unhappy(company(), MATRIX, AS_OF)
     text, values = complaints.unhappy_finding(found, 4, AS_OF)
     assert say(text, **values) == (
-        "Of 4 strategic customers, 3 need a talk: 2 gave a bad score last in the 365 days to Jun"
+        "Of 4 strategic customers, 3 need a talk: 2 gave a bad score last in the 12 months to Jun"
         " 30, 2024, the others have an open complaint or ticket. 1 of them had no contact in that"
         " time."
     )

@@ -267,7 +267,7 @@ def test_a_trend_is_made_of_both_intervals_and_said_as_what_it_is():
     assert found["low"] == pytest.approx(60 - np.hypot(80 - now["low"], then["high"] - 20))
     assert found["high"] == pytest.approx(60 + np.hypot(now["high"] - 80, 20 - then["low"]))
     assert told(log)[0] == (
-        "Of 100 customers who answered in the 365 days to Jun 30, 2024, 90 would recommend us and"
+        "Of 100 customers who answered in the 12 months to Jun 30, 2024, 90 would recommend us and"
         f" 10 would not: a net promoter score of 80 points (95 % sure: {now['low']:.0f} to"
         f" {now['high']:.0f})."
     )
@@ -307,7 +307,7 @@ def test_satisfaction_and_its_absence_are_said():
     [text] = told(said(*rows))
     assert "Of 4 customers" in text and "3 are satisfied (4 or 5 of 5): 75.0" in text
     assert "on average they give 3.50" in text
-    nothing = "No customer gave a score in the 365 days to Jun 30, 2024."
+    nothing = "No customer gave a score in the 12 months to Jun 30, 2024."
     for log in (
         said(),
         made([("a", ago(1), 5)], ("customer_id", "day", "score")),
