@@ -11,7 +11,7 @@ from scipy import stats
 from analysis.intake.settings import Care
 from analysis.models.history import Records
 from analysis.report.text import Language
-from analysis.steering import alerts
+from analysis.steering import alert_registry, alert_rules, alerts
 from analysis.steering.facts import Facts, Span
 from analysis.strategy import playbook, tiers
 from tests.steering.companies import PLANTED, SETTINGS, company, dated, end_of_log, facts
@@ -35,12 +35,12 @@ def at(company, end):
     return then
 
 
-def remembered(months=alerts.months):
+def remembered(months=alert_registry.months):
     """Figures of a month are the same at any later one, so that they are counted once."""
     known = {}
 
     def found(facts, of):
-        spans = facts.spans(1, alerts.USUAL + alerts.AGO)
+        spans = facts.spans(1, alert_registry.USUAL + alert_registry.AGO)
         for span in spans:
             if (of.__name__, span.end) not in known:
                 known[of.__name__, span.end] = of(facts, span)
@@ -52,7 +52,9 @@ def remembered(months=alerts.months):
 def false_alarms(seed, monkeypatch):
     """The alerts of 24 months in which nothing changes, each when it begins."""
     calm, before, false = facts(company(seed), end_of_log()), set(), []
-    monkeypatch.setattr(alerts, "months", remembered())
+    months = remembered()
+    for module in (alert_registry, alert_rules):
+        monkeypatch.setattr(module, "months", months)
     for end in pd.date_range(end=calm.last, periods=24, freq="ME"):
         found = alerts.raised(at(calm, end))
         now = {*found[["alert", "group"]].itertuples(index=False, name=None)}
@@ -74,22 +76,22 @@ def test_the_last_two_months_are_held_against_those_before_by_students_t():
     spread is known: that of the months before.
     """
     usual = [9.0, 11, 10, 12, 8, 9, 11, 10, 12, 8, 10, 10]
-    found = alerts.tested(months([*usual, 7, 6]), "lower", 0.1).iloc[0]
+    found = alert_registry.tested(months([*usual, 7, 6]), "lower", 0.1).iloc[0]
     spread = np.std(usual, ddof=1) * np.sqrt(1 / 2 + 1 / 12)
     assert (found.now, found.usual) == (6.5, 10)
     assert found.p == pytest.approx(stats.t.cdf(-3.5 / spread, 11))
-    higher = alerts.tested(months([*usual, 7, 6]), "higher", 0.1).iloc[0]
+    higher = alert_registry.tested(months([*usual, 7, 6]), "higher", 0.1).iloc[0]
     assert higher.p == pytest.approx(1 - found.p)
-    either = alerts.tested(months([*usual, 13, 14]), "either", 0.1).iloc[0]
+    either = alert_registry.tested(months([*usual, 13, 14]), "either", 0.1).iloc[0]
     assert either.p == pytest.approx(2 * stats.t.cdf(-3.5 / spread, 11))
 
 
 def test_too_little_time_too_small_a_change_and_old_figures_are_no_alert():
     usual = [10.0, 10.01] * 6
-    assert alerts.tested(months([*usual[:9], 5, 5]), "lower", 0.1).empty
-    assert alerts.tested(months([*usual, 9.5, 9.5]), "lower", 0.1).p.tolist() == [1]
-    assert alerts.tested(months([*usual, 5, np.nan]), "lower", 0.1).empty
-    steady = alerts.tested(months([10.0] * 12 + [5, 5]), "lower", 0.1)
+    assert alert_registry.tested(months([*usual[:9], 5, 5]), "lower", 0.1).empty
+    assert alert_registry.tested(months([*usual, 9.5, 9.5]), "lower", 0.1).p.tolist() == [1]
+    assert alert_registry.tested(months([*usual, 5, np.nan]), "lower", 0.1).empty
+    steady = alert_registry.tested(months([10.0] * 12 + [5, 5]), "lower", 0.1)
     assert steady.p[0] < 1e-6  # what never moved has moved
 
 
@@ -97,10 +99,10 @@ def test_few_events_are_held_against_chance_that_knows_how_few_they_are():
     """Five of six events in two of twelve months: a sixth of the time, so binomial by hand."""
     usual = [0.0, 1, *[0.0] * 8]
     by_hand = 6 * (1 / 6) ** 5 * (5 / 6) + (1 / 6) ** 6
-    found = alerts.tested(months([*usual, 3, 2]), "higher", 0.1, counts=True)
+    found = alert_registry.tested(months([*usual, 3, 2]), "higher", 0.1, counts=True)
     assert found.p[0] == pytest.approx(by_hand)
-    assert alerts.tested(months([*usual, 3, 2]), "higher", 0.1).p[0] < by_hand / 10
-    fewer = alerts.tested(months([5.0, 6] * 5 + [0, 0]), "lower", 0.1, counts=True)
+    assert alert_registry.tested(months([*usual, 3, 2]), "higher", 0.1).p[0] < by_hand / 10
+    fewer = alert_registry.tested(months([5.0, 6] * 5 + [0, 0]), "lower", 0.1, counts=True)
     assert fewer.p[0] == pytest.approx((10 / 12) ** 55)
 
 
@@ -156,12 +158,12 @@ def test_strategic_customers_in_trouble_by_hand():
         "score": [2.0, 1, 2, 4, 1],
     }
     found = small([*then, *now], transactions=BOUGHT, feedback=said)
-    assert named(found, alerts.in_trouble(found, MARCH)) == {"a": "", "b": ""}
+    assert named(found, alert_rules.in_trouble(found, MARCH)) == {"a": "", "b": ""}
 
 
 def test_value_to_come_of_a_tier_by_hand(monkeypatch):
     """Of 100 + 50: silence leaves 70 % of 90, so 63 + 50 of 150."""
-    monkeypatch.setattr(alerts, "FEWEST", 2)
+    monkeypatch.setattr(alert_rules, "FEWEST", 2)
     then = [
         ("a", "2024-02-29", "strategic", "loyal", 100.0),
         ("b", "2024-02-29", "strategic", "new", 50.0),
@@ -173,7 +175,7 @@ def test_value_to_come_of_a_tier_by_hand(monkeypatch):
         ("c", "2024-03-31", "strategic", "new", 90.0),
     ]
     found = small([*then, *now], transactions=BOUGHT)
-    assert alerts.tier_value(found, MARCH) == {"strategic": pytest.approx(113 / 150 - 1)}
+    assert alert_rules.tier_value(found, MARCH) == {"strategic": pytest.approx(113 / 150 - 1)}
 
 
 def test_visits_overdue_by_hand():
@@ -195,12 +197,12 @@ def test_visits_overdue_by_hand():
         name: [*BOUGHT[name], more] for name, more in (("customer_id", "e"), ("day", "2024-01-02"))
     } | {"amount": 1.0}
     found = small(tiers, transactions=bought, interactions=met, profiles=people)
-    assert named(found, alerts.visits_overdue(found, MARCH)) == {"a": "x", "d": "z"}
-    assert alerts.overdue(found, MARCH) == {"x": 1, "z": 1}
+    assert named(found, alert_rules.visits_overdue(found, MARCH)) == {"a": "x", "d": "z"}
+    assert alert_rules.overdue(found, MARCH) == {"x": 1, "z": 1}
     longer = small(
         tiers, care={"strategic_days": 89}, transactions=bought, interactions=met, profiles=people
     )
-    assert alerts.overdue(longer, MARCH) == {"x": 0, "z": 0}
+    assert alert_rules.overdue(longer, MARCH) == {"x": 0, "z": 0}
 
 
 def test_complaints_open_for_long_by_hand():
@@ -215,7 +217,7 @@ def test_complaints_open_for_long_by_hand():
     told["closed"] = ["2024-01-05"] * 5 + [None, None, "2024-04-03", None]
     people = {"customer_id": [*"abcde"], "owner": "x"}
     found = small([], "2024-04-30", transactions=BOUGHT, feedback=told, profiles=people)
-    assert named(found, alerts.open_long(found, MARCH)) == {"a": "x", "c": "x"}
+    assert named(found, alert_rules.open_long(found, MARCH)) == {"a": "x", "c": "x"}
 
 
 def test_calls_of_the_plan_that_are_past_due_by_hand():
@@ -231,16 +233,16 @@ def test_calls_of_the_plan_that_are_past_due_by_hand():
     people = {"customer_id": names, "owner": [*"xxxxxx", *"zzzzzzzz", "x"]}
     given = {"transactions": BOUGHT, "interactions": met, "profiles": people}
     found = small([], plans=plan, **given)
-    rows = alerts.calls_undone(found)
+    rows = alert_rules.calls_undone(found)
     assert rows[["group", "now", "usual"]].to_numpy().tolist() == [["x", 5, 6]]
     assert rows.p.isna().all()
     assert [*found.ids[alerts.RULES["calls_undone"].who(found, "x")]] == [*"bcdef"]
     nobody = small([], plans=plan, **given | {"interactions": met.iloc[[0, 9]]})
-    whole = alerts.calls_undone(nobody)
+    whole = alert_rules.calls_undone(nobody)
     assert whole[["group", "now", "usual"]].to_numpy().tolist() == [["", 13, 14]]
     assert len(alerts.RULES["calls_undone"].who(nobody, "")) == 13
-    assert alerts.calls_undone(small([], plans=plan.assign(last=plan["first"]), **given)).empty
-    assert alerts.calls_undone(small([], **given)).empty
+    assert alert_rules.calls_undone(small([], plans=plan.assign(last=plan["first"]), **given)).empty
+    assert alert_rules.calls_undone(small([], **given)).empty
 
 
 @pytest.mark.parametrize(("days", "late"), [(6, []), (7, [7]), (31, [31]), (32, [])])
@@ -251,13 +253,13 @@ def test_a_source_is_late_after_twice_its_longest_time_and_for_months_after_one(
     orders = pd.date_range("2023-09-01", end)
     log = {"customer_id": "a", "day": orders.strftime("%Y-%m-%d"), "amount": 1.0}
     met = {"customer_id": "a", "day": every.strftime("%Y-%m-%d")}
-    rows = alerts.late(small([], str(end.date()), transactions=log, interactions=met))
+    rows = alert_rules.late(small([], str(end.date()), transactions=log, interactions=met))
     assert rows.now.tolist() == late and {*rows.usual} <= {3} and {*rows.group} <= {"interactions"}
 
 
 def test_the_population_stability_index_by_hand():
     """Half and half against 70 and 30: 0.2 ln 1.4 - 0.2 ln 0.6."""
-    found = alerts.shifts(pd.DataFrame([[0.7, 0.3]]), pd.Series([0.5, 0.5]))
+    found = alert_rules.shifts(pd.DataFrame([[0.7, 0.3]]), pd.Series([0.5, 0.5]))
     assert found.sum(axis=1)[0] == pytest.approx(0.2 * np.log(1.4) - 0.2 * np.log(0.6))
 
 
@@ -275,7 +277,9 @@ def test_rules_share_one_chance_and_what_is_certain_stands_by_itself(monkeypatch
 
     def raised():
         for name, given in rows.items():
-            alerts.rule("Label", "int")(named(name, pd.DataFrame(given, columns=alerts.ROWS)))
+            alert_registry.rule("Label", "int")(
+                named(name, pd.DataFrame(given, columns=alert_registry.ROWS))
+            )
         return alerts.raised(None)
 
     def named(name, frame):
@@ -285,7 +289,9 @@ def test_rules_share_one_chance_and_what_is_certain_stands_by_itself(monkeypatch
         of.__name__ = name
         return of
 
-    monkeypatch.setattr(alerts, "RULES", {})
+    made = {}
+    for module in (alert_registry, alerts):
+        monkeypatch.setattr(module, "RULES", made)
     found = raised()
     rest = [["facts", ""], ["tests", "a"], ["one", ""]]
     assert found[["alert", "group"]].to_numpy().tolist() == rest
