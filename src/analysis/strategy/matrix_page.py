@@ -64,11 +64,11 @@ def is_closed(known: pd.DataFrame, as_of: dt.date) -> bool:
 
 
 def cells(table: pd.DataFrame, history: pd.DataFrame, closed: bool = False) -> list[dict[str, Any]]:
-    """What the page's matrix shows, by tier, of whom there are any: tier, customers and, for each
-    of the stages that somebody is in, nothing or count, moved (since BACK month ends; empty where
-    that is not known), money, risk, aim (the commonest), shade (its share of all money at risk,
-    0 to 1), customers (the largest, with their facts in words). `table` as from people; `history`
-    is the table tier_history. Of a `closed` group, to which nobody comes, no change is told.
+    """What the page's matrix shows, by tier, of whom there are any: tier, count and cells, one for
+    each stage that somebody is in: its stage alone, or also count, moved (since BACK month ends;
+    empty where that is not known), money, risk, percent (the risk), aim (the commonest), shade (its
+    money at risk in percent of the most that a cell has), customers (the largest, with their facts
+    in words). `table` as from people; `history` is the table tier_history. Of a `closed` group, to which nobody comes, no change is told.
     """
     before = {} if closed else _counts_before(history)
     stages = [stage for stage in STAGES if (table.stage == stage).any()]
@@ -135,8 +135,8 @@ def _proof(row: pd.Series) -> str:
 
 
 def decisions(chosen: pd.DataFrame, said: list[Said], table: pd.DataFrame) -> list[dict[str, Any]]:
-    """A row for each decision: action, who (how many), cost, brings, holds, proof, owner, due, its
-    sentence and its largest customers. `chosen` and `said` as from plan_findings.
+    """A row for each decision: action, sentence, count (of customers), cost, pays (from how many
+    extra orders of 100, and how many are counted on), proof, owner, due, its largest customers. `chosen` and `said` as from plan_findings.
     """
     return [
         {
