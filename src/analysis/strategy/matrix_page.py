@@ -68,7 +68,8 @@ def cells(table: pd.DataFrame, history: pd.DataFrame, closed: bool = False) -> l
     each stage that somebody is in: its stage alone, or also count, moved (since BACK month ends;
     empty where that is not known), money, risk, percent (the risk), aim (the commonest), shade (its
     money at risk in percent of the most that a cell has), customers (the largest, with their facts
-    in words). `table` as from people; `history` is the table tier_history. Of a `closed` group, to which nobody comes, no change is told.
+    in words). `table` as from people; `history` is the table tier_history. Of a `closed` group, to
+    which nobody comes, no change is told.
     """
     before = {} if closed else _counts_before(history)
     stages = [stage for stage in STAGES if (table.stage == stage).any()]
@@ -136,7 +137,8 @@ def _proof(row: pd.Series) -> str:
 
 def decisions(chosen: pd.DataFrame, said: list[Said], table: pd.DataFrame) -> list[dict[str, Any]]:
     """A row for each decision: action, sentence, count (of customers), cost, pays (from how many
-    extra orders of 100, and how many are counted on), proof, owner, due, its largest customers. `chosen` and `said` as from plan_findings.
+    extra orders of 100, and how many are counted on), proof, owner, due, its largest customers.
+    `chosen` and `said` as from plan_findings.
     """
     return [
         {
