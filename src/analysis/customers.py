@@ -241,6 +241,14 @@ def _ago(as_of: dt.date, days: int) -> dt.date:
     return as_of - dt.timedelta(days=days)
 
 
+def is_closed(first_orders: pd.Series, day: dt.date) -> bool:
+    """Whether nobody has ordered for the first time in the half year up to a day, though others had
+    before: a group that can only become smaller, which tells nothing of how the company does.
+    """
+    after = pd.Timestamp(day) + pd.Timedelta(days=1)
+    return bool(first_orders.max() < after - pd.DateOffset(months=6))
+
+
 def at(
     transactions: Table, as_of: dt.date, window_days: int = 0, trailing: Sequence[int] = ()
 ) -> pd.DataFrame:

@@ -149,11 +149,9 @@ class Facts:
 
     @cached_property
     def closed(self) -> bool:
-        """Whether nobody has ordered for the first time in half a year, though others had before:
-        a group that can only become smaller, which tells nothing of how the company does.
-        """
-        first, half_a_year = self.life["first"], Span(self.last, 6)
-        return self.covers(half_a_year) and bool(len(first)) and first.max() <= half_a_year.start
+        """Whether these customers are a closed group, of a log that could tell."""
+        first = self.life["first"]
+        return self.covers(Span(self.last, 6)) and customers.is_closed(first, self.last)
 
     def standing(self, end: pd.Timestamp) -> pd.DataFrame:
         """The rows of tier_history at the end of a month, by customer; none where the history does

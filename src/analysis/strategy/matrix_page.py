@@ -2,7 +2,6 @@
 about.
 """
 
-import datetime as dt
 from typing import Any
 
 import pandas as pd
@@ -56,11 +55,6 @@ def people(
 
 def _owner(name: str) -> str:
     return "" if name in ("", NOBODY) else shown_staff(name)
-
-
-def is_closed(known: pd.DataFrame, as_of: dt.date) -> bool:
-    """Whether nobody first ordered in the last half year. `known`: the table customers."""
-    return bool(known.first_order.max() < pd.Timestamp(as_of) - pd.DateOffset(months=6))
 
 
 def cells(table: pd.DataFrame, history: pd.DataFrame, closed: bool = False) -> list[dict[str, Any]]:
